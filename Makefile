@@ -1,0 +1,50 @@
+# demo test soak bench lint check-macos: each makes .venv itself where it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What an installation depends on: a change here installs again.
+SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc -type f)
+
+.PHONY: demo test soak bench lint check-macos clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+
+# The build tools come from pyproject.toml's own list, so that a rebuild needs no isolated environment.
+$(VENV)/.build-tools: pyproject.toml | $(BIN)/python
+	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml','rb'))['build-system']['requires'], 'ninja', sep='\n')" > $(VENV)/build-tools.txt
+	$(BIN)/python -m pip install --quiet -r $(VENV)/build-tools.txt
+	touch $@
+
+$(VENV)/.installed: $(SOURCES) $(VENV)/.build-tools
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,demo]'
+	touch $@
+
+$(VENV)/.lint-tools: pyproject.toml | $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[lint]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "not soak"
+
+soak: $(VENV)/.installed
+	$(BIN)/python -m pytest -m soak
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench
+
+lint: $(VENV)/.lint-tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files '*.cpp' '*.h' '*.metal' | xargs -r $(BIN)/clang-format --dry-run -Werror
+
+check-macos: $(VENV)/.installed
+	$(BIN)/python csrc/check_macos.py
+
+clean:
+	rm -rf $(VENV) build
