@@ -1,0 +1,1 @@
+"""Metal kernels run and checked on the CPU."""
