@@ -1,3 +1,20 @@
 """Metal kernels for the Voxtral speech models in MLX, and the models that run on them."""
 
+from __future__ import annotations
+
+from ._backends import explain, use_backend
+from .cache import LinearKVCache, RingKVCache
+from .ops import ada_rms_norm, causal_conv1d_gelu, conv1d_gelu, sliding_window_attention
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "LinearKVCache",  # keys and values of every position
+    "RingKVCache",  # keys and values of a window, flat in memory
+    "ada_rms_norm",  # adaptive RMSNorm, optional residual add
+    "causal_conv1d_gelu",  # streaming convolution, bias, exact GELU
+    "conv1d_gelu",  # the same with zero padding on both sides
+    "explain",  # which backend would serve a call, and why
+    "sliding_window_attention",  # attention over a window, out of a rotating cache
+    "use_backend",  # serve a block by one backend
+]

@@ -1,0 +1,179 @@
+"""Which implementation serves a call: ``native``, ``metal``, ``emulator`` or ``composed``.
+
+The order on a GPU is native, metal, composed; on a CPU native, composed; the emulator serves only by name. A backend
+asked for by name that cannot run raises: nothing falls back in silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import mlx.core as mx
+
+from . import _check
+
+BACKENDS = ("native", "metal", "emulator", "composed")
+ORDER = {mx.gpu: ("native", "metal", "composed"), mx.cpu: ("native", "composed")}
+ENVIRONMENT = "VOXTRAL_KERNELS_BACKEND"
+
+_forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("voxtral_kernels_backend", default=None)
+
+
+class Backend(Protocol):
+    """One implementation of one op."""
+
+    def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
+        """Sentences that say why it cannot serve this request there; empty when it can."""
+
+    def variant(self, request: Any) -> tuple[str, str]:
+        """The algorithm it would take, and a sentence that says why."""
+
+    def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
+        """The op's result."""
+
+
+class UnavailableError(RuntimeError):
+    """A backend that cannot serve any request here; the text is a sentence that says why."""
+
+
+# Where a backend's implementation lives: a module with `backend(op) -> Backend`, imported at first use.
+_MODULES = {
+    "native": "voxtral_kernels._native",
+    "metal": "voxtral_kernels._metal",
+    "emulator": "voxtral_kernels._emulated",
+    "composed": "voxtral_kernels.reference",
+}
+_loaded: dict[tuple[str, str], Backend | str] = {}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backend chosen for a call and the reasons, as sentences."""
+
+    backend: str
+    variant: str
+    reasons: list[str]
+    implementation: Backend
+
+
+def forced() -> str | None:
+    """The backend asked for by name, by `use_backend` or the environment; None for the default order."""
+    name = _forced.get()
+    if name is None and (name := os.environ.get(ENVIRONMENT) or None):
+        _check_name(name, ENVIRONMENT)
+    return name
+
+
+@contextlib.contextmanager
+def use_backend(name: str | None) -> Iterator[None]:
+    """Serve every op of the block by one backend: ``native``, ``metal``, ``emulator``, ``composed``; None: by default.
+
+    Raises:
+        ValueError: the name is none of the four. A call that the backend cannot serve raises when it is made.
+    """
+    if name is not None:
+        _check_name(name, "name")
+    token = _forced.set(name)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def _check_name(name: str, argument: str) -> None:
+    if name not in BACKENDS:
+        raise _check.fail("use_backend", argument, f"one of {', '.join(BACKENDS)}", repr(name))
+
+
+def device_type(stream: mx.Stream | mx.Device | None) -> mx.DeviceType:
+    """``mx.cpu`` or ``mx.gpu``: where a call with this ``stream`` argument runs."""
+    if stream is None:
+        return mx.default_device().type
+    if isinstance(stream, mx.DeviceType):
+        return stream
+    return stream.type if isinstance(stream, mx.Device) else stream.device.type
+
+
+def load(backend: str, op: str) -> Backend:
+    """The backend's implementation of the op.
+
+    Raises:
+        UnavailableError: with the sentence that says why there is none here.
+    """
+    key = (backend, op)
+    if key not in _loaded:
+        try:
+            _loaded[key] = importlib.import_module(_MODULES[backend]).backend(op)
+        except UnavailableError as reason:
+            _loaded[key] = str(reason)
+        except ModuleNotFoundError as error:
+            if error.name != _MODULES[backend]:
+                raise
+            _loaded[key] = f"{backend} is not part of this version."
+    found = _loaded[key]
+    if isinstance(found, str):
+        raise UnavailableError(found)
+    return found
+
+
+def forget() -> None:
+    """Look for every backend again at the next call (tests, and after an extension was installed)."""
+    _loaded.clear()
+
+
+def select(op: str, request: Any, stream: mx.Stream | mx.Device | None = None) -> Choice:
+    """The backend that serves this request.
+
+    Raises:
+        RuntimeError: a backend asked for by name cannot serve it; the text holds its reasons.
+    """
+    device = device_type(stream)
+    name = forced()
+    reasons: list[str] = []
+    for candidate in (name,) if name else ORDER[device]:
+        try:
+            implementation = load(candidate, op)
+            refusals = implementation.unsupported(request, device)
+        except UnavailableError as reason:
+            refusals = [str(reason)]
+        if not refusals:
+            variant, why = implementation.variant(request)
+            asked = f"{candidate} was asked for by name." if name else f"{candidate} serves {op} here."
+            return Choice(candidate, variant, [*reasons, asked, why], implementation)
+        reasons += [f"{candidate}: {reason}" for reason in refusals]
+    raise RuntimeError(f"[{op}] backend: {name or 'no backend'} cannot serve this call. {' '.join(reasons)}")
+
+
+def run(op: str, request: Any, stream: mx.Stream | mx.Device | None = None) -> Any:
+    """Serve the request by the backend that `select` chooses."""
+    return select(op, request, stream).implementation.run(request, stream)
+
+
+def explain(op: str, *args: Any, **kwargs: Any) -> tuple[str, str, list[str]]:
+    """What would serve a call, without making it.
+
+    Args:
+        op: ``"ada_rms_norm"``, ``"causal_conv1d_gelu"``, ``"conv1d_gelu"`` or ``"sliding_window_attention"``.
+        *args, **kwargs: As for the op itself.
+
+    Returns:
+        ``(backend, variant, reasons)``; reasons are sentences.
+
+    Raises:
+        ValueError: ``op`` is none of ours, or an argument is one that the op itself refuses.
+        RuntimeError: a backend asked for by name cannot serve the call.
+    """
+    from . import ops
+
+    if op not in ops.REQUESTS:
+        raise _check.fail("explain", "op", f"one of {', '.join(ops.REQUESTS)}", repr(op))
+    stream = kwargs.pop("stream", None)
+    request, stem = ops.REQUESTS[op](*args, **kwargs)
+    choice = select(stem, request, stream)
+    return choice.backend, choice.variant, choice.reasons

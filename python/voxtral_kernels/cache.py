@@ -1,0 +1,176 @@
+"""Key/value caches: `RingKVCache` (a bounded window) and `LinearKVCache` (everything).
+
+Both are a ring plus a tail. The ring holds committed positions at ``slot = position % capacity``; the tail holds the
+newest ones in a small buffer, so that appending copies the tail alone and the ring is written once in many tokens.
+"""
+
+from __future__ import annotations
+
+import math
+
+import mlx.core as mx
+
+from . import _check
+from .reference import sliding_window_attention as reference
+from .reference.sliding_window_attention import SlidingWindowAttention
+
+OP = "sliding_window_attention"
+# The ring grows in steps of this many positions until it has its capacity.
+GROWTH = 256
+
+
+class KVCache:
+    """What `RingKVCache` and `LinearKVCache` share: appending, committing, growing, accessors."""
+
+    window: int | None = None
+
+    def __init__(self, *, offset: int = 0, phase: float = 0.0) -> None:
+        self._start = _check.integer(type(self).__name__, "offset", offset, 0)
+        phase = _check.positive(type(self).__name__, "phase", phase, or_zero=True)
+        if phase >= 1:
+            raise _check.fail(type(self).__name__, "phase", "a number from 0 to below 1", phase)
+        self._phase = phase
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every position; the next append may have another shape or dtype."""
+        self._ring: mx.array | None = None
+        self._ring_end = 0
+        self._tail: tuple[mx.array, mx.array] | None = None
+        self._commits = 0
+
+    @property
+    def offset(self) -> int:
+        """Absolute position of the next token."""
+        return self._start + self._ring_end + self._tail_length
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the cache holds."""
+        return sum(a.nbytes for a in self._arrays())
+
+    @property
+    def state(self) -> list[mx.array]:
+        """Arrays to give to ``mx.eval`` so that pending appends are done; empty for an empty cache.
+
+        They hold no keys (they are of size 0): the ring itself never leaves the cache. See `keys_values` for the
+        content.
+        """
+        return [a[..., :0] for a in self._arrays()]
+
+    def keys_values(self) -> tuple[mx.array, mx.array] | None:
+        """A copy of the keys and values still visible, oldest first, each ``[B, Hkv, N, D]``; None when empty."""
+        if self.offset == self._start:
+            return None
+        parts: list[tuple[mx.array, mx.array]] = []
+        if self._ring is not None and self._ring_end:
+            capacity = self._ring.shape[3]
+            turn = self._ring_end % capacity if self._ring_end > capacity else 0
+            used = self._ring[..., : min(self._ring_end, capacity), :]
+            ordered = mx.concatenate([used[..., turn:, :], used[..., :turn, :]], axis=3)
+            parts.append((ordered[0], ordered[1]))
+        if self._tail is not None:
+            parts.append(self._tail)
+        k, v = (mx.concatenate([p[i] for p in parts], axis=2) for i in (0, 1))
+        keep = k.shape[2] if self.window is None else min(k.shape[2], self.window)
+        k, v = (mx.array(a[:, :, a.shape[2] - keep :]) for a in (k, v))
+        mx.eval(k, v)
+        return k, v
+
+    @property
+    def _tail_length(self) -> int:
+        return 0 if self._tail is None else self._tail[0].shape[2]
+
+    def _arrays(self) -> list[mx.array]:
+        return [a for a in (self._ring, *(self._tail or ())) if a is not None]
+
+    def _capacity(self) -> int | None:
+        return self.window
+
+    def _request(self, q: mx.array, k: mx.array, v: mx.array, scale: float) -> SlidingWindowAttention:
+        """The call with ``k`` and ``v`` behind the present tail; the cache is not changed."""
+        held = self._arrays()
+        if held:
+            batch, kv_heads, _, dim = held[-1].shape[-4:]
+            got = (k.shape[0], k.shape[1], k.shape[3])
+            if got != (batch, kv_heads, dim):
+                expected = f"B, Hkv, D = {(batch, kv_heads, dim)} as the cache holds"
+                raise _check.fail(OP, "k", expected, got)
+            _check.dtype(OP, "k", k, held[-1].dtype)
+        if self._tail is not None:
+            k = mx.concatenate([self._tail[0], k], axis=2)
+            v = mx.concatenate([self._tail[1], v], axis=2)
+        ring = self._ring if self._ring_end else None
+        return SlidingWindowAttention(q, ring, self._ring_end, k, v, self.window, scale)
+
+    def _advance(
+        self, r: SlidingWindowAttention, out: mx.array, backend: str, stream: mx.Stream | mx.Device | None
+    ) -> None:
+        """Take over the tail of an attended call, and commit it to the ring when it is long enough."""
+        self._tail = (r.tail_k, r.tail_v)
+        if self._tail_length >= self._tail_limit(r.q.shape[2]):
+            self._commit(out, backend, stream)
+
+    def _tail_limit(self, chunk: int) -> int:
+        """Tail length from which a commit copies least a token: ``sqrt(2 * capacity * chunk)``.
+
+        ``phase`` brings the first commit forward, so that the layers of a model do not all commit in one step.
+        """
+        capacity = self._capacity() or max(GROWTH, self._ring_end)
+        limit = max(1, math.isqrt(2 * capacity * chunk))
+        return limit if self._commits else max(1, round(limit * (1 - self._phase)))
+
+    def _commit(self, out: mx.array, backend: str, stream: mx.Stream | mx.Device | None) -> None:
+        """Write the tail into the ring. ``out`` has read the old ring: an in-place write must come after it."""
+        assert self._tail is not None
+        k, v = self._tail
+        with mx.stream(stream or mx.default_stream(mx.default_device())):
+            ring = self._grown(k, self._ring_end + k.shape[2])
+            self._ring = reference.commit(ring, self._ring_end, k, v)
+        self._ring_end += k.shape[2]
+        self._tail = None
+        self._commits += 1
+
+    def _grown(self, like: mx.array, positions: int) -> mx.array:
+        """The ring with room for this many positions, up to the capacity."""
+        capacity = self._capacity()
+        size = -(-positions // GROWTH) * GROWTH
+        size = size if capacity is None else min(size, capacity)
+        batch, kv_heads, _, dim = like.shape
+        have = 0 if self._ring is None else self._ring.shape[3]
+        if self._ring is not None and have >= size:
+            return self._ring
+        fresh = mx.zeros((2, batch, kv_heads, size - have, dim), like.dtype)
+        return fresh if self._ring is None else mx.concatenate([self._ring, fresh], axis=3)
+
+
+class RingKVCache(KVCache):
+    """Keys and values of the last ``window`` positions: memory is flat however long the stream.
+
+    Exact for any mix of chunk lengths, before, at and after the wrap, chunks longer than the window included.
+
+    Args:
+        window: Visible keys including the query's own, >= 1.
+        offset: Absolute position of the first token.
+        phase: From 0 to below 1: how much sooner than usual the first commit comes. Give each layer of a model
+            another one, so that their commits spread over the steps.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(self, window: int, *, offset: int = 0, phase: float = 0.0) -> None:
+        self.window = _check.integer("RingKVCache", "window", window, 1)
+        super().__init__(offset=offset, phase=phase)
+
+
+class LinearKVCache(KVCache):
+    """Keys and values of every position: the interface of `RingKVCache`, memory linear in the length.
+
+    Args:
+        offset: Absolute position of the first token.
+        phase: As for `RingKVCache`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """

@@ -1,0 +1,147 @@
+"""Causal (streaming) and symmetric convolution with bias and exact GELU, the public ops."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+from .. import _backends, _check
+from ..reference.causal_conv1d_gelu import CausalConv1dGelu
+
+OP = "causal_conv1d_gelu"
+
+
+def causal_conv1d_gelu(
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None = None,
+    *,
+    stride: int = 1,
+    state: mx.array | None = None,
+    gelu: bool = True,
+    stream: mx.Stream | mx.Device | None = None,
+) -> tuple[mx.array, mx.array]:
+    """Causal convolution over time: ``y[t] = gelu(bias + sum_k weight[:, k] @ frames[t * stride + k])``.
+
+    ``frames`` are the frames carried by ``state`` followed by ``x``; a stream starts with ``K - stride`` zero frames
+    (Voxtral's left padding). Feeding any split of the input gives the same output frames.
+
+    Args:
+        x: New frames, ``[B, T, C_in]``, T >= 0, float32, float16 or bfloat16.
+        weight: ``[C_out, K, C_in]`` with K >= stride, dtype of ``x``.
+        bias: ``[C_out]``, dtype of ``x``; None for none.
+        stride: Frames from one output to the next.
+        state: What the call before returned, ``[B, S, C_in]``: every frame not yet consumed. None starts a stream.
+        gelu: False leaves the activation out.
+        stream: Stream or device to run on; None for MLX's default.
+
+    Returns:
+        ``(y, state)``: ``y`` ``[B, T_out, C_out]`` with ``T_out = floor((S + T - K) / stride) + 1`` or 0, dtype of
+        ``x``, accumulated in float32; ``state`` for the next call.
+
+    Raises:
+        ValueError: a shape or dtype differs from the above; a state of another B, C_in or dtype.
+
+    Source: Voxtral Realtime's conv stem (left padding K - stride, erf GELU). Defined in
+    ``reference/causal_conv1d_gelu.py``.
+    """
+    r = request(x, weight, bias, stride=stride, state=state, gelu=gelu)
+    y = _backends.run(OP, r, stream)
+    return y, _unconsumed(r)
+
+
+def conv1d_gelu(
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 1,
+    gelu: bool = True,
+    stream: mx.Stream | mx.Device | None = None,
+) -> mx.array:
+    """Convolution over time with zero padding on both sides, bias and exact GELU: the offline form.
+
+    Args:
+        x: ``[B, T, C_in]``, float32, float16 or bfloat16.
+        weight: ``[C_out, K, C_in]``, dtype of ``x``.
+        bias: ``[C_out]``, dtype of ``x``; None for none.
+        stride: Frames from one output to the next.
+        padding: Zero frames added on each side.
+        gelu: False leaves the activation out.
+        stream: Stream or device to run on; None for MLX's default.
+
+    Returns:
+        ``[B, T_out, C_out]`` with ``T_out = floor((T + 2 * padding - K) / stride) + 1`` or 0, dtype of ``x``.
+
+    Raises:
+        ValueError: a shape or dtype differs from the above.
+
+    Source: Whisper's conv stem (padding 1, strides 1 and 2). Defined in ``reference/causal_conv1d_gelu.py``.
+    """
+    r = symmetric_request(x, weight, bias, stride=stride, padding=padding, gelu=gelu)
+    return _backends.run(OP, r, stream)
+
+
+def request(
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None = None,
+    *,
+    stride: int = 1,
+    state: mx.array | None = None,
+    gelu: bool = True,
+) -> CausalConv1dGelu:
+    """The checked call of the causal form."""
+    _check_inputs(x, weight, bias, stride)
+    batch, _, c_in = x.shape
+    kernel = weight.shape[1]
+    if kernel < stride:
+        raise _check.fail(OP, "stride", f"at most K = {kernel}", stride)
+    if state is None:
+        state = mx.zeros((batch, kernel - stride, c_in), x.dtype)
+    else:
+        _check.floating(OP, state=state)
+        _check.ndim(OP, "state", state, "[B, S, C_in]")
+        _check.shape(OP, "state", state, (batch, state.shape[1], c_in))
+        _check.dtype(OP, "state", state, x.dtype)
+    return CausalConv1dGelu(x, weight, bias, state, stride, 0, 0, bool(gelu))
+
+
+def symmetric_request(
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 1,
+    gelu: bool = True,
+) -> CausalConv1dGelu:
+    """The checked call of the symmetric form."""
+    _check_inputs(x, weight, bias, stride)
+    _check.integer(OP, "padding", padding, 0)
+    return CausalConv1dGelu(x, weight, bias, None, stride, padding, padding, bool(gelu))
+
+
+def _check_inputs(x: mx.array, weight: mx.array, bias: mx.array | None, stride: int) -> None:
+    _check.floating(OP, x=x, weight=weight)
+    _check.ndim(OP, "x", x, "[B, T, C_in]")
+    _check.ndim(OP, "weight", weight, "[C_out, K, C_in]")
+    if x.shape[0] < 1 or x.shape[2] < 1:
+        raise _check.fail(OP, "x", "[B, T, C_in] with B and C_in >= 1", f"shape {x.shape}")
+    if min(weight.shape) < 1 or weight.shape[2] != x.shape[2]:
+        raise _check.fail(OP, "weight", f"[C_out, K, {x.shape[2]}]", f"shape {weight.shape}")
+    _check.dtype(OP, "weight", weight, x.dtype)
+    _check.integer(OP, "stride", stride, 1)
+    if bias is not None:
+        _check.floating(OP, bias=bias)
+        _check.shape(OP, "bias", bias, weight.shape[:1])
+        _check.dtype(OP, "bias", bias, x.dtype)
+
+
+def _unconsumed(r: CausalConv1dGelu) -> mx.array:
+    """The frames that the next call still needs: everything after the last stride taken."""
+    consumed = r.n_out * r.stride
+    if r.context is None or consumed >= r.n_context:
+        # A slice would keep the whole of x alive between calls; the copy is K - 1 frames.
+        return mx.contiguous(r.x[:, consumed - r.n_context :])
+    return mx.concatenate([r.context[:, consumed:], r.x], axis=1)

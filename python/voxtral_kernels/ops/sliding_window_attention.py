@@ -1,0 +1,98 @@
+"""Attention over a sliding window, straight out of a rotating cache, the public op."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+from .. import _backends, _check, _transforms
+from ..cache import KVCache
+from ..reference.sliding_window_attention import SlidingWindowAttention
+
+OP = "sliding_window_attention"
+
+
+def sliding_window_attention(
+    q: mx.array,
+    k: mx.array,
+    v: mx.array,
+    *,
+    scale: float | None = None,
+    window: int | None = None,
+    cache: KVCache | None = None,
+    stream: mx.Stream | mx.Device | None = None,
+) -> mx.array:
+    """Causal attention in which a query at position p sees keys ``p - window + 1 .. p``.
+
+    With window 3 (rows: queries, columns: keys, 1: visible; the window counts the query's own key)::
+
+        1 0 0 0 0
+        1 1 0 0 0
+        1 1 1 0 0
+        0 1 1 1 0
+        0 0 1 1 1
+
+    Validates, appends ``k`` and ``v`` to the cache, attends. An error leaves the cache unchanged.
+
+    Args:
+        q: Queries of the newest L positions, already rotated, ``[B, Hq, L, D]``, float32, float16 or bfloat16.
+        k: Keys of the same positions, already rotated, ``[B, Hkv, L, D]``, Hq a multiple of Hkv, dtype of ``q``.
+        v: Values, shape and dtype of ``k``.
+        scale: Factor of the scores; None for ``D**-0.5``.
+        window: Visible keys including the query's own, >= 1. None for the cache's window, or plain causal without
+            a cache.
+        cache: `RingKVCache` or `LinearKVCache` that holds the earlier positions; None for a call that stands alone.
+        stream: Stream or device to run on; None for MLX's default.
+
+    Returns:
+        ``[B, Hq, L, D]``, dtype of ``q``; softmax and sums in float32.
+
+    Raises:
+        ValueError: a shape or dtype differs from the above or from the cache's; a window that disagrees with the
+            cache; a cached call inside ``mx.compile``, ``mx.grad`` or ``mx.vmap``.
+
+    Source: sliding-window attention, Beltagy et al. 2020; online softmax, Milakov & Gimelshein 2018. Defined in
+    ``reference/sliding_window_attention.py``.
+    """
+    r = request(q, k, v, scale=scale, window=window, cache=cache)
+    if cache is None:
+        return _backends.run(OP, r, stream)
+    choice = _backends.select(OP, r, stream)
+    out = choice.implementation.run(r, stream)
+    cache._advance(r, out, choice.backend, stream)
+    return out
+
+
+def request(
+    q: mx.array,
+    k: mx.array,
+    v: mx.array,
+    *,
+    scale: float | None = None,
+    window: int | None = None,
+    cache: KVCache | None = None,
+) -> SlidingWindowAttention:
+    """The checked call; the cache is not changed."""
+    _check.floating(OP, q=q, k=k, v=v)
+    for name, a, layout in (("q", q, "[B, Hq, L, D]"), ("k", k, "[B, Hkv, L, D]"), ("v", v, "[B, Hkv, L, D]")):
+        _check.ndim(OP, name, a, layout)
+    if min(q.shape) < 1:
+        raise _check.fail(OP, "q", "[B, Hq, L, D], each at least 1", f"shape {q.shape}")
+    batch, heads, length, dim = q.shape
+    kv_heads = k.shape[1]
+    if kv_heads < 1 or heads % kv_heads:
+        raise _check.fail(OP, "k", f"Hkv that divides Hq = {heads}", f"Hkv = {kv_heads}")
+    for name, a in (("k", k), ("v", v)):
+        _check.shape(OP, name, a, (batch, kv_heads, length, dim))
+        _check.dtype(OP, name, a, q.dtype)
+    scale = dim**-0.5 if scale is None else _check.positive(OP, "scale", scale)
+    if window is not None:
+        _check.integer(OP, "window", window, 1)
+    if cache is None:
+        return SlidingWindowAttention(q, None, 0, k, v, window, scale)
+    if not isinstance(cache, KVCache):
+        raise _check.fail(OP, "cache", "a RingKVCache or LinearKVCache", type(cache).__name__)
+    if window is not None and window != cache.window:
+        raise _check.fail(OP, "window", f"the cache's window {cache.window} or None", window)
+    if _transforms.in_transformation(q, k, v):
+        raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
+    return cache._request(q, k, v, scale)

@@ -1,0 +1,228 @@
+"""The op's definition: request, oracle (float64), composed (stock MLX ops), ring commit, cases."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import mlx.core as mx
+import numpy as np
+
+from ._arrays import float64, normal, strided
+
+# Queries that one stock attention call takes: bounds the mask and the scores of a long batch call.
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class SlidingWindowAttention:
+    """A checked call: the newest positions in the tail, older ones in the ring.
+
+    Positions count from the cache's first token. Source: sliding-window attention, Beltagy et al. 2020 (Longformer);
+    window and grouped heads as in Voxtral Realtime.
+    """
+
+    q: mx.array  # [B, Hq, L, D]: the last L positions of the tail
+    ring: mx.array | None  # [2, B, Hkv, C, D], keys then values; slot = position % C; None: nothing committed
+    ring_end: int  # positions max(0, ring_end - C) .. ring_end - 1 are in the ring
+    tail_k: mx.array  # [B, Hkv, T, D], positions ring_end .. ring_end + T - 1
+    tail_v: mx.array  # [B, Hkv, T, D]
+    window: int | None  # visible keys including the query's own; None: plain causal
+    scale: float
+
+    @property
+    def offset(self) -> int:
+        """Position of the first query."""
+        return self.ring_end + self.tail_k.shape[2] - self.q.shape[2]
+
+    @property
+    def ring_start(self) -> int:
+        """Oldest position in the ring."""
+        return self.ring_end if self.ring is None else max(0, self.ring_end - self.ring.shape[3])
+
+    @property
+    def first_key(self) -> int:
+        """Oldest position that any query sees."""
+        oldest = 0 if self.window is None else self.offset - self.window + 1
+        return max(self.ring_start, oldest)
+
+
+Request = SlidingWindowAttention
+
+
+def oracle(r: SlidingWindowAttention) -> np.ndarray:
+    """Ground truth in float64, ``[B, Hq, L, D]``. Never optimise this function."""
+    q, k, v = float64(r.q), float64(r.tail_k), float64(r.tail_v)
+    if r.ring is not None:
+        slots = np.arange(r.ring_start, r.ring_end) % r.ring.shape[3]
+        ring = float64(r.ring)[:, :, :, slots]
+        k, v = np.concatenate([ring[0], k], axis=2), np.concatenate([ring[1], v], axis=2)
+    group = q.shape[1] // k.shape[1]
+    k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
+    query = np.arange(r.offset, r.offset + q.shape[2])[:, None]
+    key = np.arange(r.ring_start, r.ring_start + k.shape[2])[None, :]
+    visible = key <= query
+    if r.window is not None:
+        visible &= key > query - r.window
+    scores = np.where(visible, np.einsum("bhld,bhnd->bhln", q, k, optimize=True) * r.scale, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("bhln,bhnd->bhld", weights / weights.sum(-1, keepdims=True), v, optimize=True)
+
+
+def composed(r: SlidingWindowAttention) -> mx.array:
+    """Stock MLX ops: the fallback backend and the benchmark baseline."""
+    keys, values, positions = _in_order_of_use(r)
+    length = r.q.shape[2]
+    blocks = []
+    for start in range(0, length, BLOCK):
+        stop = min(start + BLOCK, length)
+        first = positions[0] if r.window is None else r.offset + start - r.window + 1
+        # Only whole batches are cut; a chunk out of a ring is one block and sees its positions in slot order.
+        cut = (
+            slice(max(0, first - int(positions[0])), r.offset + stop - int(positions[0]))
+            if length > BLOCK
+            else slice(None)
+        )
+        mask = _visible(r, positions[cut], r.offset + start, stop - start)
+        q = r.q[:, :, start:stop]
+        blocks.append(
+            mx.fast.scaled_dot_product_attention(q, keys[:, :, cut], values[:, :, cut], scale=r.scale, mask=mask)
+        )
+    return blocks[0] if len(blocks) == 1 else mx.concatenate(blocks, axis=2)
+
+
+def _in_order_of_use(r: SlidingWindowAttention) -> tuple[mx.array, mx.array, np.ndarray]:
+    """Keys, values and the position of each: ring then tail. In position order when the call is long or unwrapped."""
+    tail = np.arange(r.ring_end, r.ring_end + r.tail_k.shape[2])
+    if r.ring is None or r.ring_end == 0:
+        return r.tail_k, r.tail_v, tail
+    capacity = r.ring.shape[3]
+    if r.ring_end <= capacity:
+        ring, positions = r.ring[..., : r.ring_end, :], np.arange(r.ring_end)
+    else:
+        slots = np.arange(capacity)
+        ring, positions = r.ring, r.ring_end - 1 - (r.ring_end - 1 - slots) % capacity
+        if r.q.shape[2] > BLOCK:
+            turn = r.ring_end % capacity
+            ring = mx.concatenate([ring[..., turn:, :], ring[..., :turn, :]], axis=3)
+            positions = np.sort(positions)
+    keys = mx.concatenate([ring[0], r.tail_k], axis=2)
+    values = mx.concatenate([ring[1], r.tail_v], axis=2)
+    return keys, values, np.concatenate([positions, tail])
+
+
+def _visible(r: SlidingWindowAttention, positions: np.ndarray, offset: int, length: int) -> mx.array | None:
+    """The mask ``[length, keys]``; None where every query sees every key."""
+    query = np.arange(offset, offset + length)[:, None]
+    visible = positions[None] <= query
+    if r.window is not None:
+        visible &= positions[None] > query - r.window
+    return None if visible.all() else mx.array(visible)
+
+
+def commit(ring: mx.array, start: int, k: mx.array, v: mx.array) -> mx.array:
+    """The ring with positions ``start ..`` written: ``slot = position % C``.
+
+    Args:
+        ring: ``[2, B, Hkv, C, D]``.
+        start: Position of the first of ``k`` and ``v``.
+        k, v: ``[B, Hkv, T, D]``, any T; only the last C positions are kept.
+
+    Returns:
+        A new ring; the one given keeps its values.
+    """
+    capacity = ring.shape[3]
+    drop = max(0, k.shape[2] - capacity)
+    rows = mx.stack([k[:, :, drop:], v[:, :, drop:]])
+    slot = (start + drop) % capacity
+    first = min(rows.shape[3], capacity - slot)
+    ring = mx.slice_update(ring, rows[..., :first, :], mx.array([slot]), axes=[3])
+    if first < rows.shape[3]:
+        ring = mx.slice_update(ring, rows[..., first:, :], mx.array([0]), axes=[3])
+    return ring
+
+
+@dataclass(frozen=True)
+class Case:
+    """One shape and cache state; ``str`` is its test id."""
+
+    B: int
+    Hq: int
+    Hkv: int
+    L: int
+    D: int
+    window: int | None
+    past: int = 0  # positions before the first query
+    tail: int = 0  # of those, how many are in the tail, not in the ring
+    capacity: int | None = None  # of the ring; None: the window
+    outlier: bool = False
+    view: bool = False
+
+    def __str__(self) -> str:
+        state = f"past{self.past}+{self.tail}" if self.past else "fresh"
+        size = f"-C{self.capacity}" if self.capacity else ""
+        flags = "".join(f"-{n}" for n in ("outlier", "view") if getattr(self, n))
+        return f"B{self.B}-H{self.Hq}.{self.Hkv}-L{self.L}-D{self.D}-W{self.window}-{state}{size}{flags}"
+
+
+CASES = [
+    Case(1, 8, 8, 4, 64, 750, past=748, tail=40),  # encoder, one token of audio, around the wrap
+    Case(1, 8, 8, 8, 64, 750, past=2000, tail=63),
+    Case(1, 4, 4, 200, 64, 750, past=1500, tail=0),  # a long chunk past the wrap
+    Case(1, 8, 2, 1, 128, 8192, past=8191, tail=1),  # decoder at a full window
+    Case(1, 4, 1, 1, 128, 8192, past=20000, tail=127),
+    Case(1, 8, 2, 39, 128, 8192),  # prefill
+    Case(1, 4, 4, 1, 48, 50, past=49, tail=0),  # the tiny encoder, at the wrap
+    Case(1, 4, 4, 4, 48, 50, past=120, tail=17),
+    Case(1, 6, 2, 1, 32, 64, past=64, tail=64),  # the tiny decoder, ring empty of late positions
+    Case(2, 6, 2, 7, 32, 24, past=100, tail=5, view=True),
+    Case(2, 4, 4, 9, 32, 1, past=3, tail=0),  # a query sees itself alone
+    Case(1, 2, 2, 31, 96, 16, past=33, tail=16),  # chunk longer than the window
+    Case(1, 8, 1, 2, 256, 40, past=7, tail=3),
+    Case(3, 2, 1, 64, 160, None),  # plain causal
+    Case(1, 4, 2, 5, 64, None, past=70, tail=6, capacity=256),  # unbounded cache
+    Case(1, 2, 2, 65, 64, 1000),  # window beyond the sequence
+    Case(1, 2, 2, 8, 64, 64, past=200, tail=9, outlier=True),
+    Case(1, 2, 1, 600, 32, 50),  # several blocks of queries
+]
+
+
+def cross() -> Iterator[Case]:
+    """The full cross of lengths, windows and cache states, for soak runs."""
+    lengths = [1, 2, 7, 8, 9, 31, 64, 200]
+    heads = [(1, 1, 64), (4, 1, 128), (8, 2, 32), (2, 2, 96), (8, 1, 64)]
+    for length, window, (hq, hkv, d) in itertools.product(lengths, [1, 16, 50, 300, None], heads):
+        for past, tail in [(0, 0), (15, 1), (49, 0), (50, 50), (301, 17)]:
+            capacity = 512 if window is None else None
+            yield Case(1, hq, hkv, length, d, window, past, tail, capacity)
+
+
+def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SlidingWindowAttention:
+    """Random inputs of the case, with the ring and tail that a stream would have left."""
+    rng = np.random.default_rng(seed)
+    total = case.past + case.L
+    q = normal(rng, (case.B, case.Hq, case.L, case.D), dtype)
+    k, v = (normal(rng, (case.B, case.Hkv, total, case.D), dtype) for _ in range(2))
+    if case.outlier:
+        # A key just inside the first query's window and one just outside it: either slip is far off.
+        first = case.past - (case.window or case.past) + 1
+        for position, size in ((first, 8.0), (first - 1, 8.0)):
+            k[:, :, position] = k[:, :, position] * size
+            v[:, :, position] = v[:, :, position] + 100.0 * (position - first + 2)
+    if case.view:
+        q, k, v = strided(q), strided(k), strided(v)
+    return from_sequence(q, k, v, case.window, case.past - case.tail, case.capacity or case.window)
+
+
+def from_sequence(
+    q: mx.array, k: mx.array, v: mx.array, window: int | None, ring_end: int, capacity: int | None
+) -> SlidingWindowAttention:
+    """The request of a stream that has committed the first ``ring_end`` positions of ``k`` and ``v``."""
+    ring = None
+    if ring_end:
+        size = capacity or ring_end
+        ring = commit(mx.zeros((2, *k.shape[:2], size, k.shape[3]), k.dtype), 0, k[:, :, :ring_end], v[:, :, :ring_end])
+        mx.eval(ring)
+    scale = q.shape[-1] ** -0.5
+    return SlidingWindowAttention(q, ring, ring_end, k[:, :, ring_end:], v[:, :, ring_end:], window, scale)

@@ -1,0 +1,77 @@
+"""The public functions: chunking, states, errors. Values: test_cases.py."""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import voxtral_kernels as vk
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return mx.array(RNG.normal(size=shape).astype(np.float32))
+
+
+X, WEIGHT, BIAS = normal(2, 40, 6), normal(5, 3, 6), normal(5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), stride=st.sampled_from([1, 2]), kernel=st.sampled_from([2, 3, 5]))
+def test_any_chunking_gives_the_same_frames(data, stride, kernel):
+    weight = normal(5, kernel, 6)
+    whole, _ = vk.causal_conv1d_gelu(X, weight, BIAS, stride=stride)
+    assert whole.shape[1] == 40 // stride if kernel == 3 else whole.shape[1] > 0
+    cuts = sorted(data.draw(st.lists(st.integers(0, 40), max_size=12)))
+    state, parts = None, []
+    for start, stop in zip([0, *cuts], [*cuts, 40], strict=True):
+        y, state = vk.causal_conv1d_gelu(X[:, start:stop], weight, BIAS, stride=stride, state=state)
+        parts.append(y)
+    chunked = mx.concatenate(parts, axis=1)
+    assert chunked.shape == whole.shape
+    assert mx.abs(chunked - whole).max() <= 1e-5
+
+
+def test_one_frame_chunks_two_in_a_row_with_stride_two():
+    y1, state = vk.causal_conv1d_gelu(X[:, :1], WEIGHT, BIAS, stride=2)
+    y2, state = vk.causal_conv1d_gelu(X[:, 1:2], WEIGHT, BIAS, stride=2, state=state)
+    assert (y1.shape, y2.shape) == ((2, 0, 5), (2, 1, 5))
+    assert state.shape == (2, 1, 6)
+
+
+def test_no_frames_give_no_frames():
+    y, state = vk.causal_conv1d_gelu(X[:, :0], WEIGHT, BIAS)
+    assert (y.shape, state.shape) == ((2, 0, 5), (2, 2, 6))
+
+
+def test_symmetric_form_is_torch_and_whisper_padding():
+    padded = mx.pad(X, [(0, 0), (1, 1), (0, 0)])
+    expected = mx.conv1d(padded, WEIGHT, stride=2) + BIAS
+    assert mx.allclose(vk.conv1d_gelu(X, WEIGHT, BIAS, stride=2, padding=1, gelu=False), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": X[0]}, r"x: expected \[B, T, C_in\] \(3 axes\), got shape \(40, 6\)\."),
+        ({"weight": normal(5, 3, 7)}, r"weight: expected \[C_out, K, 6\], got shape \(5, 3, 7\)\."),
+        ({"weight": WEIGHT.astype(mx.float16)}, r"weight: expected float32, got float16\."),
+        ({"bias": normal(4)}, r"bias: expected shape \(5,\), got \(4,\)\."),
+        ({"stride": 0}, r"stride: expected an integer >= 1, got 0\."),
+        ({"stride": 4}, r"stride: expected at most K = 3, got 4\."),
+        ({"stride": True}, r"stride: expected an integer >= 1, got True\."),
+        ({"state": normal(1, 2, 6)}, r"state: expected shape \(2, 2, 6\), got \(1, 2, 6\)\."),
+        ({"state": normal(2, 2, 5)}, r"state: expected shape \(2, 2, 6\), got \(2, 2, 5\)\."),
+        ({"state": normal(2, 2, 6).astype(mx.bfloat16)}, r"state: expected float32, got bfloat16\."),
+    ],
+)
+def test_error_names_the_argument(arguments, message):
+    with pytest.raises(ValueError, match=r"^\[causal_conv1d_gelu\] " + message):
+        vk.causal_conv1d_gelu(**{"x": X, "weight": WEIGHT, **arguments})
+
+
+def test_symmetric_form_refuses_negative_padding():
+    with pytest.raises(ValueError, match=r"padding: expected an integer >= 0, got -1\."):
+        vk.conv1d_gelu(X, WEIGHT, padding=-1)
