@@ -28,7 +28,7 @@ def test_an_op_is_one_stem_in_every_place(op, place):
 
 
 def test_every_public_op_has_a_stem():
-    assert {stem for stem in testing.OPS} <= set(ops.REQUESTS)
+    assert set(testing.OPS) <= set(ops.REQUESTS)
 
 
 def test_no_file_has_outgrown_its_purpose():
