@@ -1,0 +1,32 @@
+"""``python -m bench [SUITE] [OPTIONS]``: each suite is a module of this package with ``main(argv) -> int``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+# Name on the command line -> module, and the line that the help prints.
+SUITES = {
+    "all": ("suite", "op and end-to-end tables, JSON and HTML"),
+    "compare": ("compare", "two commits against each other: counters hard, times by interval"),
+    "counters": ("counters", "traffic of the shaders, counted on the emulator; exit 1 when worse"),
+    "cpu": ("cpu", "native extension against stock MLX and PyTorch"),
+    "drop-in": ("drop_in", "other packages' models before and after acceleration"),
+    "emulator": ("emulator", "speed of the emulator itself"),
+    "record": ("record", "add this machine's row to the README's results table"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the suite named first; without a name, the op and end-to-end tables."""
+    arguments = sys.argv[1:] if argv is None else argv
+    name = "all" if not arguments or arguments[0].startswith("-") else arguments.pop(0)
+    if name not in SUITES or arguments[:1] in (["-h"], ["--help"]) and name == "all":
+        print("usage: python -m bench [SUITE] [OPTIONS]\n")
+        print("\n".join(f"  {suite:10}{line}" for suite, (_, line) in SUITES.items()))
+        return 0 if name in SUITES else 2
+    return importlib.import_module(f".{SUITES[name][0]}", __package__).main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
