@@ -1,0 +1,38 @@
+"""The benchmark shapes: one file an op, on the same Case as the tests."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+OPS = ("ada_rms_norm", "causal_conv1d_gelu", "sliding_window_attention")
+
+
+@dataclass(frozen=True)
+class BenchCase:
+    """A shape of the op's reference Case, and why it is timed."""
+
+    name: str
+    case: Any
+    why: str
+    dtypes: tuple[mx.Dtype, ...] = (mx.float32, mx.bfloat16)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """All that the benchmarks know of one op."""
+
+    op: str
+    least_bytes: Callable[[Any, int], int]  # (case, itemsize) -> least possible traffic
+    flops: Callable[[Any], int]
+    cases: list[BenchCase]
+
+
+def suites(names: tuple[str, ...] = OPS) -> Iterator[Suite]:
+    """The suites of these ops."""
+    for name in names:
+        yield importlib.import_module(f".{name}", __name__).SUITE

@@ -1,0 +1,60 @@
+"""Paired timing: two contenders in one process, in ABBA order, so that drift of the machine falls on both alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+Work = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds an evaluation, one entry a block of the ABBA order; `a[i]` and `b[i]` stand beside each other in time."""
+
+    a: list[float]
+    b: list[float]
+
+
+def evaluate(work: Work, repeats: int) -> float:
+    """Seconds an evaluation over ``repeats`` of them, each waited for."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        result = work()
+        if result is not None:
+            mx.eval(result)
+    return (time.perf_counter() - start) / repeats
+
+
+def repeats_for(work: Work, seconds: float) -> int:
+    """Evaluations that fill a sample of about this length, after a warm-up; at least 1."""
+    evaluate(work, 2)
+    return max(1, int(seconds / max(evaluate(work, 1), 1e-7)))
+
+
+def paired(a: Work, b: Work, *, blocks: int = 15, sample_seconds: float = 0.01) -> Pairs:
+    """Time ``a`` and ``b`` in ABBA blocks: a, b, b, a; the block's figure for each is the mean of its two samples.
+
+    Args:
+        a, b: Contenders; what they return is evaluated by ``mx.eval`` (None: the call itself is the work).
+        blocks: Blocks of four samples.
+        sample_seconds: Aimed length of one sample; short work is evaluated several times in it.
+    """
+    repeats_a, repeats_b = repeats_for(a, sample_seconds), repeats_for(b, sample_seconds)
+    times: Pairs = Pairs([], [])
+    for _ in range(blocks):
+        a1, b1 = evaluate(a, repeats_a), evaluate(b, repeats_b)
+        b2, a2 = evaluate(b, repeats_b), evaluate(a, repeats_a)
+        times.a.append((a1 + a2) / 2)
+        times.b.append((b1 + b2) / 2)
+    return times
+
+
+def single(work: Work, *, samples: int = 15, sample_seconds: float = 0.01) -> list[float]:
+    """Seconds an evaluation, one entry a sample."""
+    repeats = repeats_for(work, sample_seconds)
+    return [evaluate(work, repeats) for _ in range(samples)]
