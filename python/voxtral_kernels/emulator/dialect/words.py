@@ -1,0 +1,124 @@
+"""Rules that a single word settles: what C++ has and the Metal Shading Language has not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..tokens import IDENTIFIER, Token, closing_angle, include_path
+from .report import Rule, Version, Violation, rule
+from .shape import names
+from .structure import Unit
+
+_RESTRICTIONS = "1.5.4"
+
+_BANNED = {
+    "goto": rule("goto", _RESTRICTIONS, "there is no goto"),
+    "virtual": rule("virtual", _RESTRICTIONS, "there are no virtual functions"),
+    "dynamic_cast": rule("rtti", _RESTRICTIONS, "there is no run-time type information"),
+    "typeid": rule("rtti", _RESTRICTIONS, "there is no run-time type information"),
+    "try": rule("exceptions", _RESTRICTIONS, "there are no exceptions"),
+    "catch": rule("exceptions", _RESTRICTIONS, "there are no exceptions"),
+    "throw": rule("exceptions", _RESTRICTIONS, "there are no exceptions"),
+    "register": rule("storage-class", "1.5.4, 5.3", "the storage classes are static and extern"),
+    "thread_local": rule("storage-class", "1.5.4, 5.3", "the storage classes are static and extern"),
+    "double": rule("double", "2.1", "there is no double; float is the widest floating-point type"),
+}
+_NEW_DELETE = rule("new-delete", _RESTRICTIONS, "there is no new or delete")
+_NOEXCEPT = rule("noexcept-operator", _RESTRICTIONS, "there is no noexcept operator")
+_LONG_LONG = rule("long-long", "2.1", "there is no long long; long has 64 bits")
+_HOST_TYPE = rule("host-type", "2.1, table 2.1", "a type of the host compiler, not one of Metal's scalar types")
+_BFLOAT = rule("bfloat-version", "2.1", "bfloat needs Metal 3.1")
+_LAMBDA = rule("lambda", _RESTRICTIONS, "lambda expressions need Metal 3.2")
+_STD = rule("std", _RESTRICTIONS, "the C++ standard library is not there; Metal's own is the namespace metal")
+_LIBRARY = rule("library-function", "6.2 to 6.5", "a C or C++ library function that Metal's standard library lacks")
+_HEADER = rule("header", "6.1", "not a header of Metal's standard library")
+_NO_HEADER = rule("missing-header", "6.1", "the namespace metal is used, but <metal_stdlib> is not included")
+
+_DOUBLES = frozenset(f"double{n}" for n in (2, 3, 4)) | {"float64_t"}
+_HOST_TYPES = names("_Float16 __fp16 __bf16 __int128 __int128_t __uint128_t __float128 wchar_t")
+_BFLOATS = frozenset(("bfloat", *(f"{p}bfloat{n}" for p in ("", "packed_") for n in (2, 3, 4))))
+_LIBRARY_NAMES = names(
+    "erf erff erfc erfcf tgamma lgamma cbrt cbrtf hypot hypotf expm1 expm1f log1p log1pf remainder remquo lround "
+    "llround lrint llrint nearbyint logb scalbn nan sinf cosf tanf expf exp2f logf log2f powf sqrtf floorf ceilf "
+    "fabsf fmaxf fminf tanhf printf fprintf puts malloc calloc realloc free memcpy memset memmove memcmp strlen "
+    "abort exit assert isgreater isless qsort rand srand"
+)
+_METAL_HEADERS = names(
+    "stdlib common integer relational math matrix simdgroup_matrix geometric compute graphics interpolate texture "
+    "imageblocks pack atomic command_buffer raytracing mesh logging tensor cooperative_tensor simdgroup quadgroup "
+    "numeric limits type_traits types array uniform extended_vector packed visible_function_table "
+    "function_constant assert config initializer_list integral_constant"
+)
+
+
+def check(unit: Unit, version: Version) -> Iterator[Violation]:
+    """Every rule of this module over the expanded tokens."""
+    tokens = unit.tokens
+    own = {function.name.text for function in unit.functions}
+    for i, token in enumerate(tokens):
+        if token.kind != IDENTIFIER:
+            if token.text == "[" and version < (3, 2) and _opens_lambda(tokens, i):
+                yield _LAMBDA.at(token)
+            continue
+        before = tokens[i - 1].text if i else ""
+        after = tokens[i + 1].text if i + 1 < len(tokens) else ""
+        found = _BANNED.get(token.text) or _by_context(tokens, i, before, after)
+        if found is None and token.text in _BFLOATS and version < (3, 1):
+            found = _BFLOAT
+        if found is None and token.text in _LIBRARY_NAMES and after == "(" and token.text not in own:
+            found = _LIBRARY if before not in (".", "->", "::") or tokens[i - 2].text == "metal" else None
+        if found is not None and before not in (".", "->"):
+            yield found.at(token, token.text)
+
+
+def _by_context(tokens: list[Token], i: int, before: str, after: str) -> Rule | None:
+    """Words that are wrong in some places only."""
+    text = tokens[i].text
+    if text == "new" or (text == "delete" and before != "="):
+        return None if before == "operator" else _NEW_DELETE
+    if text == "noexcept" and after == "(" and before not in (")", "]", "const", "override", "thread", "device"):
+        return _NOEXCEPT
+    if text == "long" and after == "long":
+        return _LONG_LONG
+    if text in _DOUBLES:
+        return _BANNED["double"]
+    if text in _HOST_TYPES:
+        return _HOST_TYPE
+    if text == "std" and (after == "::" or before == "namespace"):
+        return _STD
+    return None
+
+
+def _opens_lambda(tokens: list[Token], i: int) -> bool:
+    """``[`` where an expression may start, and not an attribute or a structured binding."""
+    if tokens[i + 1].text == "[" or (i and tokens[i - 1].text == "["):
+        return False
+    if i == 0 or tokens[i - 1].text in (")", "]", "auto", "&", "&&", "operator", "new", "delete"):
+        return False
+    before = tokens[i - 1]
+    if before.text == ">" and any(
+        t.text == "<" and closing_angle(tokens, k) == i - 1
+        for k, t in enumerate(tokens[max(0, i - 64) : i], max(0, i - 64))
+    ):
+        return False
+    return before.kind not in (IDENTIFIER, "number", "string") or before.text in ("return", "else", "do")
+
+
+def check_headers(tokens: list[Token]) -> Iterator[Violation]:
+    """The ``#include`` lines of raw text (preprocessed text has none left)."""
+    included = False
+    for token in tokens:
+        found = include_path(token)
+        if found is None or not found[1]:
+            included = included or found is not None  # a quoted header may include what is needed
+            continue
+        path = found[0]
+        stem = path.removeprefix("metal_")
+        if path.startswith("metal_") and stem in _METAL_HEADERS:
+            included = True
+        elif path not in ("simd/simd.h", "TargetConditionals.h") and not path.startswith("MetalPerformancePrimitives/"):
+            yield _HEADER.at(token, f"<{path}>")
+    for i, token in enumerate(tokens):
+        if not included and i and token.text == "metal" and tokens[i - 1].text not in (".", "->", "::"):
+            yield _NO_HEADER.at(token)
+            return
