@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._backends import explain, use_backend
 from .cache import LinearKVCache, RingKVCache
+from .models import load
 from .ops import ada_rms_norm, causal_conv1d_gelu, conv1d_gelu, sliding_window_attention
 
 __version__ = "0.1.0"
@@ -15,6 +16,7 @@ __all__ = [
     "causal_conv1d_gelu",  # streaming convolution, bias, exact GELU
     "conv1d_gelu",  # the same with zero padding on both sides
     "explain",  # which backend would serve a call, and why
+    "load",  # a model: "tiny", a folder or a hub id
     "sliding_window_attention",  # attention over a window, out of a rotating cache
     "use_backend",  # serve a block by one backend
 ]

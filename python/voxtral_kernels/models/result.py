@@ -1,0 +1,31 @@
+"""What a transcription gives back: tokens, text, words with their times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Word(NamedTuple):
+    """A word and when it was spoken, in seconds from the start of the audio; the start is approximate."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished transcription.
+
+    Attributes:
+        text: The text.
+        tokens: Every generated id, control tokens included.
+        words: The words of the text with their times; empty for a model that tells none.
+        duration_s: Length of the audio.
+    """
+
+    text: str
+    tokens: list[int]
+    words: list[Word] = field(default_factory=list)
+    duration_s: float = 0.0

@@ -1,0 +1,230 @@
+"""Configuration of Voxtral Realtime, read from each layout's config file with every value in its bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ... import _check
+from ..layers import Quantization
+from ..section import OP, Section
+
+_MAX_DIM = 1 << 16
+_MAX_LAYERS = 512
+_MAX_HEADS = 512
+_MAX_HEAD_DIM = 1024
+_MAX_WINDOW = 1 << 20
+_MAX_VOCAB = 1 << 22
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Causal Whisper-style encoder; ``window`` counts visible keys including the query's own."""
+
+    dim: int
+    n_layers: int
+    n_heads: int
+    head_dim: int
+    hidden_dim: int
+    window: int
+    rope_theta: float
+    norm_eps: float
+    n_mels: int
+
+    @property
+    def n_kv_heads(self) -> int:
+        """As many as query heads."""
+        return self.n_heads
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Delay-conditioned decoder with a tied head; ``cond_dim`` is the width between the two conditioning matrices."""
+
+    dim: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    hidden_dim: int
+    window: int
+    rope_theta: float
+    norm_eps: float
+    vocab_size: int
+    cond_dim: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole model: ``downsample`` encoder frames make one token of ``2 * downsample`` mel frames."""
+
+    encoder: EncoderConfig
+    decoder: DecoderConfig
+    downsample: int
+    hop: int = 160
+    n_fft: int = 400
+    sample_rate: int = 16000
+    log_mel_max: float = 1.5
+
+    @property
+    def mel_per_token(self) -> int:
+        """Mel frames of one token."""
+        return 2 * self.downsample
+
+    @property
+    def samples_per_token(self) -> int:
+        """Samples of one token."""
+        return self.hop * self.mel_per_token
+
+    @property
+    def token_s(self) -> float:
+        """Seconds of one token."""
+        return self.samples_per_token / self.sample_rate
+
+
+def is_realtime(config: Section) -> bool:
+    """Whether a config file, of any layout, is one of this model family."""
+    values = config.values
+    return bool(values.get("ada_rms_norm_t_cond")) or values.get("model_type") == "voxtral_realtime"
+
+
+def from_mistral(config: Section) -> Config:
+    """``params.json`` of the original layout; the converted layout's ``config.json`` holds the same keys."""
+    whisper = config.section("multimodal").section("whisper_model_args")
+    encoder = whisper.section("encoder_args")
+    downsample = whisper.section("downsample_args").integer("downsample_factor", 1, 64)
+    return _mistral(config, encoder, encoder.section("audio_encoding_args"), downsample)
+
+
+def from_mlx_audio(config: Section) -> Config:
+    """``config.json`` of mlx-audio's conversions: the same keys under ``decoder`` and ``encoder_args``."""
+    encoder = config.section("encoder_args")
+    audio = config if "audio_encoding_args" in config.values else encoder
+    downsample = encoder.integer("downsample_factor", 1, 64, default=4)
+    return _mistral(config.section("decoder"), encoder, audio.section("audio_encoding_args"), downsample)
+
+
+def _mistral(decoder: Section, encoder: Section, audio: Section, downsample: int) -> Config:
+    for section in (decoder, encoder):
+        section.fixed("causal", True)
+    for key, value in (("pos_embed", "rope"), ("ffn_type", "swiglu"), ("norm_type", "rms_norm"), ("use_biases", True)):
+        encoder.fixed(key, value)
+    for key, value in (("tied_embeddings", True), ("use_biases", False), ("ada_rms_norm_t_cond", True)):
+        decoder.fixed(key, value)
+    sizes = _sizes(encoder, "dim", "n_layers", "n_heads", "hidden_dim", "sliding_window")
+    encoder.fixed("n_kv_heads", sizes["n_heads"])
+    theta = encoder.number("rope_theta", 1.0, 1e12), decoder.number("rope_theta", 1.0, 1e12)
+    return Config(
+        EncoderConfig(**sizes, rope_theta=theta[0], n_mels=audio.integer("num_mel_bins", 1, 4096)),
+        DecoderConfig(
+            **_sizes(decoder, "dim", "n_layers", "n_heads", "hidden_dim", "sliding_window"),
+            n_kv_heads=_kv_heads(decoder, "n_heads", "n_kv_heads"),
+            rope_theta=theta[1],
+            vocab_size=decoder.integer("vocab_size", 1, _MAX_VOCAB),
+            cond_dim=decoder.integer("ada_rms_norm_t_cond_dim", 1, _MAX_DIM, default=32),
+        ),
+        downsample=downsample,
+        hop=audio.integer("hop_length", 1, 1 << 14, default=160),
+        n_fft=audio.integer("window_size", 2, 1 << 16, default=400),
+        sample_rate=audio.integer("sampling_rate", 1000, 1 << 20, default=16000),
+        log_mel_max=audio.number("global_log_mel_max", -100, 100, default=1.5),
+    )
+
+
+def from_transformers(config: Section) -> Config:
+    """``config.json`` of the transformers layout."""
+    encoder, decoder = config.section("audio_config"), config.section("text_config")
+    for section in (encoder, decoder):
+        section.fixed("hidden_act", "silu")
+    encoder.fixed("activation_function", "gelu")
+    config.fixed("projector_hidden_act", "gelu")
+    config.fixed("tie_word_embeddings", True)
+    keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "sliding_window")
+    result = Config(
+        EncoderConfig(
+            **_sizes(encoder, *keys, eps="rms_norm_eps"),
+            rope_theta=_theta(encoder),
+            n_mels=encoder.integer("num_mel_bins", 1, 4096),
+        ),
+        DecoderConfig(
+            **_sizes(decoder, *keys, eps="rms_norm_eps"),
+            n_kv_heads=_kv_heads(decoder, "num_attention_heads", "num_key_value_heads"),
+            rope_theta=_theta(decoder),
+            vocab_size=decoder.integer("vocab_size", 1, _MAX_VOCAB),
+            cond_dim=32,
+        ),
+        downsample=config.integer("downsample_factor", 1, 64, default=4),
+    )
+    config.fixed("audio_length_per_tok", result.mel_per_token)
+    return result
+
+
+def quantization(config: Section) -> Quantization | None:
+    """The ``quantization`` object of a converted layout; None for plain weights."""
+    if config.values.get("quantization") is None:
+        return None
+    section = config.section("quantization")
+    section.fixed("mode", "affine")
+    group_size, bits = section.integer("group_size", 1, 1 << 16), section.integer("bits", 1, 32)
+    for key, value, allowed in (("group_size", group_size, (32, 64, 128)), ("bits", bits, (2, 3, 4, 5, 6, 8))):
+        if value not in allowed:
+            raise _check.fail(OP, section.name(key), f"one of {', '.join(map(str, allowed))}", value)
+    return Quantization(group_size, bits)
+
+
+def to_params(config: Config) -> dict[str, Any]:
+    """The keys of ``params.json``, which ``from_mistral`` reads back."""
+
+    def part(c: EncoderConfig | DecoderConfig) -> dict[str, Any]:
+        same = ("dim", "n_layers", "n_heads", "n_kv_heads", "head_dim", "hidden_dim", "rope_theta", "norm_eps")
+        return {key: getattr(c, key) for key in same} | {"sliding_window": c.window, "causal": True}
+
+    audio = {
+        "sampling_rate": config.sample_rate,
+        "frame_rate": config.sample_rate / config.samples_per_token,
+        "num_mel_bins": config.encoder.n_mels,
+        "hop_length": config.hop,
+        "window_size": config.n_fft,
+        "global_log_mel_max": config.log_mel_max,
+    }
+    encoder = part(config.encoder) | {"use_biases": True, "audio_encoding_args": audio}
+    whisper = {"encoder_args": encoder, "downsample_args": {"downsample_factor": config.downsample}}
+    return part(config.decoder) | {
+        "use_biases": False,
+        "vocab_size": config.decoder.vocab_size,
+        "tied_embeddings": True,
+        "ada_rms_norm_t_cond": True,
+        "ada_rms_norm_t_cond_dim": config.decoder.cond_dim,
+        "multimodal": {"whisper_model_args": whisper},
+    }
+
+
+def _sizes(
+    s: Section, dim: str, layers: str, heads: str, hidden: str, window: str, eps: str = "norm_eps"
+) -> dict[str, Any]:
+    """The values that encoder and decoder have in common, by this package's names."""
+    sizes = {
+        "dim": s.integer(dim, 1, _MAX_DIM),
+        "n_layers": s.integer(layers, 1, _MAX_LAYERS),
+        "n_heads": s.integer(heads, 1, _MAX_HEADS),
+        "head_dim": s.integer("head_dim", 2, _MAX_HEAD_DIM),
+        "hidden_dim": s.integer(hidden, 1, 4 * _MAX_DIM),
+        "window": s.integer(window, 1, _MAX_WINDOW),
+        "norm_eps": s.number(eps, 0.0, 1.0, default=1e-5),
+    }
+    if sizes["head_dim"] % 2:
+        raise _check.fail(OP, s.name("head_dim"), "an even number", sizes["head_dim"])
+    return sizes
+
+
+def _kv_heads(s: Section, heads: str, kv_heads: str) -> int:
+    n, kv = s.integer(heads, 1, _MAX_HEADS), s.integer(kv_heads, 1, _MAX_HEADS)
+    if n % kv:
+        raise _check.fail(OP, s.name(kv_heads), f"a divisor of {heads} {n}", kv)
+    return kv
+
+
+def _theta(s: Section) -> float:
+    rope = s.section("rope_parameters") if s.values.get("rope_parameters") else s
+    rope.fixed("rope_type", "default")
+    return rope.number("rope_theta", 1.0, 1e12)

@@ -1,0 +1,96 @@
+"""Delay-conditioned decoder with a tied head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from ...cache import RingKVCache
+from .. import rope
+from ..layers import Block, Linear, Matrix, add_norm, gelu
+from .config import DecoderConfig
+
+_TIME_THETA = 10000.0
+
+
+def time_embedding(delay: int, dim: int, dtype: mx.Dtype) -> mx.array:
+    """Sinusoidal embedding of the delay in tokens, ``[dim]`` in ``dtype``: cosines, then sines.
+
+    Each step is rounded to ``dtype``, as the reference's arithmetic in that dtype does.
+    """
+    half = dim // 2
+    frequencies = np.exp(np.float32(-math.log(_TIME_THETA)) * np.arange(half, dtype=np.float32) / np.float32(half))
+    with mx.stream(mx.cpu):
+        angles = (mx.array(frequencies).astype(dtype) * mx.array(delay, dtype)).astype(mx.float32)
+        return mx.concatenate([mx.cos(angles), mx.sin(angles)]).astype(dtype)
+
+
+class Decoder(nn.Module):
+    """Token embeddings plus audio embeddings to logits.
+
+    Args:
+        config: Sizes and window.
+        embedding: Token embeddings ``[vocab_size, D]``, the head too.
+        blocks: The layers.
+        conditioning: For each layer the two matrices of its delay conditioning, ``D`` to ``cond_dim`` and back.
+        norm: Gain of the final norm ``[D]``.
+    """
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        embedding: Matrix,
+        blocks: list[Block],
+        conditioning: list[tuple[Linear, Linear]],
+        norm: mx.array,
+    ) -> None:
+        super().__init__()
+        self.config, self.embedding, self.blocks, self.norm = config, embedding, blocks, norm
+        self.conditioning = [list(pair) for pair in conditioning]
+
+    def new_caches(self, offset: int = 0) -> list[RingKVCache]:
+        """One empty cache a layer; their commits are spread over the steps."""
+        n = len(self.blocks)
+        return [RingKVCache(self.config.window, offset=offset, phase=i / n) for i in range(n)]
+
+    def scales(self, delay: int, time_dtype: mx.Dtype) -> list[mx.array]:
+        """Each layer's conditioning ``W2 gelu(W1 t)`` for a delay in tokens, ``[D]``: constant for a session.
+
+        Args:
+            delay: Tokens.
+            time_dtype: Arithmetic of the time embedding ``t``; the published error rates used bfloat16.
+        """
+        t = time_embedding(delay, self.config.dim, time_dtype).astype(self.norm.dtype)[None]
+        vectors = [up(gelu(down(t)))[0] for down, up in self.conditioning]
+        mx.eval(vectors)
+        return vectors
+
+    def __call__(
+        self, x: mx.array, scales: Sequence[mx.array], caches: Sequence[RingKVCache] | None = None
+    ) -> mx.array:
+        """``[B, L, D]`` to normed hidden states of the same shape.
+
+        Args:
+            x: Token plus audio embeddings of all positions, or with ``caches`` of those behind what they have seen.
+            scales: From ``scales``.
+            caches: From ``new_caches``; changed in place.
+        """
+        c = self.config
+        offset = caches[0].offset if caches else 0
+        tables = rope.tables(offset, x.shape[1], c.head_dim, c.rope_theta)
+        delta = None
+        for i, block in enumerate(self.blocks):
+            x, delta = block(x, delta, tables, caches[i] if caches else None, scales[i])
+        return add_norm(x, delta, self.norm, c.norm_eps)[0]
+
+    def embed(self, ids: mx.array) -> mx.array:
+        """Token embeddings: ids ``[B, L]`` to ``[B, L, D]``."""
+        return self.embedding.take(ids)
+
+    def logits(self, hidden: mx.array) -> mx.array:
+        """The tied head: ``[B, L, D]`` to ``[B, L, vocab_size]``."""
+        return self.embedding.matmul(hidden)

@@ -1,0 +1,152 @@
+"""Voxtral Realtime: mel -> conv stem -> encoder -> adapter -> decoder -> tokens, by stages that a stream uses too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from ... import _check
+from ...audio.load import load_audio
+from ...audio.mel import MelConfig
+from ...cache import RingKVCache
+from ...tokenizer import Tokenizer
+from ..result import Result
+from ..section import OP
+from . import conv_stem, weights
+from .adapter import Adapter
+from .config import Config
+from .conv_stem import ConvStem
+from .decoder import Decoder
+from .encoder import Encoder
+from .stream import Stream, StreamEvent
+
+
+@dataclass
+class AudioState:
+    """Where the audio side of a stream stands."""
+
+    stem: conv_stem.State | None = None
+    caches: list[RingKVCache] = field(default_factory=list)
+
+
+class VoxtralRealtime(nn.Module):
+    """The model.
+
+    Args:
+        config: Sizes.
+        stem, encoder, adapter, decoder: The stages.
+        tokenizer: Of the same checkpoint.
+        dtype: Arithmetic of the stages.
+        time_dtype: Arithmetic of the delay's time embedding.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        stem: ConvStem,
+        encoder: Encoder,
+        adapter: Adapter,
+        decoder: Decoder,
+        tokenizer: Tokenizer | None,
+        *,
+        dtype: mx.Dtype,
+        time_dtype: mx.Dtype,
+    ) -> None:
+        super().__init__()
+        self.config, self.tokenizer = config, tokenizer
+        self.stem, self.encoder, self.adapter, self.decoder = stem, encoder, adapter, decoder
+        self.dtype, self.time_dtype = dtype, time_dtype
+
+    @classmethod
+    def load(
+        cls, folder: Path, dtype: mx.Dtype | None = None, *, time_dtype: mx.Dtype | None = None
+    ) -> VoxtralRealtime:
+        """The model of a folder; see ``voxtral_kernels.load``."""
+        w = weights.Weights(folder, dtype)
+        path = folder / "tekken.json"
+        tokenizer = Tokenizer.from_file(path) if path.is_file() else None
+        if tokenizer is not None:
+            _check_tokenizer(tokenizer, w.config)
+        time_dtype = time_dtype or w.stored_dtype
+        return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype, time_dtype=time_dtype)
+
+    @property
+    def mel_config(self) -> MelConfig:
+        """Front-end of this model."""
+        c = self.config
+        return MelConfig(c.encoder.n_mels, c.n_fft, c.hop, c.sample_rate, c.log_mel_max)
+
+    def new_audio_state(self, offset: int = 0) -> AudioState:
+        """The state at the start of a stream; ``offset`` is the first token's absolute position."""
+        return AudioState(caches=self.encoder.new_caches(offset * self.config.downsample))
+
+    def embed_audio(self, mel: mx.array, state: AudioState | None = None) -> mx.array:
+        """Log-mel frames to audio embeddings.
+
+        Args:
+            mel: ``[B, F, n_mels]``, F a multiple of ``config.mel_per_token``.
+            state: None for a whole clip; otherwise the frames follow those that the state has seen, and it is changed.
+
+        Returns:
+            ``[B, F / mel_per_token, D]``.
+        """
+        frames, stem_state = self.stem(mel.astype(self.dtype), state.stem if state else None)
+        if state is not None:
+            state.stem = stem_state
+        return self.adapter(self.encoder(frames, state.caches if state else None))
+
+    def stream(self, delay_ms: float = 480, *, offset: int = 0) -> Stream:
+        """A new stream.
+
+        Args:
+            delay_ms: How far the text runs behind the audio: a multiple of 80 from 80 to 2400.
+            offset: Absolute position of the first token; the result does not depend on it.
+
+        Raises:
+            ValueError: another delay; or the model's folder had no tekken.json.
+        """
+        return Stream(self, self._tokenizer(), delay_ms, offset=offset)
+
+    def transcribe(
+        self, audio: Any, delay_ms: float = 480, *, on_events: Callable[[list[StreamEvent]], None] | None = None
+    ) -> Result:
+        """The text of a recording.
+
+        Args:
+            audio: Path, bytes of an audio file, or samples ``[T]`` at 16 kHz.
+            delay_ms: As for ``stream``.
+            on_events: Called with the events of each piece of the recording as soon as it is decoded.
+
+        Raises:
+            ValueError: audio that cannot be read, or another delay.
+        """
+        stream = self.stream(delay_ms)
+        samples = load_audio(audio)
+        for events in (*stream.pieces(samples), stream.finish()):
+            if on_events is not None:
+                on_events(events)
+        return Result(stream.text, stream.tokens, stream.words, stream.duration_s)
+
+    def _tokenizer(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise _check.fail(OP, "model", "tekken.json in the folder", "none")
+        return self.tokenizer
+
+
+def _check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
+    if not tokenizer.audio.is_streaming:
+        raise _check.fail(OP, "tekken.json", "the streaming audio section of a realtime model", "an offline one")
+    for name, expected, got in (
+        ("vocabulary", f"at most {config.decoder.vocab_size} ids as the model has", tokenizer.vocab_size),
+        ("samples_per_token", config.samples_per_token, tokenizer.audio.samples_per_token),
+        ("sampling_rate", config.sample_rate, tokenizer.audio.sample_rate),
+        ("n_mels", config.encoder.n_mels, tokenizer.audio.n_mels),
+    ):
+        right = got <= config.decoder.vocab_size if name == "vocabulary" else got == expected
+        if not right:
+            raise _check.fail(OP, f"tekken.json {name}", str(expected), got)

@@ -1,0 +1,197 @@
+"""A live transcription: samples in, text events out; offline transcription is one stream fed in large pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import mlx.core as mx
+import numpy as np
+
+from ... import _check
+from ...audio.load import as_samples
+from ...audio.mel import MelStream
+from ...tokenizer import TextDecoder, Tokenizer
+from ..result import Word
+from .words import WordTracker
+
+if TYPE_CHECKING:
+    from .model import VoxtralRealtime
+
+OP = "stream"
+# Tokens of audio processed at once at most: bounds the memory of a large feed.
+PIECE = 128
+
+
+class StreamEvent(NamedTuple):
+    """One decoded token.
+
+    Attributes:
+        text: The text that it completes; empty for control tokens and inside a UTF-8 character.
+        token: Its id.
+        position: Its absolute position in the decoder's sequence.
+        start_s, end_s: The 80 ms of audio that it belongs to, in seconds.
+    """
+
+    text: str
+    token: int
+    position: int
+    start_s: float
+    end_s: float
+
+
+class Stream:
+    """State of one transcription; made by ``model.stream``.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        delay_ms: How far the text runs behind the audio.
+        offset: Absolute position of the first token.
+    """
+
+    def __init__(self, model: VoxtralRealtime, tokenizer: Tokenizer, delay_ms: float, *, offset: int = 0) -> None:
+        delay = tokenizer.delay_tokens(delay_ms)
+        self._model, self._tokenizer = model, tokenizer
+        self._per_token = model.config.samples_per_token
+        self._prompt = tokenizer.realtime_prompt(delay_ms)
+        self._right_pad = tokenizer.audio.right_pad_tokens(delay_ms)
+        self._scales = model.decoder.scales(delay, model.time_dtype)
+        self._audio = model.new_audio_state(offset)
+        self._caches = model.decoder.new_caches(offset)
+        self._offset, self._position = offset, 0
+        self._last = mx.array([[0]])  # newest token [1, 1], perhaps not computed yet
+        self._mel = MelStream(model.mel_config)
+        left_pad = tokenizer.audio.left_pad_tokens * self._per_token
+        self._frames = [self._mel.feed(np.zeros(left_pad, np.float32))]
+        self._text = _Text(tokenizer)
+        self._tracker = WordTracker(tokenizer, model.config.token_s)
+        self._n_samples, self._finished = 0, False
+        self.tokens: list[int] = []
+
+    @property
+    def text(self) -> str:
+        """The text up to now; final after ``finish``."""
+        return self._text.all
+
+    @property
+    def words(self) -> list[Word]:
+        """The words up to now with their times."""
+        return self._tracker.words(self.duration_s if self._finished else None)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of audio fed."""
+        return self._n_samples / self._model.config.sample_rate
+
+    def feed(self, samples: Any) -> list[StreamEvent]:
+        """Take any number of samples.
+
+        Args:
+            samples: ``[T]`` at 16 kHz, float in [-1, 1] or int16.
+
+        Returns:
+            An event for each token decoded by them.
+
+        Raises:
+            ValueError: samples that are not one-dimensional or not finite (the stream is unchanged then); or the
+                stream was finished.
+        """
+        return [event for events in self.pieces(samples) for event in events]
+
+    def pieces(self, samples: Any) -> Iterator[list[StreamEvent]]:
+        """As ``feed``, the events of one bounded piece of the samples after another."""
+        if self._finished:
+            raise _check.fail(OP, "feed", "a stream that is not finished", "one that is")
+        samples = as_samples(samples, op=OP, argument="samples")
+        step = PIECE * self._per_token
+        return (self._feed(samples[i : i + step]) for i in range(0, len(samples), step))
+
+    def finish(self) -> list[StreamEvent]:
+        """Pads the end so that the last word comes out, and flushes; a second call does nothing."""
+        if self._finished:
+            return []
+        self._finished = True
+        rest = -self._n_samples % self._per_token
+        silence = np.zeros(rest + self._right_pad * self._per_token, np.float32)
+        self._frames += [self._mel.feed(silence), self._mel.finish()]
+        events = self._run()
+        if held := self._text.finish():
+            events[-1] = events[-1]._replace(text=events[-1].text + held)
+        return events
+
+    def _feed(self, samples: np.ndarray) -> list[StreamEvent]:
+        self._n_samples += len(samples)
+        self._frames.append(self._mel.feed(samples))
+        return self._run()
+
+    def _run(self) -> list[StreamEvent]:
+        """Everything that the mel frames at hand allow, in whole tokens."""
+        per_token = self._model.config.mel_per_token
+        ready = sum(map(len, self._frames)) // per_token
+        events: list[StreamEvent] = []
+        if ready:
+            frames = np.concatenate(self._frames)
+            for start in range(0, ready, PIECE):
+                piece = frames[start * per_token : min(start + PIECE, ready) * per_token]
+                events += self._decode(self._model.embed_audio(mx.array(piece)[None], self._audio))
+            self._frames = [frames[ready * per_token :]]
+        return events
+
+    def _decode(self, audio: mx.array) -> list[StreamEvent]:
+        """Decode at every position of ``audio [1, n, D]``; a token is read while the next one is computed."""
+        given = self._prompt[self._position : self._position + audio.shape[1]]
+        if given:
+            self._step(mx.array(given)[None], audio[:, : len(given)])
+            if self._position < len(self._prompt):
+                return []  # every token up to here was given
+        events: list[StreamEvent] = []
+        waiting = [self._position - 1] if given else []
+        for i in range(len(given), audio.shape[1]):
+            last = self._last
+            self._step(last, audio[:, i : i + 1])
+            events += [self._event(position, last) for position in waiting]
+            waiting = [self._position - 1]
+        return events + [self._event(position, self._last) for position in waiting]
+
+    def _step(self, ids: mx.array, audio: mx.array) -> None:
+        """Advance the decoder by ``ids [1, n]``; the token that follows the last of them becomes ``_last``."""
+        decoder = self._model.decoder
+        hidden = decoder(decoder.embed(ids) + audio, self._scales, self._caches)
+        self._last = mx.argmax(decoder.logits(hidden[:, -1:]), axis=-1)
+        mx.async_eval(self._last)
+        self._position += ids.shape[1]
+
+    def _event(self, position: int, token: mx.array) -> StreamEvent:
+        """Take over the token generated at ``position`` (from the start of the stream)."""
+        value = int(cast(int, token.item()))
+        frame = position + 1 - len(self._prompt)
+        self.tokens.append(value)
+        self._tracker.push(frame, value)
+        limit = self.duration_s if self._finished else float("inf")
+        start, end = (min(limit, self._model.config.token_s * n) for n in (frame, frame + 1))
+        return StreamEvent(self._text.push(value), value, self._offset + position, start, end)
+
+
+class _Text:
+    """The text of the tokens, without the space before the first word."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer, self._decoder = tokenizer, TextDecoder(tokenizer)
+        self._parts: list[str] = []
+
+    @property
+    def all(self) -> str:
+        return "".join(self._parts)
+
+    def push(self, token: int) -> str:
+        return self._append(self._decoder.push(token) if token >= self._tokenizer.n_special else "")
+
+    def finish(self) -> str:
+        return self._append(self._decoder.finish())
+
+    def _append(self, text: str) -> str:
+        text = text if self._parts else text.lstrip()
+        if text:
+            self._parts.append(text)
+        return text
