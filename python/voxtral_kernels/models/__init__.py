@@ -26,7 +26,7 @@ def load(source: str | Path, dtype: mx.Dtype | str | None = None, *, time_dtype:
         ValueError: no such model; or a configuration, file or tensor in it that is not what it should be. Everything
             is checked before any weight is loaded.
     """
-    dtypes = [_dtype(name, value) for name, value in (("dtype", dtype), ("time_dtype", time_dtype))]
+    dtypes = [dtype_of(name, value) for name, value in (("dtype", dtype), ("time_dtype", time_dtype))]
     folder = hub.find(source)
     from .voxtral_realtime import config, layouts
     from .voxtral_realtime.model import VoxtralRealtime
@@ -41,7 +41,12 @@ def _family(section: Section) -> str:
     return str(section.values.get("model_type") or "another model")
 
 
-def _dtype(argument: str, value: mx.Dtype | str | None) -> mx.Dtype | None:
+def dtype_of(argument: str, value: mx.Dtype | str | None) -> mx.Dtype | None:
+    """A floating dtype by itself or by its name.
+
+    Raises:
+        ValueError: another one.
+    """
     if value is None:
         return None
     name = _check.dtype_name(value) if isinstance(value, mx.Dtype) else value

@@ -78,7 +78,7 @@ class Weights:
         self.quantization = quantization(section)
         self._tensors = Checkpoint(weight_files(folder, layout.weights_file))
         self.layout = layouts.variant(layout, self._tensors.tensors)
-        self._shapes = tensor_shapes(self.config)
+        self.shapes = tensor_shapes(self.config)
         self._check()
         probe = "language_model.layers.0.attention.o_proj"
         probe += ".scales" if self._quantized(f"{probe}.weight") else ".weight"
@@ -92,7 +92,7 @@ class Weights:
     def _check(self) -> None:
         """Every tensor's name, shape and dtype, from the headers alone."""
         expected: dict[str, tuple[int, ...]] = {}
-        for name, shape in self._shapes.items():
+        for name, shape in self.shapes.items():
             source = self.layout.source(name)
             if name.endswith("weight") and self._quantized(name):
                 expected |= self._quantized_shapes(source.removesuffix("weight"), shape)
@@ -100,11 +100,21 @@ class Weights:
                 conv = self.layout.torch_conv and len(shape) == 3
                 expected[source] = (shape[0], shape[2], shape[1]) if conv else shape
         self._tensors.require(expected, self.layout.ignored)
+        self._check_packing()
         for name in expected:
             found = self._tensors.tensors[name].dtype
             packed = f"{name.removesuffix('weight')}scales" in expected and name.endswith("weight")
             if found not in (("U32",) if packed else FLOATS):
                 raise _check.fail(OP, name, "U32" if packed else ", ".join(FLOATS), found)
+
+    def _check_packing(self) -> None:
+        """Projections that are packed into one matmul are quantised together or not at all."""
+        for name in self.shapes:
+            for first, others in (("q_proj", ("k_proj", "v_proj")), ("gate_proj", ("up_proj",))):
+                if f".{first}.weight" in name:
+                    alike = [name, *(name.replace(first, other) for other in others)]
+                    if len({self._quantized(n) for n in alike}) > 1:
+                        raise _check.fail(OP, "weights", f"{' and '.join(alike)} quantised alike", "some of them")
 
     def _quantized_shapes(self, stem: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         q = self.quantization
@@ -136,12 +146,12 @@ class Weights:
 
     def linear(self, stem: str) -> Linear:
         """A projection, with its bias where it has one."""
-        bias = self.array(f"{stem}.bias") if f"{stem}.bias" in self._shapes else None
+        bias = self.array(f"{stem}.bias") if f"{stem}.bias" in self.shapes else None
         return Linear(self.matrix(stem), bias)
 
     def items(self) -> Iterator[tuple[str, mx.array]]:
         """Every tensor by the converted layout's names, quantised ones in their parts."""
-        for name in self._shapes:
+        for name in self.shapes:
             if name.endswith(".weight") and self._quantized(name):
                 stem = name.removesuffix("weight")
                 yield from ((f"{stem}{part}", self.array(f"{stem}{part}")) for part in ("weight", "scales", "biases"))
