@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._check import fail
 
@@ -154,11 +154,7 @@ class Tokenizer:
         config = self.audio._streaming()
         if delay_ms is None:
             return config.get_num_delay_tokens()
-        step = config.frame_duration_ms
-        number = isinstance(delay_ms, (int, float)) and not isinstance(delay_ms, bool)
-        if not number or not step <= delay_ms <= MAX_DELAY_MS or delay_ms % step:
-            expected = f"a multiple of {step:g} from {step:g} to {MAX_DELAY_MS}"
-            raise fail(OP, "delay_ms", expected, f"{delay_ms:g}" if number else repr(delay_ms))
+        check_delay(delay_ms, config.frame_duration_ms)
         return config.get_num_delay_tokens(delay_ms)
 
     def realtime_prompt(self, delay_ms: float | None = None) -> list[int]:
@@ -194,6 +190,18 @@ class Tokenizer:
         if not self.tekken.is_special(name):
             raise fail(OP, "tekken.json", f"the special token {name}", "a file without it")
         return self.tekken.get_special_token(name)
+
+
+def check_delay(delay_ms: Any, step_ms: float = 80.0) -> None:
+    """Refuse a delay that is not a multiple of ``step_ms``, the length of a token, or beyond 2400 ms.
+
+    Raises:
+        ValueError: it is.
+    """
+    number = isinstance(delay_ms, (int, float)) and not isinstance(delay_ms, bool)
+    if not number or not step_ms <= delay_ms <= MAX_DELAY_MS or delay_ms % step_ms:
+        expected = f"a multiple of {step_ms:g} from {step_ms:g} to {MAX_DELAY_MS}"
+        raise fail(OP, "delay_ms", expected, f"{delay_ms:g}" if number else repr(delay_ms))
 
 
 class TextDecoder:

@@ -1,0 +1,34 @@
+"""``voxtral-kernels convert``: a checkpoint into the converted layout, quantised if asked for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from .console import print_text
+
+
+class Dtype(StrEnum):
+    """Dtypes of the weights that are not quantised."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+def convert(
+    source: Annotated[str, typer.Argument(metavar="tiny|PATH|ID", help="The model to convert.")],
+    target: Annotated[str, typer.Argument(metavar="FOLDER", help="Where to write it; must not exist, or be empty.")],
+    bits: Annotated[int | None, typer.Option(metavar="4|6|8", help="Quantise the matrices.")] = None,
+    group_size: Annotated[int, typer.Option(metavar="32|64|128", help="Values that share a scale.")] = 64,
+    dtype: Annotated[Dtype | None, typer.Option(help="Dtype of what is not quantised; as it is if not given.")] = None,
+) -> None:
+    """Write a checkpoint in the layout of MLX conversions (config.json, model.safetensors, tekken.json)."""
+    import mlx.core as mx
+
+    from ..models.convert import convert as write
+
+    size = write(source, target, bits=bits, group_size=group_size, dtype=getattr(mx, dtype) if dtype else None)
+    print_text(f"{target}: {size / 1e6:.1f} MB of weights\n")

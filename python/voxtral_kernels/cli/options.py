@@ -1,0 +1,65 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from .._check import fail
+
+DEFAULT_MODEL = "mistralai/Voxtral-Mini-4B-Realtime-2602"
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="tiny|PATH|ID", help=f"A folder, a hub id, or tiny; {DEFAULT_MODEL} if not given."
+    ),
+]
+Delay = Annotated[
+    int | None,
+    typer.Option(
+        "--delay-ms",
+        metavar="N",
+        help="How far the text runs behind the audio: a multiple of 80 from 80 to 2400; 480 if not given.",
+    ),
+]
+
+
+@dataclass
+class Loaded:
+    """A model and the name it was asked for by."""
+
+    name: str
+    model: Any
+
+
+def load_model(name: str | None) -> Loaded:
+    """``vk.load``; None is the 4B hub id."""
+    from ..models import load
+
+    name = name or DEFAULT_MODEL
+    return Loaded(name, load(name))
+
+
+def new_stream(loaded: Loaded, delay_ms: float | None) -> tuple[Any, float]:
+    """A stream of a realtime model and its delay; None is the delay that the model's tokenizer file asks for.
+
+    Raises:
+        ValueError: another kind of model, or one without a tokenizer.
+    """
+    if not hasattr(loaded.model, "stream"):
+        raise fail("transcribe", "--model", "a Voxtral Realtime model", f"{loaded.name}, which cannot stream")
+    if delay_ms is None and loaded.model.tokenizer is not None:
+        delay_ms = loaded.model.tokenizer.audio.default_delay_ms
+    delay_ms = 480.0 if delay_ms is None else float(delay_ms)
+    return loaded.model.stream(delay_ms=delay_ms), delay_ms
+
+
+def check_delay(delay_ms: float | None) -> None:
+    """Refuse a delay that no model takes before one is loaded."""
+    if delay_ms is not None:
+        from ..tokenizer import check_delay
+
+        check_delay(delay_ms)

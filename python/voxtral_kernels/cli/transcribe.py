@@ -1,0 +1,129 @@
+"""``voxtral-kernels transcribe``: recordings, or standard input, to text, JSON or subtitles."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .._check import fail
+from .console import Interrupted, LiveView, print_text
+from .formats import Format, Transcript, render
+from .options import Delay, Loaded, Model, check_delay, load_model, new_stream
+from .output import STDIN, targets, write_atomic
+
+if TYPE_CHECKING:
+    import numpy as np
+
+OP = "transcribe"
+# Seconds of a file fed at once: the live text moves on, and Ctrl-C is heard, this often.
+PIECE_S = 1.28
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings; - reads standard input.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="What to write.", case_sensitive=False)]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="OUT", help="A file, or a folder for one file a recording."),
+]
+Raw = Annotated[bool, typer.Option("--raw", help="The audio is headerless: 16-bit little-endian, 16 kHz, mono.")]
+
+
+def transcribe(
+    files: Files,
+    model: Model = None,
+    delay_ms: Delay = None,
+    form: FormatOption = Format.TEXT,
+    output: Output = None,
+    raw: Raw = False,
+) -> None:
+    """Transcribe recordings (WAV, FLAC, OGG, MP3, ...), or audio from standard input.
+
+    Several recordings are written one after the other: text under a line with the name, JSON as one line for each.
+    """
+    check_delay(delay_ms)
+    paths = targets(files, form, output)
+    if files.count(STDIN) > 1:
+        raise fail(OP, "FILE", f"{STDIN} once", f"{files.count(STDIN)} times")
+    for file in files:
+        if file != STDIN and not Path(file).exists():
+            raise fail(OP, "FILE", "a file that exists", repr(file))
+    # The first recording is read before the model, which can take minutes to come: a wrong file is told at once.
+    audio = _open(files[0], raw)
+    loaded = load_model(model)
+    for i, (file, path) in enumerate(zip(files, paths, strict=True)):
+        audio = audio if i == 0 else _open(file, raw)
+        _one(loaded, file, audio, path, form, delay_ms, several=len(files) > 1)
+
+
+def _one(
+    loaded: Loaded,
+    file: str,
+    audio: np.ndarray | Iterator[np.ndarray],
+    path: Path | None,
+    form: Format,
+    delay_ms: float | None,
+    several: bool,
+) -> None:
+    stream, delay_ms = new_stream(loaded, delay_ms)
+    transcript = Transcript(file, settings={"model": loaded.name, "delay_ms": delay_ms})
+    head = f"==> {file} <==\n" if several and path is None and form is Format.TEXT else ""
+    one_line = several and path is None
+    try:
+        _run(stream, audio, transcript)
+    except KeyboardInterrupt:
+        transcript.complete = False
+        raise Interrupted(head + render(transcript, form, one_line=one_line)) from None
+    text = render(transcript, form, one_line=one_line)
+    if path is None:
+        print_text(head + text)
+    else:
+        write_atomic(path, text)
+
+
+def _run(stream: Any, audio: np.ndarray | Iterator[np.ndarray], transcript: Transcript) -> None:
+    """Feed the audio to the stream; ``transcript`` is up to date at every moment, an interruption included."""
+    from ..audio import SAMPLE_RATE
+
+    total_s = None if isinstance(audio, Iterator) else len(audio) / SAMPLE_RATE
+    heard = 0
+    with LiveView(transcript.source, total_s) as view:
+        try:
+            for piece in _pieces(audio):
+                stream.feed(piece)
+                heard += len(piece)
+                view.update(stream.text, heard / SAMPLE_RATE)
+            if heard == 0:
+                raise fail(OP, transcript.source, "at least one sample", "none")
+            stream.finish()
+        finally:
+            transcript.text = stream.text
+            transcript.words = list(stream.words)
+            transcript.tokens = list(stream.tokens)
+            transcript.duration_s = heard / SAMPLE_RATE
+
+
+def _pieces(audio: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    if isinstance(audio, Iterator):
+        yield from audio
+        return
+    from ..audio import SAMPLE_RATE
+
+    step = round(PIECE_S * SAMPLE_RATE)
+    for start in range(0, len(audio), step):
+        yield audio[start : start + step]
+
+
+def _open(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
+    """All samples of a file; those of a raw pipe as they come."""
+    from ..audio.load import iter_raw, load_audio, load_raw
+
+    if file != STDIN:
+        if raw and not Path(file).is_file():  # a pipe or device, heard as it comes
+            return iter_raw(open(file, "rb"), argument=file)
+        return load_raw(Path(file).read_bytes(), argument=file) if raw else load_audio(file, argument=file)
+    if sys.stdin.isatty():
+        raise fail(OP, "FILE", "audio on standard input", "a terminal")
+    return iter_raw(sys.stdin.buffer, argument="stdin") if raw else load_audio(sys.stdin.buffer, argument="stdin")

@@ -1,0 +1,63 @@
+"""``voxtral-kernels info`` says what serves each op and why, also where something is broken."""
+
+import json
+
+import mlx.core as mx
+import pytest
+
+import voxtral_kernels as vk
+from voxtral_kernels.cli import info
+
+
+def test_text(run):
+    status, out, err = run("info")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"voxtral-kernels {vk.__version__}\n")
+    for word in ("mlx ", "mistral-common", "device ", "extension ", "emulator ", "metal ", "native ", "composed "):
+        assert word in out
+    for op in ("ada_rms_norm", "causal_conv1d_gelu", "sliding_window_attention"):
+        assert f"  {op} (" in out
+
+
+def test_json_agrees_with_explain(run):
+    facts = json.loads(run("info", "--json")[1])
+    assert facts["version"] == vk.__version__
+    assert facts["packages"]["mlx"]
+    entry = next(e for e in facts["ops"] if e["op"] == "ada_rms_norm" and e["case"] == "one token")
+    x, weight = mx.zeros((1, 1, 3072), mx.bfloat16), mx.zeros(3072, mx.bfloat16)
+    expected = vk.explain("ada_rms_norm", x, weight, weight, residual=x)
+    assert (entry["backend"], entry["variant"], entry["reasons"]) == expected
+    assert set(facts["backends"]) == {"native", "metal", "emulator", "composed"}
+    assert facts["backends"]["composed"] == "available"
+
+
+def test_a_backend_asked_for_by_name(run, monkeypatch):
+    monkeypatch.setenv("VOXTRAL_KERNELS_BACKEND", "composed")
+    assert {e["backend"] for e in json.loads(run("info", "--json")[1])["ops"]} == {"composed"}
+
+
+def test_a_backend_that_cannot_serve_is_said_not_raised(run, monkeypatch):
+    from voxtral_kernels import _backends
+
+    def load(backend, op):
+        raise _backends.UnavailableError("There is none here.")
+
+    monkeypatch.setattr(_backends, "load", load)
+    status, out, _ = run("info")
+    assert status == 0
+    assert "There is none here." in out
+
+
+def test_a_wrong_name_is_an_error(fails, monkeypatch):
+    monkeypatch.setenv("VOXTRAL_KERNELS_BACKEND", "nonsense")
+    assert "VOXTRAL_KERNELS_BACKEND: expected one of" in fails("info")
+
+
+def test_a_broken_part_is_said_not_raised(monkeypatch):
+    assert info._status("voxtral_kernels.nothing") == "not part of this version"
+    assert info._status("voxtral_kernels.cli.app").startswith("AttributeError: ")
+
+
+@pytest.mark.parametrize("value", [{"a": 1, "b": [True, "x"]}])
+def test_nested_values_on_one_line(value):
+    assert info._flat(value) == "a: 1, b: True x"

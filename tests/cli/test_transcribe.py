@@ -1,0 +1,284 @@
+"""``voxtral-kernels transcribe`` on the tiny checkpoint: right results, and one line for whatever is wrong."""
+
+import io
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+import voxtral_kernels
+from voxtral_kernels.cli import transcribe as command
+
+TINY = Path(voxtral_kernels.__file__).parent / "data" / "tiny"
+CARDS = "eight of spades four of clubs seven of hearts"
+
+
+@pytest.fixture
+def cards(examples):
+    return examples / "human-card-5.wav"
+
+
+def wav(samples, rate=16_000, subtype="PCM_16", form="WAV"):
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+def test_text(run, cards):
+    assert run("transcribe", cards, "--model", "tiny") == (0, CARDS + "\n", "")
+
+
+def test_json(run, cards, examples):
+    status, out, err = run("transcribe", cards, "--model", "tiny", "--format", "json")
+    assert (status, err) == (0, "")
+    result = json.loads(out)
+    assert list(result) == ["source", "text", "words", "tokens", "duration_s", "complete", "model", "delay_ms"]
+    assert (result["source"], result["text"], result["complete"]) == (str(cards), CARDS, True)
+    assert (result["model"], result["delay_ms"], result["duration_s"]) == ("tiny", 480, 3.502)
+    reference = json.loads((examples / "references.json").read_text())[cards.name]["transformers"]["480"]
+    assert result["tokens"] == reference["tokens"]
+    assert [w["text"] for w in result["words"]] == CARDS.split()
+    assert all(0 <= w["start_s"] <= w["end_s"] <= 3.502 for w in result["words"])
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_subtitles(run, cards, form):
+    status, out, err = run("transcribe", cards, "--model", "tiny", "--format", form)
+    assert (status, err) == (0, "")
+    times = "00:00:00.320 --> 00:00:03.280\n"
+    expected = "1\n" + times.replace(".", ",") if form == "srt" else "WEBVTT\n\n" + times
+    assert out == expected + CARDS + "\n"
+
+
+def test_delay(run, examples):
+    file = examples / "human-card-2.wav"
+    reference = json.loads((examples / "references.json").read_text())[file.name]["transformers"]["960"]
+    status, out, _ = run("transcribe", file, "-m", "tiny", "--delay-ms", "960", "-f", "json")
+    assert status == 0
+    assert json.loads(out)["tokens"] == reference["tokens"]
+    assert json.loads(out)["delay_ms"] == 960
+
+
+def test_standard_input_is_the_same_as_the_file(run, stdin, cards):
+    pcm = soundfile.read(cards, dtype="int16")[0]
+    for data, options in [
+        (cards.read_bytes(), ()),
+        (wav(pcm, form="FLAC"), ()),
+        (pcm.tobytes(), ("--raw",)),
+    ]:
+        stdin(data)
+        assert run("transcribe", "-", "--model", "tiny", *options) == (0, CARDS + "\n", "")
+
+
+def test_raw_file(run, cards, tmp_path):
+    (tmp_path / "a.pcm").write_bytes(soundfile.read(cards, dtype="int16")[0].tobytes())
+    assert run("transcribe", tmp_path / "a.pcm", "--raw", "--model", "tiny") == (0, CARDS + "\n", "")
+
+
+def test_8_khz_stereo(run, cards, tmp_path):
+    samples = soxr.resample(soundfile.read(cards, dtype="float32")[0], 16_000, 8_000)
+    (tmp_path / "a.wav").write_bytes(wav(np.stack([samples, samples], axis=1), 8_000))
+    status, out, err = run("transcribe", tmp_path / "a.wav", "--model", "tiny")
+    assert (status, err) == (0, "")
+    assert "of spades" in out  # what telephone bandwidth leaves
+
+
+def test_several_files(run, cards, examples):
+    ten = examples / "human-card-1.wav"
+    status, out, _ = run("transcribe", cards, ten, "--model", "tiny")
+    assert (status, out) == (0, f"==> {cards} <==\n{CARDS}\n==> {ten} <==\nten of clubs\n")
+    status, out, _ = run("transcribe", cards, ten, "--model", "tiny", "--format", "json")
+    assert [json.loads(line)["text"] for line in out.splitlines()] == [CARDS, "ten of clubs"]
+
+
+def test_output_file_and_folder(run, cards, examples, tmp_path):
+    out = tmp_path / "a.srt"
+    out.write_text("old")
+    out.chmod(0o640)
+    assert run("transcribe", cards, "--model", "tiny", "-f", "srt", "-o", out) == (0, "", "")
+    assert out.read_text().endswith(CARDS + "\n")
+    assert out.stat().st_mode & 0o777 == 0o640
+    folder = tmp_path / "all"
+    folder.mkdir()
+    ten = examples / "human-card-1.wav"
+    assert run("transcribe", cards, ten, "--model", "tiny", "-o", folder) == (0, "", "")
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {
+        "human-card-5.txt": CARDS + "\n",
+        "human-card-1.txt": "ten of clubs\n",
+    }
+
+
+def test_output_to_a_link_and_to_a_device(run, cards, tmp_path):
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    assert run("transcribe", cards, "--model", "tiny", "-o", tmp_path / "link.txt")[0] == 0
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_text() == CARDS + "\n"
+    assert run("transcribe", cards, "--model", "tiny", "-o", "/dev/null")[0] == 0
+    assert Path("/dev/null").is_char_device()
+
+
+class Breaks:
+    """A stream that fails, or is interrupted, in the middle of the audio."""
+
+    def __init__(self, stream, error):
+        self.stream, self.error, self.fed = stream, error, 0
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def feed(self, samples):
+        self.fed += len(samples)
+        if self.fed > 45_000:
+            raise self.error
+        return self.stream.feed(samples)
+
+
+@pytest.fixture
+def breaks(monkeypatch):
+    def use(error):
+        new_stream = command.new_stream
+
+        def broken(*arguments):
+            stream, delay_ms = new_stream(*arguments)
+            return Breaks(stream, error), delay_ms
+
+        monkeypatch.setattr(command, "new_stream", broken)
+
+    return use
+
+
+def test_an_error_keeps_the_file_that_was_there(fails, breaks, cards, tmp_path):
+    out = tmp_path / "a.txt"
+    out.write_text("old")
+    breaks(RuntimeError("out of\nmemory"))
+    assert fails("transcribe", cards, "--model", "tiny", "-o", out).endswith("RuntimeError: out of memory\n")
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_full_disk_keeps_the_file_that_was_there(fails, cards, tmp_path, monkeypatch):
+    out = tmp_path / "a.txt"
+    out.write_text("old")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert "No space left" in fails("transcribe", cards, "--model", "tiny", "-o", out)
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_interruption_prints_what_there_is(run, breaks, cards, form, tmp_path):
+    out_file = tmp_path / "a.txt"
+    out_file.write_text("old")
+    breaks(KeyboardInterrupt())
+    for options in ((), ("-o", out_file)):
+        status, out, err = run("transcribe", cards, "--model", "tiny", "--format", form, *options)
+        assert (status, err) == (130, "")
+        text = out.strip() if form == "text" else json.loads(out)["text"]
+        assert text
+        assert text != CARDS
+        assert CARDS.startswith(text)
+        assert form == "text" or json.loads(out)["complete"] is False
+    assert out_file.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "which is empty"),
+        (wav(np.zeros(0)), "expected at least one sample"),
+        (b"five of hearts\n", "expected an audio file (WAV, FLAC, OGG, MP3, ...)"),
+        (wav([0, np.nan, 0], subtype="FLOAT"), "expected finite samples, got nan at sample 1"),
+    ],
+    ids=["empty", "no-samples", "text", "nan"],
+)
+def test_bad_audio(fails, stdin, tmp_path, data, message):
+    path = tmp_path / "bad.wav"
+    path.write_bytes(data)
+    error = fails("transcribe", path, "--model", "tiny")
+    assert message in error
+    assert "bad.wav" in error
+    stdin(data)
+    assert message in fails("transcribe", "-", "--model", "tiny")
+    assert message in fails("transcribe", path), "told before the default model is fetched"
+
+
+def test_bad_raw_audio(fails, stdin):
+    for data, message in [(b"", "expected at least one sample, got none"), (b"abc", "got an odd number of bytes")]:
+        stdin(data)
+        assert message in fails("transcribe", "-", "--raw", "--model", "tiny")
+
+
+def test_terminal_as_standard_input(fails, stdin):
+    stdin(b"", terminal=True)
+    assert "expected audio on standard input, got a terminal" in fails("transcribe", "-", "--model", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--delay-ms", "100"], "delay_ms: expected a multiple of 80 from 80 to 2400, got 100."),
+        (["--delay-ms", "2480"], "delay_ms: expected a multiple of 80 from 80 to 2400, got 2480."),
+        (["--delay-ms", "x"], "Invalid value for '--delay-ms'"),
+        (["--format", "foo"], "'foo' is not one of 'text', 'json', 'srt', 'vtt'"),
+        (["--nonsense"], "No such option"),
+        (["--model", "/none/there"], "expected"),
+        (["none.wav"], "FILE: expected a file that exists, got 'none.wav'."),
+        (["-", "-"], "FILE: expected - once, got 2 times."),
+        (["-o", "/none/there/a.txt"], "--output: expected a file in an existing folder"),
+        (["none.wav", "-o", "a.txt"], "--output: expected an existing folder, got 'a.txt'."),
+        (["none.wav", "--format", "srt"], "--output: expected a folder, one srt file for each recording, got none."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage(fails, cards, arguments, message):
+    model = [] if "--model" in arguments else ["--model", "tiny"]
+    assert message in fails("transcribe", cards, *model, *arguments)
+
+
+def test_outputs_that_would_overwrite(fails, cards, tmp_path):
+    copy = tmp_path / "a.wav"
+    shutil.copy(cards, copy)
+    assert "expected another file than the recording" in fails("transcribe", copy, "-m", "tiny", "-o", copy)
+    assert copy.read_bytes() == cards.read_bytes()
+    assert "recordings of different names" in fails("transcribe", cards, copy, copy, "-m", "tiny", "-o", tmp_path)
+
+
+@pytest.fixture
+def model_copy(tmp_path):
+    return Path(shutil.copytree(TINY, tmp_path / "model"))
+
+
+def test_truncated_weights(fails, cards, model_copy):
+    weights = model_copy / "consolidated.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    assert "consolidated.safetensors" in fails("transcribe", cards, "--model", model_copy)
+    weights.write_bytes(b"")
+    assert "consolidated.safetensors" in fails("transcribe", cards, "--model", model_copy)
+
+
+def test_tensor_of_the_wrong_shape(fails, cards, model_copy):
+    weights = model_copy / "consolidated.safetensors"
+    data = weights.read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + size])
+    header["norm.weight"]["shape"] = [1, *header["norm.weight"]["shape"]]
+    text = json.dumps(header).encode()
+    weights.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
+    assert "norm.weight" in fails("transcribe", cards, "--model", model_copy)
+
+
+def test_missing_model_files(fails, cards, model_copy, tmp_path):
+    (model_copy / "tekken.json").unlink()
+    assert "tekken.json" in fails("transcribe", cards, "--model", model_copy)
+    (model_copy / "params.json").unlink()
+    assert "params.json" in fails("transcribe", cards, "--model", model_copy)
+    assert "expected" in fails("transcribe", cards, "--model", tmp_path / "none")
