@@ -11,6 +11,7 @@ import mlx.core as mx
 
 from .. import _check
 from . import dtype_of, hub
+from .layers import Quantization
 from .voxtral_realtime import config as configs
 from .voxtral_realtime.weights import Weights
 
@@ -47,17 +48,17 @@ def convert(
     folder = hub.find(source)
     weights = Weights(folder, dtype_of("dtype", dtype))
     tensors: Iterable[tuple[str, mx.array]] = weights.items()
-    quantization = weights.quantization
+    quantization = weights.quantization_config()
     if bits is not None:
         if quantization is not None:
             raise _check.fail(OP, "bits", "None for weights that are quantised already", bits)
         if not any(_divides(shape, group_size) for shape in weights.shapes.values()):
             raise _check.fail(OP, "group_size", "a divisor of the rows of some matrix", group_size)
-        quantization = configs.Quantization(group_size, bits)
-        tensors = _quantized(tensors, quantization)
+        tensors = _quantized(tensors, Quantization(group_size, bits))
+        quantization = {"group_size": group_size, "bits": bits}
     params = configs.to_params(weights.config)
     if quantization is not None:
-        params["quantization"] = {"group_size": quantization.group_size, "bits": quantization.bits}
+        params["quantization"] = quantization
     return _write(folder, target, tensors, params)
 
 
@@ -76,7 +77,7 @@ def _divides(shape: tuple[int, ...], group_size: int) -> bool:
     return len(shape) == 2 and shape[1] % group_size == 0
 
 
-def _quantized(tensors: Iterable[tuple[str, mx.array]], q: configs.Quantization) -> Iterator[tuple[str, mx.array]]:
+def _quantized(tensors: Iterable[tuple[str, mx.array]], q: Quantization) -> Iterator[tuple[str, mx.array]]:
     for name, x in tensors:
         if not _divides(x.shape, q.group_size):
             yield name, x

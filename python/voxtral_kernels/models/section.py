@@ -10,6 +10,12 @@ from typing import Any
 from .. import _check
 
 OP = "load"
+# Nothing that could be meant is beyond these; what is, would only fill the memory.
+MAX_DIM = 1 << 16
+MAX_LAYERS = 512
+MAX_HEADS = 512
+MAX_HEAD_DIM = 1024
+MAX_VOCAB = 1 << 22
 
 
 class Section:
@@ -32,6 +38,19 @@ class Section:
             return cls(json.loads(file.read_text(encoding="utf-8")), file.name)
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise _check.fail(OP, file.name, "a readable JSON file", f"{type(error).__name__}: {error}") from None
+
+    @classmethod
+    def of_model(cls, folder: Path) -> Section:
+        """A model folder's config file: ``params.json`` beside the original weights, else ``config.json``.
+
+        Raises:
+            ValueError: there is none, or it cannot be read.
+        """
+        original = (folder / "params.json").is_file() and (folder / "consolidated.safetensors").is_file()
+        for name in ("params.json",) if original else ("config.json", "params.json"):
+            if (folder / name).is_file():
+                return cls.read(folder / name)
+        raise _check.fail(OP, "model", "params.json or config.json in the folder", f"neither in {folder}")
 
     def name(self, key: str) -> str:
         """How an error names the value."""
@@ -64,3 +83,30 @@ class Section:
         """The value, where the key is there at all, is the only one that this package implements."""
         if self.values.get(key, expected) != expected:
             raise _check.fail(OP, self.name(key), repr(expected), repr(self.values[key]))
+
+    def flag(self, key: str) -> bool | None:
+        """True, False, or None where the key is missing."""
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise _check.fail(OP, self.name(key), "true or false", repr(value))
+        return value
+
+    def head_dim(self, key: str = "head_dim", default: int | None = None) -> int:
+        """The width of a head: even, as rotary positions turn pairs."""
+        value = self.integer(key, 2, MAX_HEAD_DIM, default)
+        if value % 2:
+            raise _check.fail(OP, self.name(key), "an even number", value)
+        return value
+
+    def kv_heads(self, heads: str, kv_heads: str) -> int:
+        """The number of key/value heads, which divides that of the heads."""
+        n, kv = self.integer(heads, 1, MAX_HEADS), self.integer(kv_heads, 1, MAX_HEADS)
+        if n % kv:
+            raise _check.fail(OP, self.name(kv_heads), f"a divisor of {heads} {n}", kv)
+        return kv
+
+    def rope_theta(self) -> float:
+        """The base of the rotary frequencies, in transformers' present form or the one before."""
+        rope = self.section("rope_parameters") if self.values.get("rope_parameters") else self
+        rope.fixed("rope_type", "default")
+        return rope.number("rope_theta", 1.0, 1e12)

@@ -5,16 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ... import _check
-from ..layers import Quantization
-from ..section import OP, Section
+from ..section import MAX_DIM, MAX_HEADS, MAX_LAYERS, MAX_VOCAB, Section
 
-_MAX_DIM = 1 << 16
-_MAX_LAYERS = 512
-_MAX_HEADS = 512
-_MAX_HEAD_DIM = 1024
 _MAX_WINDOW = 1 << 20
-_MAX_VOCAB = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -118,10 +111,10 @@ def _mistral(decoder: Section, encoder: Section, audio: Section, downsample: int
         EncoderConfig(**sizes, rope_theta=theta[0], n_mels=audio.integer("num_mel_bins", 1, 4096)),
         DecoderConfig(
             **_sizes(decoder, "dim", "n_layers", "n_heads", "hidden_dim", "sliding_window"),
-            n_kv_heads=_kv_heads(decoder, "n_heads", "n_kv_heads"),
+            n_kv_heads=decoder.kv_heads("n_heads", "n_kv_heads"),
             rope_theta=theta[1],
-            vocab_size=decoder.integer("vocab_size", 1, _MAX_VOCAB),
-            cond_dim=decoder.integer("ada_rms_norm_t_cond_dim", 1, _MAX_DIM, default=32),
+            vocab_size=decoder.integer("vocab_size", 1, MAX_VOCAB),
+            cond_dim=decoder.integer("ada_rms_norm_t_cond_dim", 1, MAX_DIM, default=32),
         ),
         downsample=downsample,
         hop=audio.integer("hop_length", 1, 1 << 14, default=160),
@@ -143,33 +136,20 @@ def from_transformers(config: Section) -> Config:
     result = Config(
         EncoderConfig(
             **_sizes(encoder, *keys, eps="rms_norm_eps"),
-            rope_theta=_theta(encoder),
+            rope_theta=encoder.rope_theta(),
             n_mels=encoder.integer("num_mel_bins", 1, 4096),
         ),
         DecoderConfig(
             **_sizes(decoder, *keys, eps="rms_norm_eps"),
-            n_kv_heads=_kv_heads(decoder, "num_attention_heads", "num_key_value_heads"),
-            rope_theta=_theta(decoder),
-            vocab_size=decoder.integer("vocab_size", 1, _MAX_VOCAB),
+            n_kv_heads=decoder.kv_heads("num_attention_heads", "num_key_value_heads"),
+            rope_theta=decoder.rope_theta(),
+            vocab_size=decoder.integer("vocab_size", 1, MAX_VOCAB),
             cond_dim=32,
         ),
         downsample=config.integer("downsample_factor", 1, 64, default=4),
     )
     config.fixed("audio_length_per_tok", result.mel_per_token)
     return result
-
-
-def quantization(config: Section) -> Quantization | None:
-    """The ``quantization`` object of a converted layout; None for plain weights."""
-    if config.values.get("quantization") is None:
-        return None
-    section = config.section("quantization")
-    section.fixed("mode", "affine")
-    group_size, bits = section.integer("group_size", 1, 1 << 16), section.integer("bits", 1, 32)
-    for key, value, allowed in (("group_size", group_size, (32, 64, 128)), ("bits", bits, (2, 3, 4, 5, 6, 8))):
-        if value not in allowed:
-            raise _check.fail(OP, section.name(key), f"one of {', '.join(map(str, allowed))}", value)
-    return Quantization(group_size, bits)
 
 
 def to_params(config: Config) -> dict[str, Any]:
@@ -203,28 +183,12 @@ def _sizes(
     s: Section, dim: str, layers: str, heads: str, hidden: str, window: str, eps: str = "norm_eps"
 ) -> dict[str, Any]:
     """The values that encoder and decoder have in common, by this package's names."""
-    sizes = {
-        "dim": s.integer(dim, 1, _MAX_DIM),
-        "n_layers": s.integer(layers, 1, _MAX_LAYERS),
-        "n_heads": s.integer(heads, 1, _MAX_HEADS),
-        "head_dim": s.integer("head_dim", 2, _MAX_HEAD_DIM),
-        "hidden_dim": s.integer(hidden, 1, 4 * _MAX_DIM),
+    return {
+        "dim": s.integer(dim, 1, MAX_DIM),
+        "n_layers": s.integer(layers, 1, MAX_LAYERS),
+        "n_heads": s.integer(heads, 1, MAX_HEADS),
+        "head_dim": s.head_dim(),
+        "hidden_dim": s.integer(hidden, 1, 4 * MAX_DIM),
         "window": s.integer(window, 1, _MAX_WINDOW),
         "norm_eps": s.number(eps, 0.0, 1.0, default=1e-5),
     }
-    if sizes["head_dim"] % 2:
-        raise _check.fail(OP, s.name("head_dim"), "an even number", sizes["head_dim"])
-    return sizes
-
-
-def _kv_heads(s: Section, heads: str, kv_heads: str) -> int:
-    n, kv = s.integer(heads, 1, _MAX_HEADS), s.integer(kv_heads, 1, _MAX_HEADS)
-    if n % kv:
-        raise _check.fail(OP, s.name(kv_heads), f"a divisor of {heads} {n}", kv)
-    return kv
-
-
-def _theta(s: Section) -> float:
-    rope = s.section("rope_parameters") if s.values.get("rope_parameters") else s
-    rope.fixed("rope_type", "default")
-    return rope.number("rope_theta", 1.0, 1e12)

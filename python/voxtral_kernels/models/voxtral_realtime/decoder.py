@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 
-from ...cache import RingKVCache
-from .. import rope
-from ..layers import Block, Linear, Matrix, add_norm, gelu
+from ...cache import KVCache
+from ..layers import Block, Linear, Matrix, gelu
+from ..stack import Stack
 from .config import DecoderConfig
 
 _TIME_THETA = 10000.0
@@ -29,7 +28,7 @@ def time_embedding(delay: int, dim: int, dtype: mx.Dtype) -> mx.array:
         return mx.concatenate([mx.cos(angles), mx.sin(angles)]).astype(dtype)
 
 
-class Decoder(nn.Module):
+class Decoder(Stack):
     """Token embeddings plus audio embeddings to logits.
 
     Args:
@@ -48,14 +47,9 @@ class Decoder(nn.Module):
         conditioning: list[tuple[Linear, Linear]],
         norm: mx.array,
     ) -> None:
-        super().__init__()
-        self.config, self.embedding, self.blocks, self.norm = config, embedding, blocks, norm
+        super().__init__(config, blocks, norm)
+        self.embedding = embedding
         self.conditioning = [list(pair) for pair in conditioning]
-
-    def new_caches(self, offset: int = 0) -> list[RingKVCache]:
-        """One empty cache a layer; their commits are spread over the steps."""
-        n = len(self.blocks)
-        return [RingKVCache(self.config.window, offset=offset, phase=i / n) for i in range(n)]
 
     def scales(self, delay: int, time_dtype: mx.Dtype) -> list[mx.array]:
         """Each layer's conditioning ``W2 gelu(W1 t)`` for a delay in tokens, ``[D]``: constant for a session.
@@ -69,8 +63,8 @@ class Decoder(nn.Module):
         mx.eval(vectors)
         return vectors
 
-    def __call__(
-        self, x: mx.array, scales: Sequence[mx.array], caches: Sequence[RingKVCache] | None = None
+    def __call__(  # type: ignore[override]
+        self, x: mx.array, scales: Sequence[mx.array], caches: Sequence[KVCache] | None = None
     ) -> mx.array:
         """``[B, L, D]`` to normed hidden states of the same shape.
 
@@ -79,13 +73,7 @@ class Decoder(nn.Module):
             scales: From ``scales``.
             caches: From ``new_caches``; changed in place.
         """
-        c = self.config
-        offset = caches[0].offset if caches else 0
-        tables = rope.tables(offset, x.shape[1], c.head_dim, c.rope_theta)
-        delta = None
-        for i, block in enumerate(self.blocks):
-            x, delta = block(x, delta, tables, caches[i] if caches else None, scales[i])
-        return add_norm(x, delta, self.norm, c.norm_eps)[0]
+        return super().__call__(x, caches, scales)
 
     def embed(self, ids: mx.array) -> mx.array:
         """Token embeddings: ids ``[B, L]`` to ``[B, L, D]``."""

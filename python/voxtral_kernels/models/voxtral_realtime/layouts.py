@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
 
-from ... import _check
-from ..section import OP, Section
+from ..section import Section
+from ..weights import MISTRAL_PARTS, Layout
 from . import config as configs
-from .config import Config
 
 _EMBEDDED = "mm_streams_embeddings.embedding_module."
-_MISTRAL_PARTS = {
-    "attention.q_proj": "attention.wq",
-    "attention.k_proj": "attention.wk",
-    "attention.v_proj": "attention.wv",
-    "attention.o_proj": "attention.wo",
-    "attn_norm": "attention_norm",
-    "mlp.gate_proj": "feed_forward.w1",
-    "mlp.down_proj": "feed_forward.w2",
-    "mlp.up_proj": "feed_forward.w3",
+_MISTRAL_PARTS = MISTRAL_PARTS | {
     "ada_norm.linear_in": "ada_rms_norm_t_cond.0",
     "ada_norm.linear_out": "ada_rms_norm_t_cond.2",
 }
@@ -36,40 +26,6 @@ _TRANSFORMERS_PARTS = {
     "ada_norm.linear_in": "ada_rms_norm.linear1",
     "ada_norm.linear_out": "ada_rms_norm.linear2",
 }
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one family of checkpoints is stored.
-
-    Attributes:
-        name: For messages.
-        config_file, weights_file: Names in the folder.
-        read_config: Config file to ``Config``.
-        prefixes: Beginnings of names: ours, theirs, and the parts renamed behind it; the first that fits is taken.
-        ignored: Tensors that may be there without use.
-        torch_conv: Conv weights are ``[out, in, kernel]``.
-        rotate_half: q and k rows are ordered for the rotate-half form of RoPE.
-    """
-
-    name: str
-    config_file: str
-    weights_file: str
-    read_config: Callable[[Section], Config]
-    prefixes: tuple[tuple[str, str, dict[str, str]], ...]
-    ignored: tuple[str, ...] = ()
-    torch_conv: bool = False
-    rotate_half: bool = False
-
-    def source(self, name: str) -> str:
-        """This layout's name of a tensor."""
-        for ours, theirs, parts in self.prefixes:
-            if name.startswith(ours):
-                rest = name.removeprefix(ours)
-                for old, new in parts.items():
-                    rest = rest.replace(old, new)
-                return theirs + rest
-        raise AssertionError(f"no prefix for {name}")
 
 
 MISTRAL = Layout(
@@ -125,16 +81,16 @@ def _transformers(audio: str, projector: str, text: str, head: str) -> Layout:
         ),
         ignored=(head,),
         torch_conv=True,
-        rotate_half=True,
+        rotate_half=("encoder.", "language_model."),
     )
 
 
-# As the hub's files name them, and as the module itself does.
-TRANSFORMERS = _transformers(
-    "audio_tower", "multi_modal_projector", "language_model.model", "language_model.lm_head.weight"
-)
-TRANSFORMERS_MODULE = _transformers(
-    "model.audio_tower", "model.multi_modal_projector", "model.language_model", "lm_head.weight"
+# As the hub's files name them, or as the module itself does.
+TRANSFORMERS = dataclasses.replace(
+    _transformers("audio_tower", "multi_modal_projector", "language_model.model", "language_model.lm_head.weight"),
+    others=(
+        _transformers("model.audio_tower", "model.multi_modal_projector", "model.language_model", "lm_head.weight"),
+    ),
 )
 
 
@@ -144,23 +100,11 @@ def detect(folder: Path) -> tuple[Layout, Section]:
     Raises:
         ValueError: there is no config file, or it is not one of Voxtral Realtime.
     """
-    if (folder / MISTRAL.config_file).is_file() and (folder / MISTRAL.weights_file).is_file():
-        return MISTRAL, Section.read(folder / MISTRAL.config_file)
-    for layout in (CONVERTED, MISTRAL):
-        if (folder / layout.config_file).is_file():
-            config = Section.read(folder / layout.config_file)
-            break
-    else:
-        raise _check.fail(OP, "model", "params.json or config.json in the folder", f"neither in {folder}")
+    config = Section.of_model(folder)
+    if config.path == MISTRAL.config_file:
+        return MISTRAL, config
     if "audio_config" in config.values:
         return TRANSFORMERS, config
     if "encoder_args" in config.values:
         return MLX_AUDIO, config
-    return layout, config
-
-
-def variant(layout: Layout, names: Iterable[str]) -> Layout:
-    """The layout itself, or its other way of naming where the tensors are named so."""
-    if layout is TRANSFORMERS and TRANSFORMERS_MODULE.source("encoder.norm.weight") in names:
-        return TRANSFORMERS_MODULE
-    return layout
+    return CONVERTED, config

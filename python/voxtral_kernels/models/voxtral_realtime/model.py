@@ -13,7 +13,7 @@ import mlx.nn as nn
 from ... import _check
 from ...audio.load import load_audio
 from ...audio.mel import MelConfig
-from ...cache import RingKVCache
+from ...cache import KVCache
 from ...tokenizer import Tokenizer
 from ..result import Result
 from ..section import OP
@@ -31,7 +31,7 @@ class AudioState:
     """Where the audio side of a stream stands."""
 
     stem: conv_stem.State | None = None
-    caches: list[RingKVCache] = field(default_factory=list)
+    caches: list[KVCache] = field(default_factory=list)
 
 
 class VoxtralRealtime(nn.Module):
