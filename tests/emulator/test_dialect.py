@@ -10,6 +10,7 @@ import subprocess
 import mlx.core as mx
 import pytest
 import ziglang
+
 from voxtral_kernels.emulator import dialect
 from voxtral_kernels.emulator.tokens import tokenize
 
