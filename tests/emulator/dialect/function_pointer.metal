@@ -15,7 +15,9 @@ using namespace metal;
 
 float square(float x) { return x * x; }
 
-template <typename F>
-float apply(F f, float x) {
-  return f(x);
+template <float (*F)(float)>
+float apply(float x) {
+  return F(x);
 }
+
+float twice(float x) { return apply<square>(x); }

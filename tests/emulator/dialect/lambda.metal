@@ -18,6 +18,6 @@ struct Square {
 
 kernel void k(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
   Square square;
-  float table[2] = {0, 1};
+  float table[2] = {[0 ... 1] = 1};
   out[i] = square(table[i & 1]);
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..tokens import IDENTIFIER, PUNCTUATOR, Token, closing, closing_angle, split_commas
 from .report import Version, Violation, rule
-from .shape import SPACES, attributes, declared, is_declaration, without_attributes
+from .shape import SPACES, angle_end, attributes, declared, is_declaration, without_attributes
 from .structure import Declaration, Function, Unit
 
 _POINTER = rule("pointer-address-space", "4", "a pointer or reference needs device, constant, threadgroup or thread")
@@ -19,7 +19,7 @@ _STATIC_MEMBER = rule(
 _STATIC_LOCAL = rule("static-local", "5.3", "static is for program scope, not for variables of a function")
 _THREADGROUP = rule("threadgroup-variable", "4.4", "a threadgroup variable belongs in a kernel function")
 _THREADGROUP_INIT = rule(
-    "threadgroup-initialiser", "not found there; OpenCL C 6.5.2, whose rule clang applies",
+    "threadgroup-initialiser", "not found there; clang's rule for OpenCL's local variables",
     "a threadgroup variable cannot have an initialiser",
 )  # fmt: skip
 _VLA = rule("variable-length-array", "1.5 (C++17, which has none)", "an array bound must be a constant expression")
@@ -42,9 +42,8 @@ def check(unit: Unit, version: Version) -> Iterator[Violation]:
     yield from _casts(unit.tokens)
     yield from _array_bounds(unit)
     visible = any(t.text == "visible" for t in unit.tokens)
-    for i, token in enumerate(unit.tokens):
-        if (version < (2, 3) or not visible) and _function_pointer(unit.tokens, i) and unit.tokens[i + 2].text != ")":
-            yield _FUNCTION_POINTER.at(token, unit.tokens[i + 2].text)
+    if version < (2, 3) or not visible:
+        yield from _function_pointers(unit.tokens)
     if version < (2, 4):
         yield from _recursion(unit)
 
@@ -178,6 +177,17 @@ def _array_bounds(unit: Unit) -> Iterator[Violation]:
             i = stop + 1
         if not {"const", "constexpr"} & {t.text for t in outline}:
             known |= {part[-1].text for part in split_commas(outline) if part and part[-1].kind == IDENTIFIER}
+
+
+def _function_pointers(tokens: list[Token]) -> Iterator[Violation]:
+    """Variables and parameters; as template parameters Apple's compiler takes them."""
+    i = 0
+    while i < len(tokens):
+        if tokens[i].text == "template" and i + 1 < len(tokens) and tokens[i + 1].text == "<":
+            i = angle_end(tokens, i + 1, len(tokens))
+        elif _function_pointer(tokens, i) and tokens[i + 2].text != ")":
+            yield _FUNCTION_POINTER.at(tokens[i], tokens[i + 2].text)
+        i += 1
 
 
 def _function_pointer(tokens: Sequence[Token], i: int) -> bool:

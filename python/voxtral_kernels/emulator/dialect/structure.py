@@ -102,7 +102,7 @@ class _Reader:
                 name, k = k, k + 1
                 while k < end and (self.text(k) != "(" or (self.text(k + 1) == ")" and self.text(k + 2) == "(")):
                     k = self.partner[k] + 1 if self.text(k) == "(" else k + 1
-                parameters = k
+                parameters = k if self.text(k) == "(" else -1
             elif token.text == "(" and parameters < 0 and not assigned and name >= 0:
                 parameters = k
             elif token.text == "=":
@@ -144,7 +144,7 @@ class _Reader:
             self.outline(brace + 1, stop, "class")
         semicolon = stop + 1
         while semicolon < end and self.text(semicolon) != ";":
-            semicolon += 1
+            semicolon = self.partner[semicolon] + 1 if self.text(semicolon) in ("(", "[", "{") else semicolon + 1
         if semicolon > stop + 1 and "typedef" not in words:
             named = [t for t in head if t.text not in _CLASS_KEYS]
             self.unit.declarations.append(Declaration([*named, *self.tokens[stop + 1 : semicolon]], scope))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..tokens import IDENTIFIER, Token, closing_angle, include_path
+from ..tokens import IDENTIFIER, NUMBER, STRING, Token, closing, include_path
 from .report import Rule, Version, Violation, rule
 from .shape import names
 from .structure import Unit
@@ -32,7 +32,7 @@ _LAMBDA = rule("lambda", _RESTRICTIONS, "lambda expressions need Metal 3.2")
 _STD = rule("std", _RESTRICTIONS, "the C++ standard library is not there; Metal's own is the namespace metal")
 _LIBRARY = rule("library-function", "6.2 to 6.5", "a C or C++ library function that Metal's standard library lacks")
 _HEADER = rule("header", "6.1", "not a header of Metal's standard library")
-_NO_HEADER = rule("missing-header", "6.1", "the namespace metal is used, but <metal_stdlib> is not included")
+_NO_HEADER = rule("missing-header", "6.1", "the namespace metal is used, but no header of it is included")
 
 _DOUBLES = frozenset(f"double{n}" for n in (2, 3, 4)) | {"float64_t"}
 _HOST_TYPES = names("_Float16 __fp16 __bf16 __int128 __int128_t __uint128_t __float128 wchar_t")
@@ -90,18 +90,14 @@ def _by_context(tokens: list[Token], i: int, before: str, after: str) -> Rule | 
 
 
 def _opens_lambda(tokens: list[Token], i: int) -> bool:
-    """``[`` where an expression may start, and not an attribute or a structured binding."""
-    if tokens[i + 1].text == "[" or (i and tokens[i - 1].text == "["):
+    """``[`` where an expression may start, with ``(`` or ``{`` after its ``]``: no attribute, no designator."""
+    stop = closing(tokens, i)
+    if tokens[i + 1].text == "[" or stop + 1 >= len(tokens) or tokens[stop + 1].text not in ("(", "{"):
         return False
-    if i == 0 or tokens[i - 1].text in (")", "]", "auto", "&", "&&", "operator", "new", "delete"):
+    before = tokens[i - 1] if i else None
+    if before is None or before.kind in (NUMBER, STRING) or before.text in (")", "]", ">", "[", "&", "&&"):
         return False
-    before = tokens[i - 1]
-    if before.text == ">" and any(
-        t.text == "<" and closing_angle(tokens, k) == i - 1
-        for k, t in enumerate(tokens[max(0, i - 64) : i], max(0, i - 64))
-    ):
-        return False
-    return before.kind not in (IDENTIFIER, "number", "string") or before.text in ("return", "else", "do")
+    return before.kind != IDENTIFIER or before.text in ("return", "else", "do")
 
 
 def check_headers(tokens: list[Token]) -> Iterator[Violation]:

@@ -1,0 +1,18 @@
+// kind: missing-mem-flags
+// what: threadgroup_barrier(mem_none) between a write and a read of threadgroup memory
+// launch: grid 64, threadgroup 64
+// buffer 0: in float[64]
+// buffer 1: out float[64]
+// also: uninitialised-read
+
+kernel void barrier_without_flags(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
+                                  uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]]) {
+  threadgroup float tile[64];
+  tile[t] = x[i];  // finding
+#ifdef BUG
+  threadgroup_barrier(mem_flags::mem_none);
+#else
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+#endif
+  out[i] = tile[63 - t];  // finding
+}
