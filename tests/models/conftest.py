@@ -40,3 +40,32 @@ def golden(golden_folder):
 @pytest.fixture(scope="session")
 def golden_model(golden_folder):
     return VoxtralRealtime.load(golden_folder / "mistral")
+
+
+@pytest.fixture(scope="session")
+def rewrite():
+    """Saves a folder's tensors anew after a change to their dict."""
+
+    def write(folder, change, name="consolidated.safetensors"):
+        tensors = mx.load(str(folder / name))
+        mx.eval(tensors)
+        change(tensors)
+        mx.save_safetensors(str(folder / name), tensors)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def edit():
+    """Sets one value of a folder's config file; its path is dotted."""
+
+    def write(folder, path, value, name="params.json"):
+        config = json.loads((folder / name).read_text())
+        *parents, key = path.split(".")
+        section = config
+        for parent in parents:
+            section = section[parent]
+        section[key] = value
+        (folder / name).write_text(json.dumps(config))
+
+    return write

@@ -28,9 +28,9 @@ def find(source: str | Path) -> Path:
     if source == TINY:
         return Path(__file__).parent.parent / "data" / "tiny"
     folder = Path(source).expanduser()
-    if folder.is_dir():
+    if source and folder.is_dir():
         return folder
-    if folder.exists():
+    if source and folder.exists():
         raise _check.fail(OP, "model", "a model's folder", f"the file {source}")
     if isinstance(source, str) and _HUB_ID.fullmatch(source):
         return _download(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -153,7 +154,10 @@ class Weights:
         probe += ".scales" if self._quantized(f"{probe}.weight") else ".weight"
         self.stored_dtype = FLOATS[self._tensors.tensors[self.layout.source(probe)].dtype]
         self.dtype = dtype or self.stored_dtype
-        self._arrays = self._tensors.load()
+
+    @functools.cached_property
+    def _arrays(self) -> dict[str, mx.array]:
+        return self._tensors.load()
 
     def __contains__(self, name: str) -> bool:
         return name in self.shapes

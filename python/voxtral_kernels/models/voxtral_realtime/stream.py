@@ -182,7 +182,8 @@ class _Text:
 
     @property
     def all(self) -> str:
-        return "".join(self._parts)
+        self._parts = ["".join(self._parts)] if self._parts else []
+        return self._parts[0] if self._parts else ""
 
     def push(self, token: int) -> str:
         return self._append(self._decoder.push(token) if token >= self._tokenizer.n_special else "")

@@ -21,7 +21,7 @@ class WordTracker:
         self._tokenizer, self._frame_s = tokenizer, frame_s
         self._decoder = TextDecoder(tokenizer)
         self._words: list[Word] = []
-        self._text = ""
+        self._parts: list[str] = []
         self._start_s = self._end_s = 0.0
         self._last_pad_s = 0.0
 
@@ -35,18 +35,19 @@ class WordTracker:
         elif token >= self._tokenizer.n_special:
             if not self._end_s:  # text that nothing announced
                 self._end_s = self._frame_s * (frame + 1)
-            self._text += self._decoder.push(token)
+            self._parts.append(self._decoder.push(token))
 
     def words(self, duration_s: float | None = None) -> list[Word]:
         """The words up to now, the one whose text may still grow included, clamped to the audio's length."""
-        words = self._words + self._split(self._text)
+        words = self._words + self._open()
         if duration_s is None:
             return words
         return [Word(w.text, min(w.start_s, duration_s), min(w.end_s, duration_s)) for w in words]
 
     def _close(self) -> None:
-        self._words += self._split(self._text + self._decoder.finish())
-        self._text = ""
+        self._parts.append(self._decoder.finish())
+        self._words += self._open()
+        self._parts = []
 
-    def _split(self, text: str) -> list[Word]:
-        return [Word(part, self._start_s, self._end_s) for part in text.split()]
+    def _open(self) -> list[Word]:
+        return [Word(text, self._start_s, self._end_s) for text in "".join(self._parts).split()]
