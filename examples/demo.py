@@ -1,4 +1,7 @@
-"""Streams every recording beside this file through the tiny checkpoint and prints how well it went: ``make demo``."""
+"""Streams the recordings beside this file through the tiny checkpoint and prints how well it went: ``make demo``.
+
+    python examples/demo.py [RECORDING...]
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,13 @@ FEED = 1280
 
 def main() -> int:
     references = json.loads((HERE / "references.json").read_text())
+    chosen = sys.argv[1:] or list(references)
     model = vk.load("tiny")
     spoken: dict[str, list[str]] = {}
     heard: dict[str, list[str]] = {}
     audio_s = busy_s = slowest_s = 0.0
-    for name, reference in references.items():
+    for name in chosen:
+        reference = references[name]
         print(f"{name}\n  heard      ", end="", flush=True)
         samples = load_audio(HERE / name)
         stream = model.stream(delay_ms=480)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .._paths import PACKAGE
 from .console import print_text
 from .options import DEFAULT_MODEL
 
@@ -33,6 +34,7 @@ def gather() -> dict[str, Any]:
 
     return {
         "version": voxtral_kernels.__version__,
+        "package": str(PACKAGE),
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in (*PACKAGES, *OPTIONAL)},
@@ -159,6 +161,7 @@ def _version(package: str) -> str | None:
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"voxtral-kernels {facts['version']}"
+    yield f"package         {facts['package']}"
     yield f"python          {facts['python']}"
     yield f"platform        {facts['platform']}"
     yield f"device          {_flat(facts['device'])}"
