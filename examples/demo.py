@@ -1,6 +1,6 @@
 """Streams the recordings beside this file through the tiny checkpoint and prints how well it went: ``make demo``.
 
-    python examples/demo.py [RECORDING...]
+python examples/demo.py [RECORDING...]
 """
 
 from __future__ import annotations

@@ -241,6 +241,21 @@ def test_hub_downloads_one_layout_and_no_more(monkeypatch, original):
     assert ("model*.safetensors" in asked["patterns"]) != original
 
 
+def test_hub_without_a_network_takes_what_is_cached(monkeypatch, tmp_path):
+    class ConnectError(Exception):
+        """As the HTTP client's: no OSError."""
+
+    def unreachable(*_):
+        raise ConnectError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.file_exists", unreachable)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(tmp_path))
+    asked = {}
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda _, **keywords: asked.update(keywords) or tmp_path)
+    assert hub.find("owner/name") == tmp_path
+    assert "consolidated.safetensors" in asked["allow_patterns"]
+
+
 def test_hub_failures_are_one_line(monkeypatch):
     def fails(*_, **__):
         raise OSError("no network\nand more")

@@ -45,7 +45,7 @@ def _download(repository: str) -> Path:
     try:
         try:
             original = HfApi().file_exists(repository, _ORIGINAL)
-        except (OSError, HfHubHTTPError):
+        except Exception:  # each HTTP client of huggingface_hub has its own errors for a missing network
             original = _cached_original(repository)
         weights = [_ORIGINAL] if original else ["model*.safetensors"]
         return Path(snapshot_download(repository, allow_patterns=[*_CONFIGS, *weights]))
