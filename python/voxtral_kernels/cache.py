@@ -10,7 +10,7 @@ import math
 
 import mlx.core as mx
 
-from . import _check
+from . import _check, _native
 from .reference import sliding_window_attention as reference
 from .reference.sliding_window_attention import SlidingWindowAttention
 
@@ -38,6 +38,18 @@ class KVCache:
         self._ring_end = 0
         self._tail: tuple[mx.array, mx.array] | None = None
         self._commits = 0
+
+    def __copy__(self) -> KVCache:
+        """A cache with a ring of its own: one that is written in place must never be shared."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        if self._ring is not None:
+            twin._ring = mx.concatenate([self._ring[:1], self._ring[1:]])
+            mx.eval(twin._ring)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> KVCache:
+        return self.__copy__()
 
     @property
     def offset(self) -> int:
@@ -107,9 +119,12 @@ class KVCache:
         self, r: SlidingWindowAttention, out: mx.array, backend: str, stream: mx.Stream | mx.Device | None
     ) -> None:
         """Take over the tail of an attended call, and commit it to the ring when it is long enough."""
+        # In place nothing is gained by waiting. A tail from before this call was attended by calls that may not be
+        # computed yet and still read the ring: then the commit makes a new ring.
+        in_place = backend == "native" and self._tail is None
         self._tail = (r.tail_k, r.tail_v)
-        if self._tail_length >= self._tail_limit(r.q.shape[2]):
-            self._commit(out, backend, stream)
+        if backend == "native" or self._tail_length >= self._tail_limit(r.q.shape[2]):
+            self._commit(out, in_place, stream)
 
     def _tail_limit(self, chunk: int) -> int:
         """Tail length from which a commit copies least a token: ``sqrt(2 * capacity * chunk)``.
@@ -120,13 +135,16 @@ class KVCache:
         limit = max(1, math.isqrt(2 * capacity * chunk))
         return limit if self._commits else max(1, round(limit * (1 - self._phase)))
 
-    def _commit(self, out: mx.array, backend: str, stream: mx.Stream | mx.Device | None) -> None:
+    def _commit(self, out: mx.array, in_place: bool, stream: mx.Stream | mx.Device | None) -> None:
         """Write the tail into the ring. ``out`` has read the old ring: an in-place write must come after it."""
         assert self._tail is not None
         k, v = self._tail
         with mx.stream(stream or mx.default_stream(mx.default_device())):
             ring = self._grown(k, self._ring_end + k.shape[2])
-            self._ring = reference.commit(ring, self._ring_end, k, v)
+            if in_place:
+                self._ring = _native.ring_commit(ring, self._ring_end, k, v, out, stream)
+            else:
+                self._ring = reference.commit(ring, self._ring_end, k, v)
         self._ring_end += k.shape[2]
         self._tail = None
         self._commits += 1

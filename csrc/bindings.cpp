@@ -1,0 +1,37 @@
+// The Python module voxtral_kernels._ext. Arguments are checked in Python (ops/ and _check.py).
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+
+#include "cpu/launch.h"
+#include "cpu/pool.h"
+#include "ops/ada_rms_norm.h"
+#include "ops/causal_conv1d_gelu.h"
+#include "ops/sliding_window_attention.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+NB_MODULE(_ext, m) {
+  nb::module_::import_("mlx.core");  // registers mx.array and the streams in nanobind's domain "mlx"
+
+  m.def("ada_rms_norm", &voxtral::ada_rms_norm, "x"_a, "weight"_a.none(), "scale"_a.none(), "eps"_a,
+        "residual"_a.none(), "stream"_a.none());
+  m.def("causal_conv1d_gelu", &voxtral::causal_conv1d_gelu, "x"_a, "weight"_a, "bias"_a.none(), "context"_a.none(),
+        "stride"_a, "pad_left"_a, "pad_right"_a, "gelu"_a, "stream"_a.none());
+  m.def("sliding_window_attention", &voxtral::sliding_window_attention, "q"_a, "ring"_a.none(), "ring_end"_a,
+        "tail_k"_a, "tail_v"_a, "window"_a.none(), "scale"_a, "stream"_a.none());
+  m.def("ring_commit", &voxtral::ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a, "stream"_a.none());
+
+  m.def("commit_bytes", [] {
+    const auto bytes = voxtral::commit_bytes();
+    return nb::make_tuple(bytes.rows, bytes.rings);
+  });
+  m.def("isa", &voxtral::cpu::isa);
+  m.def("available_isas", &voxtral::cpu::available_isas);
+  m.def("use_isa", &voxtral::cpu::use_isa, "name"_a);
+  m.def("lanes", &voxtral::cpu::lanes);
+  m.def("threads", [] { return voxtral::cpu::Pool::shared().threads(); });
+}

@@ -1,0 +1,104 @@
+// y = h * rsqrt(mean(h^2) + eps) * weight * (1 + scale), h = x + residual rounded to the storage type.
+#include "kernels.h"
+#include "tile.h"
+
+namespace voxtral::cpu {
+namespace {
+
+template <class T>
+void multiply_gain(const void* factor, Index dim, float plus, float* gain) {
+  const T* f = static_cast<const T*>(factor);
+  for (Index d = 0; d < dim; d += kLanes) {
+    const int part = int(least(kLanes, dim - d));
+    store_part(gain + d, load_part(gain + d, part) * (load_part(f + d, part) + plus), part);
+  }
+}
+
+void multiply_gain(Dtype dtype, const void* factor, Index dim, float plus, float* gain) {
+  switch (dtype) {
+    case Dtype::float32:
+      return multiply_gain<float>(factor, dim, plus, gain);
+    case Dtype::float16:
+      return multiply_gain<Half>(factor, dim, plus, gain);
+    case Dtype::bfloat16:
+      return multiply_gain<Bfloat>(factor, dim, plus, gain);
+  }
+}
+
+// gain = weight * (1 + scale), once for all rows that share the scale.
+template <class T>
+void fill_gain(const AdaRmsNormArgs& args, Index scale_row, float* gain) {
+  for (Index d = 0; d < args.dim; ++d) gain[d] = 1.0f;
+  if (args.weight) multiply_gain<T>(args.weight, args.dim, 0.0f, gain);
+  if (args.scale) {
+    const Index offset = scale_row * args.dim * item_size(args.scale_dtype);
+    multiply_gain(args.scale_dtype, static_cast<const char*>(args.scale) + offset, args.dim, 1.0f, gain);
+  }
+}
+
+template <class T>
+inline Vec add_rounded(Vec x, Vec residual, T* h) {
+  store(h, x + residual);
+  return load(h);
+}
+
+// Writes h and leaves its square sum; the padded part of a row adds zero.
+template <class T>
+float sum_of_squares(const T* x, const T* residual, T* h, Index dim) {
+  Vec sums[4] = {};
+  Index d = 0;
+  for (; d + 4 * kLanes <= dim; d += 4 * kLanes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const Index at = d + i * kLanes;
+      const Vec v = residual ? add_rounded(load(x + at), load(residual + at), h + at) : load(x + at);
+      sums[i] = v * v + sums[i];
+    }
+  }
+  for (; d < dim; d += kLanes) {
+    const int part = int(least(kLanes, dim - d));
+    Vec v = load_part(x + d, part);
+    if (residual) {
+      T rounded[kLanes];
+      v = add_rounded(v, load_part(residual + d, part), rounded);
+      store_part(h + d, v, part);
+    }
+    sums[0] = v * v + sums[0];
+  }
+  return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+template <class T>
+void rows(const AdaRmsNormArgs& args, Index first, Index last, float* gain) {
+  Index gain_row = -1;
+  for (Index r = first; r < last; ++r) {
+    if (gain_row != r / args.rows_per_scale) fill_gain<T>(args, gain_row = r / args.rows_per_scale, gain);
+    const T* x = static_cast<const T*>(args.x) + r * args.dim;
+    T* y = static_cast<T*>(args.y) + r * args.dim;
+    T* h = args.h ? static_cast<T*>(args.h) + r * args.dim : nullptr;
+    const T* residual = args.residual ? static_cast<const T*>(args.residual) + r * args.dim : nullptr;
+    const float squares = sum_of_squares(x, residual, h, args.dim);
+    const float inverse = 1.0f / __builtin_sqrtf(squares / float(args.dim) + args.eps);
+    const T* source = h ? h : x;
+    for (Index d = 0; d < args.dim; d += kLanes) {
+      const int part = int(least(kLanes, args.dim - d));
+      store_part(y + d, load_part(source + d, part) * inverse * load_part(gain + d, part), part);
+    }
+  }
+}
+
+}  // namespace
+
+void VOXTRAL_KERNEL(ada_rms_norm)(const AdaRmsNormArgs& args, Index task, float* scratch) {
+  const Index first = task * args.rows_per_task, last = least(first + args.rows_per_task, args.rows);
+  switch (args.dtype) {
+    case Dtype::float32:
+      return rows<float>(args, first, last, scratch);
+    case Dtype::float16:
+      return rows<Half>(args, first, last, scratch);
+    case Dtype::bfloat16:
+      return rows<Bfloat>(args, first, last, scratch);
+  }
+}
+
+}  // namespace voxtral::cpu

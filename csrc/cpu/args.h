@@ -1,0 +1,66 @@
+// What the graph ops hand to the CPU code: plain structs, no MLX, so that the sanitizer driver builds without it.
+#pragma once
+
+#include <cstdint>
+
+namespace voxtral::cpu {
+
+using Index = std::int64_t;
+
+enum class Dtype { float32, float16, bfloat16 };
+
+inline Index item_size(Dtype dtype) { return dtype == Dtype::float32 ? 4 : 2; }
+
+// Strides count elements throughout.
+struct AdaRmsNormArgs {
+  const void* x;         // [rows, dim]
+  const void* weight;    // [dim] or null
+  const void* scale;     // [rows / rows_per_scale, dim] or null
+  const void* residual;  // [rows, dim] or null
+  void* y;               // [rows, dim]
+  void* h;               // [rows, dim]: x + residual; null without one
+  Index rows, dim, rows_per_scale;
+  float eps;
+  Dtype dtype, scale_dtype;
+  Index rows_per_task;
+};
+
+struct CausalConv1dGeluArgs {
+  const void* x;        // [batch, length, in_channels], channels contiguous
+  const void* context;  // [batch, context_length, in_channels] before x, or null
+  const void* weight;   // [out_channels, kernel, in_channels]
+  const void* bias;     // [out_channels] or null
+  void* y;              // [batch, out_length, out_channels]
+  Index batch, length, in_channels, out_channels, kernel, stride, pad_left, context_length, out_length;
+  Index x_batch, x_time, context_batch, context_time;  // strides
+  bool gelu;
+  Dtype dtype;
+  Index frames_per_task, channels_per_task;
+};
+
+struct SlidingWindowAttentionArgs {
+  const void* q;       // [batch, heads, queries, dim]
+  const void* ring_k;  // [batch, kv_heads, capacity, dim], slot = position % capacity; null: nothing committed
+  const void* ring_v;  // same
+  const void* tail_k;  // [batch, kv_heads, tail, dim], positions [ring_end, ring_end + tail)
+  const void* tail_v;  // same
+  void* out;           // [batch, heads, queries, dim]
+  Index q_batch, q_head, q_row;  // strides; dim is contiguous everywhere
+  Index tail_k_batch, tail_k_head, tail_k_row;
+  Index tail_v_batch, tail_v_head, tail_v_row;
+  Index out_batch, out_head, out_row;
+  Index batch, heads, kv_heads, queries, dim, capacity, ring_end, tail, window;
+  float scale;
+  Dtype dtype;
+  Index rows_per_task;  // rows: (query, head of the group) pairs, query-major
+};
+
+struct RingCommitArgs {
+  char* ring;  // [2, heads, capacity, row_bytes], heads = batch x kv_heads
+  const char* k;
+  const char* v;
+  Index heads, kv_heads, capacity, row_bytes, start, count;
+  Index k_batch, k_head, k_row, v_batch, v_head, v_row;  // strides in bytes
+};
+
+}  // namespace voxtral::cpu

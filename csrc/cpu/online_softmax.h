@@ -1,0 +1,104 @@
+// The online softmax of attention: turns a block of scores into weights and keeps the running maximum and sum.
+#pragma once
+
+#include "simd.h"
+#include "tile.h"
+
+namespace voxtral::cpu {
+namespace {
+
+constexpr Index kBlockKeys = 64;
+constexpr float kMasked = -3.402823466e38f;
+
+struct Block {
+  Index rows, padded_rows, width;  // width: dim rounded up to whole vectors
+  Index first_row, queries_end;
+  float* q;            // vector: [rows, width] floats or pairs; tiled: [words, padded_rows]
+  float* scores;       // [kBlockKeys, padded_rows] or [rows, kBlockKeys]
+  float* out;          // [padded_rows, width]
+  float* k;            // [kBlockKeys, width]: converted or padded keys
+  float* v;            // [kBlockKeys, width]
+  float* largest;      // [padded_rows]: running maximum of the scaled scores
+  float* total;        // [padded_rows]: running sum of exponentials
+  float* decay;        // [padded_rows]: factor of what was summed before this block
+  std::int32_t* low;   // [padded_rows]: first visible position, relative to the task's first
+  std::int32_t* high;  // [padded_rows]: last visible position
+};
+
+struct Keys {
+  const void* k;
+  const void* v;
+  Index k_row, v_row, first, count;  // first: position relative to the task's first
+};
+
+inline void clear(float* p, Index n, float value) {
+  for (Index i = 0; i < n; ++i) p[i] = value;
+}
+
+// Few rows, scores [rows, kBlockKeys]: lanes along the keys.
+inline void softmax_vector(const Block& block, const Keys& keys, float scale) {
+  for (Index r = 0; r < block.rows; ++r) {
+    float* s = block.scores + r * kBlockKeys;
+    const Index begin = most(0, least(block.low[r] - keys.first, keys.count));
+    const Index end = most(begin, least(block.high[r] + 1 - keys.first, keys.count));
+    const Index padded = round_up(keys.count, kLanes);
+    for (Index j = 0; j < end; ++j) s[j] *= scale;
+    clear(s, begin, kMasked);
+    clear(s + end, padded - end, kMasked);
+    Vec most_of = splat(block.largest[r]);
+    for (Index j = 0; j < padded; j += kLanes) most_of = maximum(most_of, load(s + j));
+    const float largest = maximum_of(most_of);
+    block.decay[r] = exp_nonpositive(splat(block.largest[r] - largest))[0];
+    Vec total = {};
+    for (Index j = 0; j < padded; j += kLanes) store(s + j, exp_nonpositive(load(s + j) - largest));
+    clear(s, begin, 0.0f);
+    clear(s + end, padded - end, 0.0f);
+    for (Index j = 0; j < padded; j += kLanes) total = total + load(s + j);
+    block.total[r] = block.total[r] * block.decay[r] + sum(total);
+    block.largest[r] = largest;
+  }
+}
+
+// Many rows, scores [keys, padded_rows]: lanes along the rows, kLanes of them from `row`.
+template <bool Masked>
+void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) {
+  const IntVec low = load_raw<IntVec>(block.low + row) - std::int32_t(keys.first);
+  const IntVec high = load_raw<IntVec>(block.high + row) - std::int32_t(keys.first);
+  const Vec before = load(block.largest + row);
+  float* s = block.scores + row;
+  Vec largest = before;
+  for (Index j = 0; j < keys.count; ++j) {
+    Vec score = load(s + j * block.padded_rows) * scale;
+    if constexpr (Masked) {
+      const IntVec at = IntVec{} + std::int32_t(j);
+      score = ((at >= low) & (at <= high)) ? score : splat(kMasked);
+    }
+    store(s + j * block.padded_rows, score);
+    largest = maximum(largest, score);
+  }
+  const Vec decay = exp_nonpositive(before - largest);
+  Vec total = load(block.total + row) * decay;
+  for (Index j = 0; j < keys.count; ++j) {
+    Vec p = exp_nonpositive(load(s + j * block.padded_rows) - largest);
+    if constexpr (Masked) {
+      const IntVec at = IntVec{} + std::int32_t(j);
+      p = ((at >= low) & (at <= high)) ? p : Vec{};
+    }
+    store(s + j * block.padded_rows, p);
+    total = total + p;
+  }
+  store(block.largest + row, largest);
+  store(block.total + row, total);
+  store(block.decay + row, decay);
+}
+
+// True where some row of the vector does not see every key of the block.
+inline bool is_masked(const Block& block, const Keys& keys, Index row) {
+  for (Index i = row; i < row + kLanes; ++i) {
+    if (block.low[i] > keys.first || block.high[i] < keys.first + keys.count - 1) return true;
+  }
+  return false;
+}
+
+}  // namespace
+}  // namespace voxtral::cpu

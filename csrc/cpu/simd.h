@@ -1,0 +1,225 @@
+// One vector type, of the width this translation unit is compiled for, on the vector extension of GCC and clang.
+//
+// Everything in the per-ISA sources lives in unnamed namespaces: a function compiled for AVX-512 must never be the copy
+// that the linker keeps for another instruction set.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#if defined(__x86_64__)
+#  include <immintrin.h>
+#elif defined(__aarch64__)
+#  include <arm_neon.h>
+#endif
+
+namespace voxtral::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+using Vec = float __attribute__((vector_size(kLanes * 4)));
+using IntVec = std::int32_t __attribute__((vector_size(kLanes * 4)));
+using WordVec = std::uint32_t __attribute__((vector_size(kLanes * 4)));
+using ShortVec = std::uint16_t __attribute__((vector_size(kLanes * 2)));
+
+struct Half {
+  std::uint16_t bits;
+};
+struct Bfloat {
+  std::uint16_t bits;
+};
+
+template <class To, class From>
+inline To bits_of(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+template <class V, class T>
+inline V load_raw(const T* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+inline Vec splat(float x) { return x - Vec{}; }
+
+inline Vec load(const float* p) { return load_raw<Vec>(p); }
+inline void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
+
+inline Vec load(const Bfloat* p) { return bits_of<Vec>(__builtin_convertvector(load_raw<ShortVec>(p), WordVec) << 16); }
+
+inline void store(Bfloat* p, Vec v) {
+  const WordVec word = bits_of<WordVec>(v);
+  const WordVec rounded = (word + 0x7fff + ((word >> 16) & 1)) >> 16;  // to nearest, ties to even
+  const WordVec quiet_nan = (word >> 16) | 0x40;
+  const ShortVec result = __builtin_convertvector(v == v ? rounded : quiet_nan, ShortVec);
+  __builtin_memcpy(p, &result, sizeof result);
+}
+
+#if defined(__AVX512F__)
+// The masked forms spare GCC 12 a false warning about an uninitialised register.
+inline Vec load(const Half* p) { return bits_of<Vec>(_mm512_maskz_cvtph_ps(0xffff, load_raw<__m256i>(p))); }
+inline void store(Half* p, Vec v) {
+  const __m256i half = _mm512_maskz_cvtps_ph(0xffff, bits_of<__m512>(v), _MM_FROUND_TO_NEAREST_INT);
+  __builtin_memcpy(p, &half, sizeof half);
+}
+#elif defined(__F16C__)
+inline Vec load(const Half* p) { return bits_of<Vec>(_mm256_cvtph_ps(load_raw<__m128i>(p))); }
+inline void store(Half* p, Vec v) {
+  const __m128i half = _mm256_cvtps_ph(bits_of<__m256>(v), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __builtin_memcpy(p, &half, sizeof half);
+}
+#elif defined(__aarch64__)
+inline Vec load(const Half* p) { return bits_of<Vec>(vcvt_f32_f16(load_raw<float16x4_t>(p))); }
+inline void store(Half* p, Vec v) {
+  const float16x4_t half = vcvt_f16_f32(bits_of<float32x4_t>(v));
+  __builtin_memcpy(p, &half, sizeof half);
+}
+#else
+// No conversion instruction in x86-64-v2. Scaling by 2^112 moves the exponent's bias and normalises subnormals at once.
+inline Vec load(const Half* p) {
+  const WordVec half = __builtin_convertvector(load_raw<ShortVec>(p), WordVec);
+  const WordVec sign = (half & 0x8000) << 16, magnitude = (half & 0x7fff) << 13;
+  const WordVec finite = bits_of<WordVec>(bits_of<Vec>(magnitude) * 0x1p112f);
+  return bits_of<Vec>(sign | (magnitude >= 0x0f800000u ? magnitude | 0x7f800000u : finite));
+}
+inline void store(Half* p, Vec v) {
+  const WordVec word = bits_of<WordVec>(v), sign = (word >> 16) & 0x8000, magnitude = word & 0x7fffffff;
+  const WordVec normal = (magnitude + 0xfff + ((magnitude >> 13) & 1) - (112u << 23)) >> 13;
+  // Adding 0.5 lets the adder round a subnormal at 2^-24, the place of a half's last bit.
+  const WordVec subnormal = bits_of<WordVec>(bits_of<Vec>(magnitude) + 0.5f) - bits_of<WordVec>(splat(0.5f));
+  WordVec half = magnitude < (113u << 23) ? subnormal : normal;
+  half = magnitude >= 0x477ff000u ? WordVec{} + 0x7c00 : half;  // 65520 and above
+  half = magnitude > 0x7f800000u ? WordVec{} + 0x7e00 : half;
+  const ShortVec result = __builtin_convertvector(half | sign, ShortVec);
+  __builtin_memcpy(p, &result, sizeof result);
+}
+#endif
+
+// The first n lanes only; on loading the others are zero.
+template <class T>
+inline Vec load_part(const T* p, int n) {
+  if (n == kLanes) return load(p);
+  T padded[kLanes] = {};
+  for (int i = 0; i < n; ++i) padded[i] = p[i];
+  return load(padded);
+}
+
+template <class T>
+inline void store_part(T* p, Vec v, int n) {
+  if (n == kLanes) return store(p, v);
+  T padded[kLanes];
+  store(padded, v);
+  for (int i = 0; i < n; ++i) p[i] = padded[i];
+}
+
+// A NaN in either operand of `x` survives: the comparison is false, so the first operand's value stays.
+inline Vec maximum(Vec floor, Vec x) { return x < floor ? floor : x; }
+
+// exp(x) for x <= 0; below -87 the result stays at exp(-87). Minimax polynomial for (exp(r) - 1 - r) / r^2, 2 ulp.
+inline Vec exp_nonpositive(Vec x) {
+  x = maximum(splat(-87.0f), x);
+  const Vec shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer in the low bits
+  const Vec n = shifted - 12582912.0f;
+  const Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vec p = splat(0.00139336521f);
+  p = p * r + 0.00836318173f;
+  p = p * r + 0.0416664667f;
+  p = p * r + 0.166665763f;
+  p = p * r + 0.5f;
+  p = p * (r * r) + r + 1.0f;
+  const IntVec exponent = (bits_of<IntVec>(shifted) - 0x4b400000) << 23;
+  return bits_of<Vec>(bits_of<IntVec>(p) + exponent);
+}
+
+// x * Phi(x) = x / 2 * erfc(-x / sqrt 2). erfc(z) = exp(-Q(z)) for z in [0, 5], Q a fitted polynomial without constant
+// term: absolute error of erfc 8e-8, so no cancellation on either side of zero.
+inline Vec gelu(Vec x) {
+  const Vec scaled = x * 0.707106781f;
+  Vec z = scaled < 0.0f ? -scaled : scaled;
+  z = z > 5.0f ? splat(5.0f) : z;
+  Vec q = splat(-4.7930062e-8f);
+  q = q * z + 1.41968739e-6f;
+  q = q * z + -1.84005148e-5f;
+  q = q * z + 1.35913186e-4f;
+  q = q * z + -6.12005882e-4f;
+  q = q * z + 1.51728955e-3f;
+  q = q * z + 1.03623424e-4f;
+  q = q * z + -0.0193758421f;
+  q = q * z + 0.102871619f;
+  q = q * z + 0.636601686f;
+  q = q * z + 1.12838018f;
+  const Vec erfc = exp_nonpositive(-(q * z));
+  return 0.5f * x * (x < 0.0f ? erfc : 2.0f - erfc);
+}
+
+template <int Block, int... Lane>
+inline Vec even_blocks(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(a, b, (Lane / Block * 2 * Block + Lane % Block)...);
+}
+template <int Block, int... Lane>
+inline Vec odd_blocks(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(a, b, (Lane / Block * 2 * Block + Block + Lane % Block)...);
+}
+template <int Block, int... Lane>
+inline Vec swap_low(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(a, b, (Lane & Block ? Lane - Block + kLanes : Lane)...);
+}
+template <int Block, int... Lane>
+inline Vec swap_high(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(a, b, (Lane & Block ? Lane + kLanes : Lane + Block)...);
+}
+using Lanes = std::make_integer_sequence<int, kLanes>;
+
+// Adds up each of N vectors (N a power of two, at most kLanes): lane i of the result is the sum of v[i].
+template <int N, int Block = kLanes / 2>
+inline Vec sum_each(const Vec* v) {
+  if constexpr (Block == 0) {
+    return v[0];
+  } else if constexpr (N == 1) {
+    const Vec folded = even_blocks<Block>(v[0], v[0], Lanes{}) + odd_blocks<Block>(v[0], v[0], Lanes{});
+    return sum_each<1, Block / 2>(&folded);
+  } else {
+    Vec pairs[N / 2];
+    for (int i = 0; i < N / 2; ++i) {
+      pairs[i] =
+          even_blocks<Block>(v[2 * i], v[2 * i + 1], Lanes{}) + odd_blocks<Block>(v[2 * i], v[2 * i + 1], Lanes{});
+    }
+    return sum_each<N / 2, Block / 2>(pairs);
+  }
+}
+
+inline float sum(Vec v) { return sum_each<1>(&v)[0]; }
+
+inline float maximum_of(Vec v) {
+  float result = v[0];
+  for (int i = 1; i < kLanes; ++i) result = v[i] < result ? result : v[i];
+  return result;
+}
+
+// Transposes kLanes vectors in place, swapping blocks of halving size.
+template <int Block = kLanes / 2>
+inline void transpose(Vec* v) {
+  if constexpr (Block > 0) {
+    for (int i = 0; i < kLanes; ++i) {
+      if (i & Block) continue;
+      const Vec low = swap_low<Block>(v[i], v[i + Block], Lanes{});
+      v[i + Block] = swap_high<Block>(v[i], v[i + Block], Lanes{});
+      v[i] = low;
+    }
+    transpose<Block / 2>(v);
+  }
+}
+
+}  // namespace
+}  // namespace voxtral::cpu

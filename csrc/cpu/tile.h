@@ -1,0 +1,182 @@
+// The register tiles that convolution and attention share. Operands are rows that are contiguous along the summed axis.
+//
+// A "word" is what one multiply-add takes: a float, or with Bfloat16Pairs two adjacent bfloat16 values.
+#pragma once
+
+#include "args.h"
+#include "simd.h"
+
+namespace voxtral::cpu {
+namespace {
+
+struct Floats {
+  static constexpr bool kPairs = false;
+  static Vec multiply_add(Vec a, Vec b, Vec sum) { return a * b + sum; }
+};
+
+#if defined(__AVX512BF16__)
+struct Bfloat16Pairs {
+  static constexpr bool kPairs = true;
+  static Vec multiply_add(Vec a, Vec b, Vec sum) {
+    return bits_of<Vec>(_mm512_dpbf16_ps(bits_of<__m512>(sum), bits_of<__m512bh>(a), bits_of<__m512bh>(b)));
+  }
+};
+constexpr bool kHasPairs = true;
+#else
+using Bfloat16Pairs = Floats;
+constexpr bool kHasPairs = false;
+#endif
+
+// Registers: the accumulators of a tile, its operands and one temporary must fit in 16, or 32 with AVX-512 and NEON.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kDotRows = 4;
+constexpr int kSpreadRows = 4;
+constexpr int kSpreadVecs = 4;
+#else
+constexpr int kDotRows = 2;
+constexpr int kSpreadRows = 4;
+constexpr int kSpreadVecs = 2;
+#endif
+#if defined(__AVX512F__)
+constexpr int kRowVecs = 2;
+constexpr int kColumns = 8;
+#elif defined(__aarch64__)
+constexpr int kRowVecs = 4;
+constexpr int kColumns = 4;
+#else
+constexpr int kRowVecs = 2;
+constexpr int kColumns = 4;
+#endif
+constexpr int kDotColumns = 4;
+constexpr Index kTileRows = kRowVecs * kLanes;
+
+inline Index round_up(Index n, Index step) { return (n + step - 1) / step * step; }
+inline Index least(Index a, Index b) { return a < b ? a : b; }
+inline Index most(Index a, Index b) { return a < b ? b : a; }
+
+inline Vec splat_word(const float* p) {
+  float word;
+  __builtin_memcpy(&word, p, sizeof word);
+  return splat(word);
+}
+
+// Few rows, lanes along the summed axis: out[row * out_row + column] = sum_k a[row][k] * b[column][k].
+template <class Mac, int Rows>
+inline void dot_tile(const float* const* a, const float* const* b, Index words, float* out, Index out_row) {
+  Vec sums[Rows * kDotColumns] = {};
+  const Index whole = words / kLanes * kLanes;
+  for (Index k = 0; k < whole; k += kLanes) {
+    Vec column[kDotColumns];
+#pragma GCC unroll 8
+    for (int j = 0; j < kDotColumns; ++j) column[j] = load(b[j] + k);
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+      const Vec row = load(a[i] + k);
+#pragma GCC unroll 8
+      for (int j = 0; j < kDotColumns; ++j) {
+        sums[i * kDotColumns + j] = Mac::multiply_add(row, column[j], sums[i * kDotColumns + j]);
+      }
+    }
+  }
+  if (whole < words) {
+    const int rest = int(words - whole);
+    for (int i = 0; i < Rows; ++i) {
+      const Vec row = load_part(a[i] + whole, rest);
+      for (int j = 0; j < kDotColumns; ++j) {
+        sums[i * kDotColumns + j] = Mac::multiply_add(row, load_part(b[j] + whole, rest), sums[i * kDotColumns + j]);
+      }
+    }
+  }
+  constexpr int kGroup = Rows * kDotColumns < kLanes ? Rows * kDotColumns : kLanes;
+  for (int first = 0; first < Rows * kDotColumns; first += kGroup) {
+    float group[kLanes];
+    store(group, sum_each<kGroup>(sums + first));
+    for (int i = 0; i < kGroup; ++i) out[(first + i) / kDotColumns * out_row + (first + i) % kDotColumns] = group[i];
+  }
+}
+
+// Many rows, lanes along the rows: out[column * out_column + row] (+)= sum_k a[k * a_word + row] * b[column][k].
+// Partial sums of `Chunk` words keep the rounding error of a long sum down.
+template <class Mac, int RowVecs, int Chunk>
+inline void rows_tile(const float* a, Index a_word, const float* const* b, Index words, float* out, Index out_column,
+                      bool accumulate) {
+  for (Index first = 0; first < words; first += Chunk) {
+    const Index last = least(first + Chunk, words);
+    Vec sums[kColumns][RowVecs] = {};
+    for (Index k = first; k < last; ++k) {
+      Vec rows[RowVecs];
+#pragma GCC unroll 4
+      for (int i = 0; i < RowVecs; ++i) rows[i] = load(a + k * a_word + i * kLanes);
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) {
+        const Vec column = splat_word(b[j] + k);
+#pragma GCC unroll 4
+        for (int i = 0; i < RowVecs; ++i) sums[j][i] = Mac::multiply_add(rows[i], column, sums[j][i]);
+      }
+    }
+    const bool add = accumulate || first > 0;
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) {
+#pragma GCC unroll 4
+      for (int i = 0; i < RowVecs; ++i) {
+        float* to = out + j * out_column + i * kLanes;
+        store(to, add ? load(to) + sums[j][i] : sums[j][i]);
+      }
+    }
+  }
+}
+
+// out[row][d] = out[row][d] * decay[row] + sum_k p[row * p_row + k * p_key] * v[k][d] over Rows rows and Vecs vectors
+// of d.
+template <int Rows, int Vecs>
+inline void spread_tile(const float* p, Index p_row, Index p_key, const float* v, Index v_row, Index keys,
+                        const float* decay, float* out, Index out_row) {
+  Vec sums[Rows][Vecs];
+#pragma GCC unroll 4
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+    for (int d = 0; d < Vecs; ++d) sums[i][d] = load(out + i * out_row + d * kLanes) * decay[i];
+  }
+  for (Index k = 0; k < keys; ++k) {
+    Vec value[Vecs];
+#pragma GCC unroll 4
+    for (int d = 0; d < Vecs; ++d) value[d] = load(v + k * v_row + d * kLanes);
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) {
+      const Vec weight = splat(p[i * p_row + k * p_key]);
+#pragma GCC unroll 4
+      for (int d = 0; d < Vecs; ++d) sums[i][d] = weight * value[d] + sums[i][d];
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+    for (int d = 0; d < Vecs; ++d) store(out + i * out_row + d * kLanes, sums[i][d]);
+  }
+}
+
+// Copies `rows` rows of `dim` values to float32 rows of `width` (a multiple of kLanes), zero beyond dim.
+template <class T>
+inline void to_float_rows(const T* from, Index from_row, Index rows, Index dim, float* to, Index width) {
+  for (Index r = 0; r < rows; ++r) {
+    const T* row = from + r * from_row;
+    for (Index d = 0; d < dim; d += kLanes) store(to + r * width + d, load_part(row + d, int(least(kLanes, dim - d))));
+  }
+}
+
+// Packs up to kLanes rows (null: zeros) so that lane i of out[k * out_word] is word k of row i.
+template <class T>
+inline void pack_rows(const T* const* rows, Index words, float* out, Index out_word) {
+  for (Index k = 0; k < words; k += kLanes) {
+    const int part = int(least(kLanes, words - k));
+    Vec block[kLanes];
+    for (int i = 0; i < kLanes; ++i) {
+      block[i] = rows[i] ? load_part(rows[i] + k, part) : Vec{};
+    }
+    transpose(block);
+    for (int j = 0; j < part; ++j) store(out + (k + j) * out_word, block[j]);
+  }
+}
+
+}  // namespace
+}  // namespace voxtral::cpu

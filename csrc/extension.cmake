@@ -1,0 +1,55 @@
+# voxtral_kernels._ext: the ops as MLX primitives, with native CPU kernels and, on macOS, Metal.
+
+find_package(Python 3.11 COMPONENTS Interpreter Development.Module REQUIRED)
+# mlx.core is not built for the stable ABI: a module that is would live in another type universe.
+execute_process(COMMAND "${Python_EXECUTABLE}" -m nanobind --cmake_dir OUTPUT_STRIP_TRAILING_WHITESPACE
+                OUTPUT_VARIABLE nanobind_ROOT COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND "${Python_EXECUTABLE}" -m mlx --cmake-dir OUTPUT_STRIP_TRAILING_WHITESPACE
+                OUTPUT_VARIABLE MLX_ROOT COMMAND_ERROR_IS_FATAL ANY)
+find_package(nanobind CONFIG REQUIRED)
+find_package(MLX CONFIG REQUIRED)
+
+set(ops ada_rms_norm causal_conv1d_gelu sliding_window_attention)
+set(sources csrc/bindings.cpp csrc/cpu/launch.cpp csrc/cpu/pool.cpp csrc/ops/primitive.cpp csrc/ops/ring_commit.cpp)
+foreach(op IN LISTS ops)
+  list(APPEND sources csrc/ops/${op}.cpp)
+endforeach()
+if(APPLE)
+  list(APPEND sources csrc/metal/ring_commit.cpp csrc/metal/library.cpp)
+  foreach(op IN LISTS ops)
+    list(APPEND sources csrc/metal/${op}.cpp)
+  endforeach()
+else()
+  list(APPEND sources csrc/metal/no_metal.cpp)
+endif()
+
+# NB_DOMAIN: the types of mlx.core are registered there. NOMINSIZE: calls are short, so their overhead counts.
+nanobind_add_module(_ext NB_STATIC NOMINSIZE NB_DOMAIN mlx ${sources})
+target_include_directories(_ext PRIVATE csrc)
+target_link_libraries(_ext PRIVATE mlx)
+
+# Each kernel source once per instruction set; launch.cpp chooses when the module is loaded.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT CMAKE_OSX_ARCHITECTURES MATCHES "arm64")
+  set(flags_v2 -march=x86-64-v2)
+  set(flags_v3 -march=x86-64-v3)
+  set(flags_v4 -march=x86-64-v4 -mprefer-vector-width=512)
+  set(flags_v4bf16 ${flags_v4} -mavx512bf16)
+  set(isas v2 v3 v4 v4bf16)
+else()
+  set(isas neon)
+endif()
+foreach(isa IN LISTS isas)
+  list(TRANSFORM ops REPLACE "(.+)" "csrc/cpu/\\1.cpp" OUTPUT_VARIABLE kernels)
+  add_library(kernels_${isa} OBJECT ${kernels})
+  target_compile_definitions(kernels_${isa} PRIVATE VOXTRAL_ISA=${isa})
+  target_compile_options(kernels_${isa} PRIVATE ${flags_${isa}} -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+                                                -fvisibility=hidden)
+  target_sources(_ext PRIVATE $<TARGET_OBJECTS:kernels_${isa}>)
+endforeach()
+
+set_target_properties(_ext PROPERTIES BUILD_WITH_INSTALL_RPATH ON
+                                      INSTALL_RPATH "$<IF:$<BOOL:${APPLE}>,@loader_path,$ORIGIN>/../mlx/lib")
+# MLX's C++ interface has no stable ABI: _native.py loads the module only with the MLX it was built against.
+file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/_ext_mlx_version.txt" "${MLX_VERSION}\n")
+install(TARGETS _ext LIBRARY DESTINATION voxtral_kernels)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/_ext_mlx_version.txt" DESTINATION voxtral_kernels)

@@ -1,0 +1,111 @@
+#include "ops/ada_rms_norm.h"
+
+#include "cpu/launch.h"
+#include "mlx/allocator.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/ops.h"
+
+namespace voxtral {
+namespace {
+
+constexpr const char* kOp = "ada_rms_norm";
+
+// The optional inputs of a call, by name.
+struct Inputs {
+  const mx::array& x;
+  const mx::array* weight = nullptr;
+  const mx::array* scale = nullptr;
+  const mx::array* residual = nullptr;
+
+  Inputs(const Arrays& inputs, const AdaRmsNorm::Options& options) : x(inputs[0]) {
+    std::size_t next = 1;
+    if (options.weight) weight = &inputs[next++];
+    if (options.scale) scale = &inputs[next++];
+    if (options.residual) residual = &inputs[next++];
+  }
+};
+
+Arrays composed(const Arrays& inputs, const AdaRmsNorm::Options& options, mx::Stream s) {
+  const Inputs in(inputs, options);
+  const mx::array h = in.residual ? mx::add(in.x, *in.residual, s) : in.x;
+  const mx::array wide = mx::astype(h, mx::float32, s);
+  const mx::array mean = mx::mean(mx::square(wide, s), -1, true, s);
+  mx::array y = mx::multiply(wide, mx::rsqrt(mx::add(mean, mx::array(options.eps), s), s), s);
+  if (in.weight) y = mx::multiply(y, mx::astype(*in.weight, mx::float32, s), s);
+  if (in.scale) {
+    mx::array gain = mx::add(mx::astype(*in.scale, mx::float32, s), mx::array(1.0f), s);
+    if (gain.ndim() == 2) {
+      mx::Shape shape(in.x.ndim(), 1);
+      shape.front() = gain.shape(0);
+      shape.back() = gain.shape(1);
+      gain = mx::reshape(gain, shape, s);
+    }
+    y = mx::multiply(y, gain, s);
+  }
+  y = mx::astype(y, in.x.dtype(), s);
+  return in.residual ? Arrays{y, h} : Arrays{y};
+}
+
+}  // namespace
+
+Arrays ada_rms_norm(const mx::array& x, const std::optional<mx::array>& weight, const std::optional<mx::array>& scale,
+                    float eps, const std::optional<mx::array>& residual, mx::StreamOrDevice stream) {
+  kernel_dtype(kOp, x);
+  require(x.ndim() >= 1 && x.shape(-1) >= 1, kOp, "x: expected [..., D].");
+  Arrays inputs{x};
+  if (weight) {
+    require(weight->shape() == mx::Shape{x.shape(-1)} && weight->dtype() == x.dtype(), kOp, "weight: expected [D].");
+    inputs.push_back(*weight);
+  }
+  if (scale) {
+    const bool batched = x.ndim() >= 2 && scale->shape() == mx::Shape{x.shape(0), x.shape(-1)};
+    require(batched || scale->shape() == mx::Shape{x.shape(-1)}, kOp, "scale: expected [D] or [B, D].");
+    require(scale->dtype() == x.dtype() || scale->dtype() == mx::float32, kOp, "scale: expected x's dtype or float32.");
+    inputs.push_back(*scale);
+  }
+  if (residual) {
+    require(residual->shape() == x.shape() && residual->dtype() == x.dtype(), kOp, "residual: expected x's shape.");
+    inputs.push_back(*residual);
+  }
+  const AdaRmsNorm::Options options{eps, weight.has_value(), scale.has_value(), residual.has_value()};
+  const auto primitive = std::make_shared<AdaRmsNorm>(mx::to_stream(stream), options);
+  if (!residual) return {mx::array(x.shape(), x.dtype(), primitive, std::move(inputs))};
+  return mx::array::make_arrays({x.shape(), x.shape()}, {x.dtype(), x.dtype()}, primitive, inputs);
+}
+
+AdaRmsNorm::AdaRmsNorm(mx::Stream stream, const Options& options)
+    : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
+      options_(options) {}
+
+bool AdaRmsNorm::is_equivalent(const mx::Primitive& other) const {
+  return options_ == static_cast<const AdaRmsNorm&>(other).options_;
+}
+
+std::vector<mx::Shape> AdaRmsNorm::output_shapes(const Arrays& inputs) {
+  return std::vector<mx::Shape>(options_.residual ? 2 : 1, inputs[0].shape());
+}
+
+void AdaRmsNorm::eval_cpu(const Arrays& inputs, Arrays& outputs) {
+  const Inputs given(inputs, options_);
+  for (auto& out : outputs) out.set_data(mx::allocator::malloc(out.nbytes()));
+  const auto pointer = [&](const mx::array* a) -> const void* {
+    return a ? readable(*a, stream(), true).data<void>() : nullptr;
+  };
+  cpu::AdaRmsNormArgs args{};
+  args.x = pointer(&given.x);
+  args.weight = pointer(given.weight);
+  args.scale = pointer(given.scale);
+  args.residual = pointer(given.residual);
+  args.y = outputs[0].data<void>();
+  args.h = given.residual ? outputs[1].data<void>() : nullptr;
+  args.dim = given.x.shape(-1);
+  args.rows = given.x.size() / args.dim;
+  const bool batched = given.scale && given.scale->ndim() == 2;
+  args.rows_per_scale = batched ? std::max<cpu::Index>(args.rows / given.scale->shape(0), 1) : args.rows;
+  args.eps = options_.eps;
+  args.dtype = kernel_dtype(kOp, given.x);
+  args.scale_dtype = given.scale ? kernel_dtype(kOp, *given.scale) : args.dtype;
+  mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
+}
+
+}  // namespace voxtral

@@ -1,0 +1,119 @@
+#include "ops/causal_conv1d_gelu.h"
+
+#include <cmath>
+
+#include "cpu/launch.h"
+#include "mlx/allocator.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/ops.h"
+
+namespace voxtral {
+namespace {
+
+constexpr const char* kOp = "causal_conv1d_gelu";
+
+struct Inputs {
+  const mx::array& x;
+  const mx::array& weight;
+  const mx::array* bias = nullptr;
+  const mx::array* context = nullptr;
+
+  Inputs(const Arrays& inputs, const CausalConv1dGelu::Options& options) : x(inputs[0]), weight(inputs[1]) {
+    std::size_t next = 2;
+    if (options.bias) bias = &inputs[next++];
+    if (options.context) context = &inputs[next++];
+  }
+};
+
+mx::Shape output_shape(const Inputs& in, const CausalConv1dGelu::Options& options) {
+  const int frames = options.pad_left + (in.context ? in.context->shape(1) : 0) + in.x.shape(1) + options.pad_right;
+  const int rest = frames - in.weight.shape(1);
+  return {in.x.shape(0), rest < 0 ? 0 : rest / options.stride + 1, in.weight.shape(0)};
+}
+
+Arrays composed(const Arrays& inputs, const CausalConv1dGelu::Options& options, mx::Stream s) {
+  const Inputs in(inputs, options);
+  mx::array frames = in.context ? mx::concatenate({*in.context, in.x}, 1, s) : in.x;
+  const mx::array zero = mx::array(0.0f, in.x.dtype());
+  frames = mx::pad(frames, {{0, 0}, {options.pad_left, options.pad_right}, {0, 0}}, zero, "constant", s);
+  mx::array y =
+      mx::conv1d(mx::astype(frames, mx::float32, s), mx::astype(in.weight, mx::float32, s), options.stride, 0, 1, 1, s);
+  if (in.bias) y = mx::add(y, mx::astype(*in.bias, mx::float32, s), s);
+  if (options.gelu) {
+    const mx::array cdf = mx::add(mx::erf(mx::multiply(y, mx::array(float(M_SQRT1_2)), s), s), mx::array(1.0f), s);
+    y = mx::multiply(mx::multiply(y, mx::array(0.5f), s), cdf, s);
+  }
+  return {mx::astype(y, in.x.dtype(), s)};
+}
+
+}  // namespace
+
+mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
+                             const std::optional<mx::array>& context, int stride, int pad_left, int pad_right,
+                             bool gelu, mx::StreamOrDevice stream) {
+  kernel_dtype(kOp, x);
+  require(x.ndim() == 3 && weight.ndim() == 3 && x.shape(2) == weight.shape(2) && weight.shape(1) >= 1, kOp,
+          "x, weight: expected [B, T, C_in] and [C_out, K, C_in].");
+  require(weight.dtype() == x.dtype() && stride >= 1 && pad_left >= 0 && pad_right >= 0, kOp,
+          "weight, stride, padding: expected x's dtype, a positive stride, padding of at least 0.");
+  Arrays inputs{x, weight};
+  if (bias) {
+    require(bias->shape() == mx::Shape{weight.shape(0)} && bias->dtype() == x.dtype(), kOp, "bias: expected [C_out].");
+    inputs.push_back(*bias);
+  }
+  if (context) {
+    const bool fits = context->ndim() == 3 && context->shape(0) == x.shape(0) && context->shape(2) == x.shape(2);
+    require(fits && context->dtype() == x.dtype(), kOp, "context: expected [B, S, C_in].");
+    inputs.push_back(*context);
+  }
+  const CausalConv1dGelu::Options options{stride, pad_left, pad_right, gelu, bias.has_value(), context.has_value()};
+  auto shape = output_shape(Inputs(inputs, options), options);
+  return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(mx::to_stream(stream), options),
+                   std::move(inputs));
+}
+
+CausalConv1dGelu::CausalConv1dGelu(mx::Stream stream, const Options& options)
+    : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
+      options_(options) {}
+
+bool CausalConv1dGelu::is_equivalent(const mx::Primitive& other) const {
+  return options_ == static_cast<const CausalConv1dGelu&>(other).options_;
+}
+
+std::vector<mx::Shape> CausalConv1dGelu::output_shapes(const Arrays& inputs) {
+  return {output_shape(Inputs(inputs, options_), options_)};
+}
+
+void CausalConv1dGelu::eval_cpu(const Arrays& inputs, Arrays& outputs) {
+  const Inputs given(inputs, options_);
+  mx::array& y = outputs[0];
+  y.set_data(mx::allocator::malloc(y.nbytes()));
+  const mx::array x = readable(given.x, stream(), false), weight = readable(given.weight, stream(), true);
+  cpu::CausalConv1dGeluArgs args{};
+  args.x = x.data<void>();
+  args.weight = weight.data<void>();
+  args.bias = given.bias ? readable(*given.bias, stream(), true).data<void>() : nullptr;
+  args.y = y.data<void>();
+  args.batch = x.shape(0);
+  args.length = x.shape(1);
+  args.x_batch = x.strides(0);
+  args.x_time = x.strides(1);
+  if (given.context && given.context->shape(1) > 0) {
+    const mx::array context = readable(*given.context, stream(), false);
+    args.context = context.data<void>();
+    args.context_length = context.shape(1);
+    args.context_batch = context.strides(0);
+    args.context_time = context.strides(1);
+  }
+  args.in_channels = x.shape(2);
+  args.out_channels = weight.shape(0);
+  args.kernel = weight.shape(1);
+  args.stride = options_.stride;
+  args.pad_left = options_.pad_left;
+  args.out_length = y.shape(1);
+  args.gelu = options_.gelu;
+  args.dtype = kernel_dtype(kOp, x);
+  mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
+}
+
+}  // namespace voxtral

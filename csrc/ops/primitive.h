@@ -1,0 +1,44 @@
+// What the graph ops share: derivatives through a composed form, and inputs in a layout that the kernels read.
+#pragma once
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "cpu/args.h"
+#include "mlx/array.h"
+#include "mlx/primitives.h"
+#include "mlx/utils.h"
+
+namespace voxtral {
+namespace mx = mlx::core;
+
+using Arrays = std::vector<mx::array>;
+
+// A primitive whose vjp, jvp and vmap go through stock MLX ops, as MLX's own fast ops do.
+class Differentiable : public mx::Primitive {
+ public:
+  using Composed = std::function<Arrays(const Arrays&)>;
+
+  Differentiable(mx::Stream stream, Composed composed) : mx::Primitive(stream), composed_(std::move(composed)) {}
+
+  Arrays vjp(const Arrays& primals, const Arrays& cotangents, const std::vector<int>& argnums,
+             const Arrays& outputs) override;
+  Arrays jvp(const Arrays& primals, const Arrays& tangents, const std::vector<int>& argnums) override;
+  std::pair<Arrays, std::vector<int>> vmap(const Arrays& inputs, const std::vector<int>& axes) override;
+
+ private:
+  Composed composed_;
+};
+
+// The array itself where its last axis is contiguous (and, with `rows`, all axes), else a copy made on the stream.
+mx::array readable(const mx::array& a, mx::Stream stream, bool rows);
+
+// float32, float16 or bfloat16; throws std::invalid_argument otherwise.
+cpu::Dtype kernel_dtype(const char* op, const mx::array& a);
+
+// Throws std::invalid_argument "[op] text" unless `holds`: the last line of defence before pointers are used; callers
+// with better words check first.
+void require(bool holds, const char* op, const char* text);
+
+}  // namespace voxtral

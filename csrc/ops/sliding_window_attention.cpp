@@ -1,0 +1,115 @@
+#include "ops/sliding_window_attention.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "cpu/launch.h"
+#include "mlx/allocator.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/fast.h"
+#include "mlx/ops.h"
+
+namespace voxtral {
+namespace {
+
+constexpr const char* kOp = "sliding_window_attention";
+constexpr int64_t kUnbounded = int64_t(1) << 40;
+
+Arrays composed(const Arrays& inputs, const SlidingWindowAttention::Options& options, mx::Stream s) {
+  const mx::array& q = inputs[0];
+  mx::array k = inputs[1], v = inputs[2];
+  const int64_t end = options.ring_end + k.shape(2);
+  int64_t first = options.ring_end;
+  if (options.ring) {
+    const mx::array& ring = inputs[3];
+    const int capacity = ring.shape(3);
+    first = std::max<int64_t>(0, options.ring_end - capacity);
+    std::vector<int> slots;
+    for (int64_t position = first; position < options.ring_end; ++position) slots.push_back(int(position % capacity));
+    const mx::array held = mx::take(ring, mx::array(slots.data(), {int(slots.size())}), 3, s);
+    const auto half = [&](int i) { return mx::take(held, mx::array(i), 0, s); };
+    k = mx::concatenate({half(0), k}, 2, s);
+    v = mx::concatenate({half(1), v}, 2, s);
+  }
+  // Relative to the first key, so that float32 positions stay exact.
+  const mx::array query = mx::reshape(mx::arange(double(end - first - q.shape(2)), double(end - first), s), {-1, 1}, s);
+  const mx::array key = mx::arange(0.0, double(end - first), s);
+  const mx::array oldest = mx::subtract(query, mx::array(float(options.window)), s);
+  const mx::array visible = mx::logical_and(mx::less_equal(key, query, s), mx::greater(key, oldest, s), s);
+  return {mx::fast::scaled_dot_product_attention(q, k, v, options.scale, "array", visible, {}, false, s)};
+}
+
+// Memory in the order [B, L, H, D] behind the shape [B, H, L, D]: the transpose that follows in a model costs nothing.
+void allocate_by_query(mx::array& out) {
+  const int64_t heads = out.shape(1), queries = out.shape(2), dim = out.shape(3);
+  if (heads == 1 || queries == 1) return out.set_data(mx::allocator::malloc(out.nbytes()));
+  mx::array::Flags flags{};
+  flags.contiguous = true;
+  out.set_data(mx::allocator::malloc(out.nbytes()), out.size(), {queries * heads * dim, dim, heads * dim, 1}, flags);
+}
+
+}  // namespace
+
+mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::array>& ring, int64_t ring_end,
+                                   const mx::array& tail_k, const mx::array& tail_v, std::optional<int64_t> window,
+                                   float scale, mx::StreamOrDevice stream) {
+  kernel_dtype(kOp, q);
+  require(q.ndim() == 4 && tail_k.ndim() == 4 && tail_k.shape() == tail_v.shape(), kOp,
+          "q, k, v: expected [B, Hq, L, D] and [B, Hkv, T, D].");
+  require(q.shape(0) == tail_k.shape(0) && q.shape(3) == tail_k.shape(3) && tail_k.shape(2) >= q.shape(2), kOp,
+          "k: expected q's B and D, and at least as many positions.");
+  require(tail_k.shape(1) >= 1 && q.shape(1) % tail_k.shape(1) == 0, kOp, "k: expected Hkv that divides Hq.");
+  require(tail_k.dtype() == q.dtype() && tail_v.dtype() == q.dtype(), kOp, "k, v: expected q's dtype.");
+  require(ring_end >= 0 && (ring || ring_end == 0) && (!window || *window >= 1), kOp, "ring, window: out of range.");
+  Arrays inputs{q, tail_k, tail_v};
+  if (ring) {
+    require(ring->ndim() == 5 && ring->shape(0) == 2 && ring->shape(1) == q.shape(0) &&
+                ring->shape(2) == tail_k.shape(1) && ring->shape(3) >= 1 && ring->shape(4) == q.shape(3) &&
+                ring->dtype() == q.dtype(),
+            kOp, "ring: expected [2, B, Hkv, C, D] of q's dtype.");
+    inputs.push_back(*ring);
+  }
+  const SlidingWindowAttention::Options options{ring_end, std::min(window.value_or(kUnbounded), kUnbounded), scale,
+                                                ring.has_value()};
+  return mx::array(q.shape(), q.dtype(), std::make_shared<SlidingWindowAttention>(mx::to_stream(stream), options),
+                   std::move(inputs));
+}
+
+SlidingWindowAttention::SlidingWindowAttention(mx::Stream stream, const Options& options)
+    : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
+      options_(options) {}
+
+bool SlidingWindowAttention::is_equivalent(const mx::Primitive& other) const {
+  return options_ == static_cast<const SlidingWindowAttention&>(other).options_;
+}
+
+void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
+  mx::array& out = outputs[0];
+  allocate_by_query(out);
+  const mx::array q = readable(inputs[0], stream(), false);
+  const mx::array k = readable(inputs[1], stream(), false), v = readable(inputs[2], stream(), false);
+  cpu::SlidingWindowAttentionArgs args{};
+  args.q = q.data<void>();
+  args.tail_k = k.data<void>();
+  args.tail_v = v.data<void>();
+  args.out = out.data<void>();
+  args.q_batch = q.strides(0), args.q_head = q.strides(1), args.q_row = q.strides(2);
+  args.tail_k_batch = k.strides(0), args.tail_k_head = k.strides(1), args.tail_k_row = k.strides(2);
+  args.tail_v_batch = v.strides(0), args.tail_v_head = v.strides(1), args.tail_v_row = v.strides(2);
+  args.out_batch = out.strides(0), args.out_head = out.strides(1), args.out_row = out.strides(2);
+  args.batch = q.shape(0), args.heads = q.shape(1), args.kv_heads = k.shape(1), args.queries = q.shape(2);
+  args.dim = q.shape(3), args.tail = k.shape(2);
+  args.ring_end = options_.ring_end;
+  args.window = options_.window;
+  args.scale = options_.scale;
+  args.dtype = kernel_dtype(kOp, q);
+  if (options_.ring) {
+    const mx::array ring = readable(inputs[3], stream(), true);
+    args.ring_k = ring.data<void>();
+    args.ring_v = ring.data<char>() + ring.nbytes() / 2;
+    args.capacity = ring.shape(3);
+  }
+  mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
+}
+
+}  // namespace voxtral

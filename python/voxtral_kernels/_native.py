@@ -1,0 +1,126 @@
+"""The ``native`` backend: the C++ extension ``_ext``, loaded at first use with the MLX it was built against only."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from ._backends import UnavailableError
+from .reference.ada_rms_norm import AdaRmsNorm
+from .reference.causal_conv1d_gelu import CausalConv1dGelu
+from .reference.sliding_window_attention import SlidingWindowAttention
+
+MODULE = f"{__package__}._ext"
+
+
+@cache
+def extension() -> Any:
+    """The module ``_ext``.
+
+    Raises:
+        UnavailableError: there is none, or it does not fit this MLX; the text says so in one sentence.
+    """
+    spec = importlib.util.find_spec(MODULE)
+    if spec is None or spec.origin is None:
+        raise UnavailableError("the extension is not installed (the package was installed without a C++ compiler).")
+    built = built_against(Path(spec.origin))
+    if built != mx.__version__:
+        raise UnavailableError(
+            f"the extension was built against MLX {built} and steps aside for MLX {mx.__version__}; "
+            "reinstall voxtral-kernels to use it."
+        )
+    try:
+        return importlib.import_module(MODULE)
+    except ImportError as error:
+        raise UnavailableError(f"the extension does not load here ({error}).") from error
+
+
+def built_against(extension_file: Path) -> str:
+    """The MLX version recorded beside the extension when it was built."""
+    record = extension_file.with_name("_ext_mlx_version.txt")
+    return record.read_text().strip() if record.is_file() else "of an unknown version"
+
+
+def status() -> str:
+    """One sentence for ``voxtral-kernels info``: whether the extension serves, and with what."""
+    try:
+        ext = extension()
+    except UnavailableError as reason:
+        return f"native: not in use: {reason}"
+    threads = ext.threads()
+    return (
+        f"native: in use, instruction set {ext.isa()} of {', '.join(ext.available_isas())}, "
+        f"{threads} thread{'s' if threads > 1 else ''}, built against MLX {mx.__version__}."
+    )
+
+
+class _Native:
+    """What the three ops share."""
+
+    def __init__(self) -> None:
+        self.ext = extension()
+
+    def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
+        return [] if device == mx.cpu else ["the extension was built without Metal."]
+
+
+class _AdaRmsNorm(_Native):
+    def variant(self, request: AdaRmsNorm) -> tuple[str, str]:
+        return "looped", "A thread takes whole rows and loops over each."
+
+    def run(self, r: AdaRmsNorm, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, mx.array]:
+        outputs = self.ext.ada_rms_norm(r.x, r.weight, r.scale, r.eps, r.residual, stream)
+        return outputs[0] if r.residual is None else tuple(outputs)
+
+
+class _CausalConv1dGelu(_Native):
+    def variant(self, request: CausalConv1dGelu) -> tuple[str, str]:
+        most = self.ext.lanes() // 2
+        if request.n_out <= most:
+            return "vector", f"At most {most} frames: lanes run along the sum, and each weight is read once."
+        return "tiled", f"More than {most} frames: lanes run along frames, over packed blocks of the input."
+
+    def run(self, r: CausalConv1dGelu, stream: mx.Stream | mx.Device | None) -> mx.array:
+        return self.ext.causal_conv1d_gelu(
+            r.x, r.weight, r.bias, r.context, r.stride, r.pad_left, r.pad_right, r.gelu, stream
+        )
+
+
+class _SlidingWindowAttention(_Native):
+    def variant(self, request: SlidingWindowAttention) -> tuple[str, str]:
+        most = min(8, self.ext.lanes() // 2)
+        rows = request.q.shape[2] * (request.q.shape[1] // request.tail_k.shape[1])
+        if rows <= most:
+            return "vector", f"{rows} rows share a key-value head, at most {most}: lanes run along head_dim."
+        return "tiled", f"{rows} rows share a key-value head, more than {most}: lanes run along rows."
+
+    def run(self, r: SlidingWindowAttention, stream: mx.Stream | mx.Device | None) -> mx.array:
+        return self.ext.sliding_window_attention(r.q, r.ring, r.ring_end, r.tail_k, r.tail_v, r.window, r.scale, stream)
+
+
+_OPS = {
+    "ada_rms_norm": _AdaRmsNorm,
+    "causal_conv1d_gelu": _CausalConv1dGelu,
+    "sliding_window_attention": _SlidingWindowAttention,
+}
+
+
+def backend(op: str) -> _Native:
+    """The ``native`` implementation of ``op``."""
+    return _OPS[op]()
+
+
+def ring_commit(
+    ring: mx.array, start: int, k: mx.array, v: mx.array, after: mx.array, stream: mx.Stream | mx.Device | None = None
+) -> mx.array:
+    """`reference.sliding_window_attention.commit` in place: the result takes over the memory of ``ring``.
+
+    Only a cache may call this, on a ring that no one else holds: nothing may read ``ring`` once ``after`` (the last
+    attention that reads it) is computed.
+    """
+    return extension().ring_commit(ring, start, k, v, after, stream)
