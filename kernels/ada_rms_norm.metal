@@ -1,0 +1,117 @@
+// Formula   y = h * rsqrt(mean(h^2) + eps) * weight * (1 + scale), h = x or T(x + residual)
+// Layout    x, residual, y, h: [rows, dim] row-contiguous; weight: [dim]; scale: [rows / rows_per_scale, dim]
+// Grid      one threadgroup per row, a multiple of 32 threads, V elements a thread and step
+// Numerics  sum of squares and product in float32; h and y rounded once, at their store
+// Traffic   registers: reads x, residual, weight, scale once, writes y and h once; looped: reads x (or h) twice
+// Limits    registers: dim <= V * threads; rows_per_scale divides rows
+// Source    RMSNorm, Zhang & Sennrich 2019; Voxtral Realtime `ada_rms_norm_t_cond`
+#include <metal_stdlib>
+
+#include "common/packed.h"
+#include "common/reduce.h"
+
+using namespace metal;
+
+// The row's elements i .. i + V as float: x, or x + residual rounded to T, which then is stored to h.
+template <typename T, int V, bool HAS_RESIDUAL, typename X>
+METAL_FUNC void ada_rms_norm_load(X x, X residual, device T* h, uint i, uint dim, thread float* out) {
+  Packed<T, V> row = load_bounded<T, V>(x, i, dim);
+  if (HAS_RESIDUAL) {
+    const Packed<T, V> added = load_bounded<T, V>(residual, i, dim);
+    for (int j = 0; j < V; ++j) {
+      row.v[j] = T(float(row.v[j]) + float(added.v[j]));
+    }
+    store_bounded<T, V>(h, i, dim, row);
+  }
+  for (int j = 0; j < V; ++j) {
+    out[j] = float(row.v[j]);
+  }
+}
+
+template <typename T, typename U, int V, bool HAS_WEIGHT, bool HAS_SCALE, typename W, typename S>
+METAL_FUNC void ada_rms_norm_store(thread float* value, float inv_rms, W weight, S scale, device T* y, uint i,
+                                   uint dim) {
+  for (int j = 0; j < V; ++j) {
+    value[j] *= inv_rms;
+  }
+  if (HAS_WEIGHT) {
+    const Packed<T, V> gain = load_bounded<T, V>(weight, i, dim);
+    for (int j = 0; j < V; ++j) {
+      value[j] *= float(gain.v[j]);
+    }
+  }
+  if (HAS_SCALE) {
+    const Packed<U, V> condition = load_bounded<U, V>(scale, i, dim);
+    for (int j = 0; j < V; ++j) {
+      value[j] *= 1 + float(condition.v[j]);
+    }
+  }
+  Packed<T, V> rounded;
+  for (int j = 0; j < V; ++j) {
+    rounded.v[j] = T(value[j]);
+  }
+  store_bounded<T, V>(y, i, dim, rounded);
+}
+
+template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE, bool HAS_RESIDUAL, typename X, typename W,
+          typename S>
+METAL_FUNC void ada_rms_norm(X x,          // [rows, dim]; X, W, S: pointers, device or constant
+                             W weight,     // [dim]
+                             S scale,      // [rows / rows_per_scale, dim], of U
+                             X residual,   // [rows, dim]
+                             device T* y,  // [rows, dim]
+                             device T* h,  // [rows, dim]
+                             uint dim, uint rows_per_scale, float eps,
+                             threadgroup float* partial,  // [kSimd]
+                             uint row, uint tid, uint n_threads, uint lane, uint simd) {
+  x += size_t(row) * dim;
+  residual += size_t(row) * dim;
+  y += size_t(row) * dim;
+  h += size_t(row) * dim;
+  scale += size_t(row / rows_per_scale) * dim;
+
+  float value[V];
+  float sum_sq = 0;
+  for (uint i = tid * V; i < dim; i += n_threads * V) {
+    ada_rms_norm_load<T, V, HAS_RESIDUAL>(x, residual, h, i, dim, value);
+    for (int j = 0; j < V; ++j) {
+      sum_sq += value[j] * value[j];
+    }
+  }
+  sum_sq = threadgroup_sum(sum_sq, partial, lane, simd, n_threads / kSimd);
+  const float inv_rms = precise::rsqrt(sum_sq / float(dim) + eps);
+
+  if (!LOOPED) {
+    if (tid * V < dim) {
+      ada_rms_norm_store<T, U, V, HAS_WEIGHT, HAS_SCALE>(value, inv_rms, weight, scale, y, tid * V, dim);
+    }
+    return;
+  }
+  for (uint i = tid * V; i < dim; i += n_threads * V) {
+    // A thread reads back only what it wrote to h itself.
+    if (HAS_RESIDUAL) {
+      ada_rms_norm_load<T, V, false>((const device T*)h, (const device T*)h, h, i, dim, value);
+    } else {
+      ada_rms_norm_load<T, V, false>(x, x, h, i, dim, value);
+    }
+    ada_rms_norm_store<T, U, V, HAS_WEIGHT, HAS_SCALE>(value, inv_rms, weight, scale, y, i, dim);
+  }
+}
+
+// The bodies for mx.fast.metal_kernel, which writes the signature around them: row_info = {rows_per_scale}.
+#ifdef BODY_ada_rms_norm
+threadgroup float partial[kSimd];
+const uint tid = thread_position_in_threadgroup.x;
+ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, false>(
+    x, weight, scale, x, y, y, uint(x_shape[1]), uint(row_info[0]), eps[0], partial, threadgroup_position_in_grid.y,
+    tid, threads_per_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+#endif
+
+#ifdef BODY_ada_rms_norm_residual
+threadgroup float partial[kSimd];
+const uint tid = thread_position_in_threadgroup.x;
+ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, true>(
+    x, weight, scale, residual, y, h, uint(x_shape[1]), uint(row_info[0]), eps[0], partial,
+    threadgroup_position_in_grid.y, tid, threads_per_threadgroup.x, thread_index_in_simdgroup,
+    simdgroup_index_in_threadgroup);
+#endif

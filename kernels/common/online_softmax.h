@@ -1,0 +1,23 @@
+// Softmax over keys that arrive in pieces: sums are kept relative to the greatest score so far (the peak) and rescaled
+// when it grows. Milakov & Gimelshein 2018, "Online normalizer calculation for softmax".
+#pragma once
+
+// Below every score that counts; finite, so that differences of peaks stay numbers while nothing was seen.
+constant constexpr float kNothingSeen = -1e38f;
+
+struct OnlineSoftmax {
+  float peak = kNothingSeen;
+  float total = 0;
+
+  // Raises the peak; returns what everything summed so far must be multiplied by.
+  METAL_FUNC float raise(float score) {
+    const float higher = max(peak, score);
+    const float factor = metal::exp(peak - higher);
+    peak = higher;
+    total *= factor;
+    return factor;
+  }
+
+  // Weight of a key whose score is at most the peak; 0 where it is not visible.
+  METAL_FUNC float weight(float score, bool visible) const { return visible ? metal::exp(score - peak) : 0.0f; }
+};

@@ -1,0 +1,232 @@
+// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key] over p - window < key <= p, p: the row's position
+// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; out [B, L, Hq, D];
+//           a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
+// Grid      one threadgroup of 32 * SIMDS per (split of the keys, kv head, batch); its simdgroups take keys in turn
+// Numerics  dot products, softmax and sums in float32; rounded once, at the store; splits are merged in float32
+// Traffic   each visible key and value row once for all rows; split: 8 (D + 2) bytes more a row and split
+// Limits    L * group <= ROWS, ROWS * D <= 1024, D a multiple of 16 up to 256; row strides of q may be any
+// Source    online softmax, Milakov & Gimelshein 2018; split keys, Dao et al. 2023 (Flash-Decoding)
+#include <metal_stdlib>
+
+#include "common/online_softmax.h"
+#include "common/packed.h"
+#include "common/reduce.h"
+#include "common/ring.h"
+
+using namespace metal;
+
+// How a simdgroup covers keys: LANES lanes share a key, each holds E of its D elements, in pieces of V neighbours.
+template <typename T, int D, int ROWS>
+struct VectorLayout {
+  static constexpr constant int kMost = D % 32 == 0 ? 32 : 16;
+  // Few lanes a key make few shuffles; the sums of all rows should still fit 32 registers a lane.
+  static constexpr constant int LANES = ROWS * D <= 32 * 8 ? 8 : ROWS * D <= 32 * 16 ? 16 : kMost;
+  static constexpr constant int SLOTS = 32 / LANES;
+  static constexpr constant int E = D / LANES;
+  static constexpr constant int kWidest = 16 / int(sizeof(T));
+  static constexpr constant int V = E % kWidest == 0 ? kWidest : E % 4 == 0 ? 4 : E % 2 == 0 ? 2 : 1;
+};
+
+// This lane's elements of a row of D: piece c, element j is row[(c * LANES + part) * V + j].
+template <typename T, int D, int ROWS>
+METAL_FUNC void load_part(const device T* row, uint part, thread float* out) {
+  using Layout = VectorLayout<T, D, ROWS>;
+  for (int c = 0; c < Layout::E / Layout::V; ++c) {
+    const auto packed = load_packed<Layout::V>(row + (c * Layout::LANES + part) * Layout::V);
+    for (int j = 0; j < Layout::V; ++j) {
+      out[c * Layout::V + j] = float(packed.v[j]);
+    }
+  }
+}
+
+template <typename T, int D, int ROWS, int SIMDS, bool HAS_RING, bool SPLIT, typename O>
+METAL_FUNC void sliding_window_attention_vector(
+    const device T* q,                  // [B, Hq, L, D], element strides q_strides
+    const constant int64_t* q_strides,  // [4]
+    RingTail<T, D, HAS_RING> rows_kv,   // keys and values of this (batch, kv head)
+    device O* out,                      // [B, L, Hq, D]; SPLIT: float [B, Hq, L, n_splits, D], sums below the peak
+    device float* stats,                // SPLIT: [B, Hq, L, n_splits, 2], peak and total
+    int n_heads, int n_kv_heads, int n_queries, int n_tail, int window, float scale,
+    threadgroup float* sums,   // [SIMDS * D]
+    threadgroup float* peaks,  // [2 * SIMDS * ROWS], peaks then totals
+    uint b, uint kv_head, uint split, uint n_splits, uint tid, uint lane, uint simd) {
+  using Layout = VectorLayout<T, D, ROWS>;
+  constexpr int E = Layout::E;
+  constexpr int STEP = SIMDS * Layout::SLOTS;
+  const int group = n_heads / n_kv_heads;
+  const int n_rows = group * n_queries;
+  const uint part = lane % Layout::LANES;
+  const int slot = int(lane / Layout::LANES);
+  const int last = rows_kv.ring_end + n_tail - 1;
+  const int first = last - n_queries + 1;
+
+  float query[ROWS][E];
+  float sum[ROWS][E];
+  OnlineSoftmax softmax[ROWS];
+  for (int r = 0; r < ROWS; ++r) {
+    const device T* row = q + b * q_strides[0] + (kv_head * group + r % group) * q_strides[1] +
+                          (r / group) * q_strides[2];
+    for (int e = 0; e < E; ++e) {
+      const int d = ((e / Layout::V) * Layout::LANES + int(part)) * Layout::V + e % Layout::V;
+      query[r][e] = r < n_rows ? scale * float(row[d * q_strides[3]]) : 0.0f;
+      sum[r][e] = 0;
+    }
+  }
+
+  // This split's keys: begin .. end - 1, of all that any row sees.
+  int begin = rows_kv.first_visible(first, window);
+  const int each = (last - begin + int(n_splits)) / int(n_splits);
+  begin += int(split) * each;
+  const int end = min(begin + each, last + 1);
+
+  for (int base = begin + int(simd) * Layout::SLOTS; base < end; base += STEP) {
+    const int position = base + slot;
+    const bool inside = position < end;
+    float key[E];
+    float value[E];
+    for (int e = 0; e < E; ++e) {
+      key[e] = 0;
+      value[e] = 0;
+    }
+    if (inside) {
+      load_part<T, D, ROWS>(rows_kv.key(position), part, key);
+      load_part<T, D, ROWS>(rows_kv.value(position), part, value);
+    }
+    for (int r = 0; r < ROWS; ++r) {
+      float score = 0;
+      for (int e = 0; e < E; ++e) {
+        score = fma(query[r][e], key[e], score);
+      }
+      score = lanes_sum<Layout::LANES>(score);
+      const bool visible = inside && is_visible(position, first + r / group, window);
+      const float factor = softmax[r].raise(visible ? score : kNothingSeen);
+      const float weight = softmax[r].weight(score, visible);
+      softmax[r].total += weight;
+      for (int e = 0; e < E; ++e) {
+        sum[r][e] = fma(weight, value[e], sum[r][e] * factor);
+      }
+    }
+  }
+
+  // Slots of the simdgroup: bring all to one peak, then add.
+  for (int r = 0; r < ROWS; ++r) {
+    float peak = softmax[r].peak;
+    for (ushort step = Layout::LANES; step < 32; step *= 2) {
+      peak = max(peak, simd_shuffle_xor(peak, step));
+    }
+    const float factor = softmax[r].raise(peak);
+    for (ushort step = Layout::LANES; step < 32; step *= 2) {
+      softmax[r].total += simd_shuffle_xor(softmax[r].total, step);
+    }
+    for (int e = 0; e < E; ++e) {
+      sum[r][e] *= factor;
+      for (ushort step = Layout::LANES; step < 32; step *= 2) {
+        sum[r][e] += simd_shuffle_xor(sum[r][e], step);
+      }
+    }
+    if (lane == 0) {
+      peaks[simd * ROWS + r] = softmax[r].peak;
+      peaks[(SIMDS + simd) * ROWS + r] = softmax[r].total;
+    }
+  }
+
+  // Simdgroups of the threadgroup, row by row.
+  for (int r = 0; r < ROWS; ++r) {
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    if (r >= n_rows) {
+      break;
+    }
+    OnlineSoftmax all;
+    for (int s = 0; s < SIMDS; ++s) {
+      all.raise(peaks[s * ROWS + r]);
+    }
+    for (int s = 0; s < SIMDS; ++s) {
+      all.total += peaks[(SIMDS + s) * ROWS + r] * metal::exp(peaks[s * ROWS + r] - all.peak);
+    }
+    const float factor = metal::exp(softmax[r].peak - all.peak);
+    if (slot == 0) {
+      // Element e of all lanes lies together: no two lanes of a store meet in a bank.
+      for (int e = 0; e < E; ++e) {
+        sums[simd * D + e * Layout::LANES + part] = sum[r][e] * factor;
+      }
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const int head = int(kv_head) * group + r % group;
+    const int l = r / group;
+    for (int i = int(tid); i < D; i += SIMDS * 32) {
+      float total = 0;
+      for (int s = 0; s < SIMDS; ++s) {
+        total += sums[s * D + i];
+      }
+      const int e = i / Layout::LANES;
+      const int d = ((e / Layout::V) * Layout::LANES + i % Layout::LANES) * Layout::V + e % Layout::V;
+      const size_t row = (size_t(b) * n_heads + head) * n_queries + l;
+      if (SPLIT) {
+        out[(row * n_splits + split) * D + d] = O(total);
+        if (d < 2) {
+          stats[(row * n_splits + split) * 2 + d] = d == 0 ? all.peak : all.total;
+        }
+      } else {
+        out[((size_t(b) * n_queries + l) * n_heads + head) * D + d] = O(total / all.total);
+      }
+    }
+  }
+}
+
+// One thread per element of a row: the splits' sums, brought to one peak.
+template <typename T>
+METAL_FUNC void sliding_window_attention_vector_merge(const device float* partial,  // [B, Hq, L, n_splits, D]
+                                                      const device float* stats,    // [B, Hq, L, n_splits, 2]
+                                                      device T* out,                // [B, L, Hq, D]
+                                                      uint n_heads, uint n_queries, uint n_splits, uint dim, uint row,
+                                                      uint d) {
+  partial += size_t(row) * n_splits * dim;
+  stats += size_t(row) * n_splits * 2;
+  OnlineSoftmax all;
+  for (uint s = 0; s < n_splits; ++s) {
+    all.raise(stats[2 * s]);
+  }
+  float sum = 0;
+  for (uint s = 0; s < n_splits; ++s) {
+    const float factor = metal::exp(stats[2 * s] - all.peak);
+    all.total += stats[2 * s + 1] * factor;
+    sum = fma(partial[s * dim + d], factor, sum);
+  }
+  const uint l = row % n_queries;
+  const uint head = row / n_queries % n_heads;
+  const uint b = row / n_queries / n_heads;
+  out[((size_t(b) * n_queries + l) * n_heads + head) * dim + d] = T(sum / all.total);
+}
+
+// The bodies for mx.fast.metal_kernel, which writes the signature around them: state = {ring_end, window}.
+#ifdef BODY_sliding_window_attention_vector
+threadgroup float sums[SIMDS * D];
+threadgroup float peaks[2 * SIMDS * ROWS];
+const uint kv_head = threadgroup_position_in_grid.y;
+const uint b = threadgroup_position_in_grid.z;
+const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                       q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, false>(
+    q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
+    sums, peaks, b, kv_head, 0, 1, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
+    simdgroup_index_in_threadgroup);
+#endif
+
+#ifdef BODY_sliding_window_attention_vector_split
+threadgroup float sums[SIMDS * D];
+threadgroup float peaks[2 * SIMDS * ROWS];
+const uint kv_head = threadgroup_position_in_grid.y;
+const uint b = threadgroup_position_in_grid.z;
+const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                       q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, true>(
+    q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
+    sums, peaks, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x, thread_position_in_threadgroup.x,
+    thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+#endif
+
+#ifdef BODY_sliding_window_attention_vector_merge
+sliding_window_attention_vector_merge<T>(partial, stats, out, partial_shape[1], partial_shape[2], partial_shape[3],
+                                         partial_shape[4], threadgroup_position_in_grid.y,
+                                         thread_position_in_threadgroup.x);
+#endif

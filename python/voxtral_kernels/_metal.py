@@ -1,0 +1,89 @@
+"""Reads ``kernels/*.metal``, builds and caches the kernel objects; the ``metal`` backend.
+
+A kernel object is built once per name and factory; its template arguments are dtypes and sizes, so nothing recompiles
+as a stream moves. The factory is `mx.fast.metal_kernel` here and the emulator's in `_emulated`: one text, one dispatch.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from . import _backends
+from ._paths import kernels_dir
+
+Factory = Callable[..., Any]
+
+_INCLUDE = re.compile(r'^#include "(?P<file>common/\w+\.h)"$')
+_BODY = re.compile(r"^#ifdef BODY_(?P<name>\w+)$")
+
+
+@functools.cache
+def text(file: str) -> str:
+    """A kernel file with each ``common/`` header inlined once, at its first include, under ``#line``."""
+    return "\n".join([*_inlined(file, set()), ""])
+
+
+def _inlined(file: str, seen: set[str]) -> list[str]:
+    lines = [f'#line 1 "{file}"']
+    for number, line in enumerate((kernels_dir() / file).read_text().splitlines(), 1):
+        include = _INCLUDE.match(line)
+        if include and include["file"] not in seen:
+            seen.add(include["file"])
+            lines += [*_inlined(include["file"], seen), f'#line {number + 1} "{file}"']
+        else:
+            # What is inlined already must not be looked for, nor a `once` stand in the main file.
+            lines.append("" if include or line == "#pragma once" else line)
+    return lines
+
+
+@functools.cache
+def body(file: str, name: str) -> str:
+    """The region ``#ifdef BODY_<name>`` of a kernel file: the function body that `mx.fast.metal_kernel` wraps.
+
+    Raises:
+        KeyError: the file has no such region.
+    """
+    lines = (kernels_dir() / file).read_text().splitlines()
+    for number, line in enumerate(lines):
+        found = _BODY.match(line)
+        if found and found["name"] == name:
+            end = lines.index("#endif", number)
+            return "\n".join([f'#line {number + 2} "{file}"', *lines[number + 1 : end]])
+    raise KeyError(f"{file} has no body {name}")
+
+
+@functools.cache
+def kernel(
+    factory: Factory,
+    file: str,
+    name: str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    ensure_row_contiguous: bool = True,
+) -> Any:
+    """The kernel object of one body, built at first use."""
+    return factory(
+        name=f"vk_{name}",
+        input_names=list(inputs),
+        output_names=list(outputs),
+        source=body(file, name),
+        header=text(file),
+        ensure_row_contiguous=ensure_row_contiguous,
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def ints(*values: int) -> mx.array:
+    """A small int32 array: how offsets and lengths reach a kernel. Equal values share one array."""
+    return mx.array(values, mx.int32)
+
+
+@functools.lru_cache(maxsize=256)
+def floats(*values: float) -> mx.array:
+    """A small float32 array."""
+    return mx.array(values, mx.float32)

@@ -1,0 +1,63 @@
+"""Launches ``kernels/ada_rms_norm.metal``."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+from .._metal import Factory, floats, ints, kernel
+from ..reference.ada_rms_norm import AdaRmsNorm
+
+FILE = "ada_rms_norm.metal"
+MAX_THREADS = 1024
+INPUTS = ("x", "weight", "scale")
+
+
+def width(x: mx.array) -> int:
+    """Elements a thread takes at once: 16 bytes."""
+    return 16 // x.dtype.size
+
+
+def unsupported(r: AdaRmsNorm) -> list[str]:
+    """Sentences that say why the kernel cannot serve the request; empty when it can."""
+    return ["x has no elements; there is nothing to launch."] if r.x.size == 0 else []
+
+
+def variant(r: AdaRmsNorm) -> tuple[str, str]:
+    """``registers`` or ``looped``, and why."""
+    dim, fits = r.x.shape[-1], MAX_THREADS * width(r.x)
+    if dim <= fits:
+        return "registers", f"A row of {dim} fits the registers of one threadgroup ({fits} elements)."
+    return "looped", f"A row of {dim} is longer than {fits} elements, so it is read twice."
+
+
+def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, ...]:
+    """``y``, or ``(y, h)`` where the request has a residual."""
+    dim, v = r.x.shape[-1], width(r.x)
+    rows = r.x.size // dim
+    x = r.x.reshape(rows, dim)
+    rows_per_scale = rows // r.scale.shape[0] if r.scale is not None and r.scale.ndim == 2 else rows
+    # An operand that is absent is not read: x stands in its place.
+    inputs = [x, x if r.weight is None else r.weight, x if r.scale is None else r.scale]
+    names, outputs, body = INPUTS, ("y",), "ada_rms_norm"
+    if r.residual is not None:
+        inputs.append(r.residual.reshape(rows, dim))
+        names, outputs, body = (*INPUTS, "residual"), ("y", "h"), "ada_rms_norm_residual"
+    threads = min(MAX_THREADS, 32 * -(-dim // (32 * v)))
+    results = kernel(factory, FILE, body, (*names, "row_info", "eps"), outputs)(
+        inputs=[*inputs, ints(rows_per_scale), floats(r.eps)],
+        template=[
+            ("T", x.dtype),
+            ("U", x.dtype if r.scale is None else r.scale.dtype),
+            ("V", v),
+            ("LOOPED", variant(r)[0] == "looped"),
+            ("HAS_WEIGHT", r.weight is not None),
+            ("HAS_SCALE", r.scale is not None),
+        ],
+        grid=(threads, rows, 1),
+        threadgroup=(threads, 1, 1),
+        output_shapes=[x.shape] * len(outputs),
+        output_dtypes=[x.dtype] * len(outputs),
+        stream=stream,
+    )
+    results = tuple(a.reshape(r.x.shape) for a in results)
+    return results if r.residual is not None else results[0]

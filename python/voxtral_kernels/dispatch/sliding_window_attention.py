@@ -1,0 +1,127 @@
+"""Launches ``kernels/sliding_window_attention_{vector,tiled}.metal``."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+from .._metal import Factory, floats, ints, kernel
+from ..reference.sliding_window_attention import SlidingWindowAttention
+
+VECTOR, TILED = "sliding_window_attention_vector", "sliding_window_attention_tiled"
+INPUTS = ("q", "ring", "tail_k", "tail_v", "state", "scale")
+SIMDS = 8  # simdgroups of a vector threadgroup
+MAX_ROWS = 8  # queries times heads of a group that the vector variant takes
+MAX_VECTOR = 1024  # rows times D that fit a simdgroup's registers
+NO_WINDOW = 1 << 30
+KEYS_PER_SPLIT = 256
+MAX_SPLITS = 32  # bounds what the splits write and read again to 3 % of the keys at 8192
+
+
+def unsupported(r: SlidingWindowAttention) -> list[str]:
+    """Sentences that say why the kernels cannot serve the request; empty when they can."""
+    dim = r.q.shape[3]
+    if dim % 16 or dim > 256:
+        return [f"D = {dim}; the kernels take multiples of 16 up to 256."]
+    return []
+
+
+def _rows(r: SlidingWindowAttention) -> int:
+    return r.q.shape[1] // r.tail_k.shape[1] * r.q.shape[2]
+
+
+def _padded(rows: int) -> int:
+    return 1 << (rows - 1).bit_length()
+
+
+def n_splits(r: SlidingWindowAttention) -> int:
+    """Threadgroups that share the keys of one kv head in the vector variant."""
+    keys = r.offset + r.q.shape[2] - r.first_key
+    enough_heads = r.q.shape[0] * r.tail_k.shape[1] >= 16
+    if keys <= (1024 if enough_heads else 2 * KEYS_PER_SPLIT):
+        return 1
+    return min(MAX_SPLITS, -(-keys // KEYS_PER_SPLIT))
+
+
+def variant(r: SlidingWindowAttention) -> tuple[str, str]:
+    """``vector``, ``vector_split`` or ``tiled``, and why."""
+    rows, dim = _rows(r), r.q.shape[3]
+    if rows > MAX_ROWS or _padded(rows) * dim > MAX_VECTOR:
+        return "tiled", f"{rows} rows (queries times heads of a group) of D = {dim} are taken in matrix tiles."
+    keys, splits = r.offset + r.q.shape[2] - r.first_key, n_splits(r)
+    few = f"{rows} rows (queries times heads of a group) share each key"
+    if splits == 1:
+        return "vector", f"{few}; one threadgroup a kv head takes all {keys} keys."
+    return "vector_split", f"{few}; {splits} threadgroups a kv head share {keys} keys and a second launch merges them."
+
+
+def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
+    """``[B, Hq, L, D]``, a view of the ``[B, L, Hq, D]`` that the kernels write."""
+    tails = [mx.contiguous(a, stream=stream) for a in (r.tail_k, r.tail_v)]
+    ring = tails[0] if r.ring is None else mx.contiguous(r.ring, stream=stream)
+    window = NO_WINDOW if r.window is None else min(r.window, NO_WINDOW)
+    inputs = [r.q, ring, *tails, ints(r.ring_end, window), floats(r.scale)]
+    template = [("T", r.q.dtype), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None)]
+    name = variant(r)[0]
+    take = _tiled if name == "tiled" else _vector if name == "vector" else _split
+    return take(r, factory, stream, inputs, template).transpose(0, 2, 1, 3)
+
+
+def _shape(r: SlidingWindowAttention) -> tuple[int, ...]:
+    batch, heads, length, dim = r.q.shape
+    return (batch, length, heads, dim)
+
+
+def _vector(r, factory, stream, inputs, template) -> mx.array:
+    rows = _padded(_rows(r))
+    return kernel(factory, f"{VECTOR}.metal", VECTOR, INPUTS, ("out",), False)(
+        inputs=inputs,
+        template=[*template, ("ROWS", rows), ("SIMDS", SIMDS)],
+        grid=(32 * SIMDS, r.tail_k.shape[1], r.q.shape[0]),
+        threadgroup=(32 * SIMDS, 1, 1),
+        output_shapes=[_shape(r)],
+        output_dtypes=[r.q.dtype],
+        stream=stream,
+    )[0]
+
+
+def _split(r, factory, stream, inputs, template) -> mx.array:
+    batch, heads, length, dim = r.q.shape
+    splits = n_splits(r)
+    partial, stats = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_split", INPUTS, ("partial", "stats"), False)(
+        inputs=inputs,
+        template=[*template, ("ROWS", _padded(_rows(r))), ("SIMDS", SIMDS)],
+        grid=(32 * SIMDS * splits, r.tail_k.shape[1], batch),
+        threadgroup=(32 * SIMDS, 1, 1),
+        output_shapes=[(batch, heads, length, splits, dim), (batch, heads, length, splits, 2)],
+        output_dtypes=[mx.float32, mx.float32],
+        stream=stream,
+    )
+    return kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))(
+        inputs=[partial, stats],
+        template=[("T", r.q.dtype)],
+        grid=(dim, batch * heads * length, 1),
+        threadgroup=(dim, 1, 1),
+        output_shapes=[_shape(r)],
+        output_dtypes=[r.q.dtype],
+        stream=stream,
+    )[0]
+
+
+def tiles(r: SlidingWindowAttention) -> tuple[int, int]:
+    """Rows and keys of a tile, so that both fit 32 KB of threadgroup memory."""
+    row_bytes = r.q.shape[3] * r.q.dtype.size
+    return (32, 32) if row_bytes <= 256 else (32, 16) if row_bytes <= 512 else (16, 8)
+
+
+def _tiled(r, factory, stream, inputs, template) -> mx.array:
+    bq, bk = tiles(r)
+    threads = 4 * bq
+    return kernel(factory, f"{TILED}.metal", TILED, INPUTS, ("out",), False)(
+        inputs=inputs,
+        template=[*template, ("BQ", bq), ("BK", bk)],
+        grid=(threads * -(-_rows(r) // bq), r.tail_k.shape[1], r.q.shape[0]),
+        threadgroup=(threads, 1, 1),
+        output_shapes=[_shape(r)],
+        output_dtypes=[r.q.dtype],
+        stream=stream,
+    )[0]
