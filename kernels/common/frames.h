@@ -1,0 +1,29 @@
+// The frames a convolution runs over: pad_left zero frames, the n_context frames of the state, the n_new frames of x, zeros.
+#pragma once
+
+template <typename T, typename X, typename S>
+struct Frames {
+  X x;        // [n_new, c_in] of this batch; X, S: pointers to T, device or constant
+  S context;  // [n_context, c_in] of this batch
+  int pad_left;
+  int n_context;
+  int n_new;
+  uint c_in;
+
+  // Channels c .. c + V of a frame, zeros outside.
+  template <int V>
+  METAL_FUNC Packed<T, V> load(int frame, uint c) const {
+    frame -= pad_left;
+    if (frame >= n_context && frame - n_context < n_new) {
+      return load_bounded<T, V>(x + size_t(frame - n_context) * c_in, c, c_in);
+    }
+    if (frame >= 0 && frame < n_context) {
+      return load_bounded<T, V>(context + size_t(frame) * c_in, c, c_in);
+    }
+    Packed<T, V> zeros;
+    for (int j = 0; j < V; ++j) {
+      zeros.v[j] = T(0);
+    }
+    return zeros;
+  }
+};
