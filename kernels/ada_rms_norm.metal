@@ -53,7 +53,8 @@ METAL_FUNC void ada_rms_norm_store(thread float* value, float inv_rms, W weight,
   store_bounded<T, V>(y, i, dim, rounded);
 }
 
-template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE, bool HAS_RESIDUAL, typename X, typename W,
+template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE, bool HAS_RESIDUAL, typename X,
+          typename W,
           typename S>
 METAL_FUNC void ada_rms_norm(X x,          // [rows, dim]; X, W, S: pointers, device or constant
                              W weight,     // [dim]
@@ -98,20 +99,45 @@ METAL_FUNC void ada_rms_norm(X x,          // [rows, dim]; X, W, S: pointers, de
   }
 }
 
-// The bodies for mx.fast.metal_kernel, which writes the signature around them: row_info = {rows_per_scale}.
-#ifdef BODY_ada_rms_norm
-threadgroup float partial[kSimd];
-const uint tid = thread_position_in_threadgroup.x;
-ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, false>(
-    x, weight, scale, x, y, y, uint(x_shape[1]), uint(row_info[0]), eps[0], partial, threadgroup_position_in_grid.y,
-    tid, threads_per_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
-#endif
+// Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
+// row_info = {rows_per_scale}.
+template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
+[[kernel]] void ada_rms_norm_kernel(const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]],
+                                    const device T* weight [[buffer(2)]], const device U* scale [[buffer(3)]],
+                                    const constant int* row_info [[buffer(4)]], const constant float* eps [[buffer(5)]],
+                                    device T* y [[buffer(6)]],
+                                    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+                                    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+                                    uint3 threads_per_threadgroup [[threads_per_threadgroup]],
+                                    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+                                    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY ada_rms_norm
+  threadgroup float partial[kSimd];
+  const uint tid = thread_position_in_threadgroup.x;
+  ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, false>(
+      x, weight, scale, x, y, y, uint(x_shape[1]), uint(row_info[0]), eps[0], partial, threadgroup_position_in_grid.y,
+      tid, threads_per_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+  // END
+}
 
-#ifdef BODY_ada_rms_norm_residual
-threadgroup float partial[kSimd];
-const uint tid = thread_position_in_threadgroup.x;
-ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, true>(
-    x, weight, scale, residual, y, h, uint(x_shape[1]), uint(row_info[0]), eps[0], partial,
-    threadgroup_position_in_grid.y, tid, threads_per_threadgroup.x, thread_index_in_simdgroup,
-    simdgroup_index_in_threadgroup);
-#endif
+template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
+[[kernel]] void ada_rms_norm_residual_kernel(const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]],
+                                             const device T* weight [[buffer(2)]], const device U* scale [[buffer(3)]],
+                                             const device T* residual [[buffer(4)]],
+                                             const constant int* row_info [[buffer(5)]],
+                                             const constant float* eps [[buffer(6)]], device T* y [[buffer(7)]],
+                                             device T* h [[buffer(8)]],
+                                             uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+                                             uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+                                             uint3 threads_per_threadgroup [[threads_per_threadgroup]],
+                                             uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+                                             uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY ada_rms_norm_residual
+  threadgroup float partial[kSimd];
+  const uint tid = thread_position_in_threadgroup.x;
+  ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, true>(
+      x, weight, scale, residual, y, h, uint(x_shape[1]), uint(row_info[0]), eps[0], partial,
+      threadgroup_position_in_grid.y, tid, threads_per_threadgroup.x, thread_index_in_simdgroup,
+      simdgroup_index_in_threadgroup);
+  // END
+}

@@ -1,8 +1,9 @@
 // Formula   y[t, n] = gelu(bias[n] + sum_k sum_c weight[n, k, c] * frames[t * STRIDE + k, c])
-// Layout    frames: pad_left zeros, context [B, S, c_in], x [B, T, c_in], zeros; weight [c_out, K, c_in]; y [B, n_out, c_out]
-// Grid      vector: 256 threads per (32 channels, batch), all frames; tiled: 128 per (BN channels, BM frames, batch)
-// Numerics  products and sums in float32 (tiled: 8x8 matrices widened from T), erf GELU; rounded once, at the store
-// Traffic   vector: weight once, frames once per 32 channels; tiled: weight once per BM frames, frames K / STRIDE times
+// Layout    frames: pad_left zeros, context [B, S, c_in], x [B, T, c_in], zeros; weight [c_out, K, c_in]; y [B, n_out,
+// c_out] Grid      vector: 256 threads per (32 channels, batch), all frames; tiled: 128 per (BN channels, BM frames,
+// batch) Numerics  products and sums in float32 (tiled: 8x8 matrices widened from T), erf GELU; rounded once, at the
+// store Traffic   vector: weight once, frames once per 32 channels; tiled: weight once per BM frames, frames K / STRIDE
+// times
 //           per BN channels
 // Limits    vector: n_out <= F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 32 V or (BM + BN) * LD elements of T
 // Source    Voxtral Realtime's conv stem (causal), Whisper's (symmetric); implicit GEMM
@@ -46,7 +47,9 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
   using Conv = ConvVector<T, F, K, STRIDE, V>;
   const uint first = block * Conv::CHANNELS + simd * Conv::PER_SIMD;
   float sum[Conv::PER_SIMD][F];
+#pragma unroll
   for (int o = 0; o < Conv::PER_SIMD; ++o) {
+#pragma unroll
     for (int f = 0; f < F; ++f) {
       sum[o][f] = 0;
     }
@@ -59,15 +62,18 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (int k = 0; k < K; ++k) {
       Packed<T, V> w[Conv::PER_SIMD];
+#pragma unroll
       for (uint o = 0; o < Conv::PER_SIMD; ++o) {
         // Channels beyond the last take its weights; their sums are not stored.
         const size_t row = size_t(min(first + o, c_out - 1)) * K + k;
         w[o] = load_bounded<T, V>(weight + row * frames.c_in, c + lane * V, frames.c_in);
       }
+#pragma unroll
       for (int f = 0; f < F; ++f) {
-        const Packed<T, V> x =
-            load_packed<V>((const threadgroup T*)staged + (f * STRIDE + k) * Conv::CHUNK + lane * V);
+        const Packed<T, V> x = load_packed<V>((const threadgroup T*)staged + (f * STRIDE + k) * Conv::CHUNK + lane * V);
+#pragma unroll
         for (int o = 0; o < Conv::PER_SIMD; ++o) {
+#pragma unroll
           for (int j = 0; j < V; ++j) {
             sum[o][f] = fma(float(w[o].v[j]), float(x.v[j]), sum[o][f]);
           }
@@ -78,7 +84,9 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
 
   // One lane finishes each (channel, frame), then whole rows of channels are stored.
   float mine = 0;
+#pragma unroll
   for (int o = 0; o < Conv::PER_SIMD; ++o) {
+#pragma unroll
     for (int f = 0; f < F; ++f) {
       const float total = simd_sum(sum[o][f]);
       mine = int(lane) == f * Conv::PER_SIMD + o ? total : mine;
@@ -127,11 +135,13 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
   const int simd_m = int(simd / 2) * (BM / 2);
   const int simd_n = int(simd % 2) * (BN / 2);
   const FragmentPlace at(lane);
-  threadgroup T* frame_tile = tiles;                           // [BM][FRAME_LD]
+  threadgroup T* frame_tile = tiles;                          // [BM][FRAME_LD]
   threadgroup T* weight_tile = tiles + BM * Tiles::FRAME_LD;  // [BN][WEIGHT_LD]
 
   Fragment sum[M][N];
+#pragma unroll
   for (int m = 0; m < M; ++m) {
+#pragma unroll
     for (int n = 0; n < N; ++n) {
       sum[m][n] = Fragment(0.0f);
     }
@@ -154,11 +164,14 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
       threadgroup_barrier(mem_flags::mem_threadgroup);
       for (int kk = 0; kk < Tiles::BK; kk += 8) {
         Fragment w[N];
+#pragma unroll
         for (int n = 0; n < N; ++n) {
           w[n] = load_fragment_transposed(weight_tile + (simd_n + n * 8) * Tiles::WEIGHT_LD + kk, Tiles::WEIGHT_LD, at);
         }
+#pragma unroll
         for (int m = 0; m < M; ++m) {
           const Fragment x = load_fragment(frame_tile + (simd_m + m * 8) * Tiles::FRAME_LD + kk, Tiles::FRAME_LD, at);
+#pragma unroll
           for (int n = 0; n < N; ++n) {
             simdgroup_multiply_accumulate(sum[m][n], x, w[n], sum[m][n]);
           }
@@ -169,7 +182,9 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
 
   // Through threadgroup memory, so that whole rows of channels are stored.
   threadgroup_barrier(mem_flags::mem_threadgroup);
+#pragma unroll
   for (int m = 0; m < M; ++m) {
+#pragma unroll
     for (int n = 0; n < N; ++n) {
       const int row = simd_m + m * 8;
       const int column = simd_n + n * 8;
@@ -191,31 +206,57 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
   }
 }
 
-// The bodies for mx.fast.metal_kernel, which writes the signature around them: state = {pad_left, n_context, n_out,
-// n_new}; x may stand in for an absent context, and the context for an x without frames.
-#ifdef BODY_causal_conv1d_gelu_vector
-using Conv = ConvVector<T, F, K, STRIDE, V>;
-threadgroup T staged[Conv::N_FRAMES * Conv::CHUNK];
-threadgroup float results[F * Conv::CHANNELS];
-const uint b = threadgroup_position_in_grid.z;
-Frames<T, decltype(x), decltype(context)> frames{x + size_t(b) * state[3] * x_shape[2],
-                                                 context + size_t(b) * state[1] * x_shape[2],
-                                                 state[0], state[1], state[3], uint(x_shape[2])};
-causal_conv1d_gelu_vector<T, F, K, STRIDE, V, HAS_BIAS, GELU>(
-    frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], uint(weight_shape[0]), uint(state[2]), staged,
-    results, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
-    simdgroup_index_in_threadgroup);
-#endif
+// Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
+// state = {pad_left, n_context, n_out, n_new}; x stands in for an absent context, the context for an x without frames.
+template <typename T, int K, int STRIDE, int F, int V, bool HAS_BIAS, bool GELU>
+[[kernel]] void causal_conv1d_gelu_vector_kernel(
+    const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]], const device T* context [[buffer(2)]],
+    const device T* weight [[buffer(3)]], const constant int* weight_shape [[buffer(4)]],
+    const device T* bias [[buffer(5)]], const constant int* state [[buffer(6)]], device T* y [[buffer(7)]],
+    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY causal_conv1d_gelu_vector
+  using Conv = ConvVector<T, F, K, STRIDE, V>;
+  threadgroup T staged[Conv::N_FRAMES * Conv::CHUNK];
+  threadgroup float results[F * Conv::CHANNELS];
+  const uint b = threadgroup_position_in_grid.z;
+  Frames<T, decltype(x), decltype(context)> frames{x + size_t(b) * state[3] * x_shape[2],
+                                                   context + size_t(b) * state[1] * x_shape[2],
+                                                   state[0],
+                                                   state[1],
+                                                   state[3],
+                                                   uint(x_shape[2])};
+  causal_conv1d_gelu_vector<T, F, K, STRIDE, V, HAS_BIAS, GELU>(
+      frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], uint(weight_shape[0]), uint(state[2]), staged,
+      results, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
+      simdgroup_index_in_threadgroup);
+  // END
+}
 
-#ifdef BODY_causal_conv1d_gelu_tiled
-using Tiles = ConvTiles<T, BM, BN>;
-threadgroup T tiles[Tiles::SIZE];
-const uint b = threadgroup_position_in_grid.z;
-Frames<T, decltype(x), decltype(context)> frames{x + size_t(b) * state[3] * x_shape[2],
-                                                 context + size_t(b) * state[1] * x_shape[2],
-                                                 state[0], state[1], state[3], uint(x_shape[2])};
-causal_conv1d_gelu_tiled<T, BM, BN, K, STRIDE, HAS_BIAS, GELU>(
-    frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], weight_shape[0], state[2], tiles,
-    threadgroup_position_in_grid.y, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,
-    thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
-#endif
+template <typename T, int K, int STRIDE, int BM, int BN, bool HAS_BIAS, bool GELU>
+[[kernel]] void causal_conv1d_gelu_tiled_kernel(
+    const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]], const device T* context [[buffer(2)]],
+    const device T* weight [[buffer(3)]], const constant int* weight_shape [[buffer(4)]],
+    const device T* bias [[buffer(5)]], const constant int* state [[buffer(6)]], device T* y [[buffer(7)]],
+    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY causal_conv1d_gelu_tiled
+  using Tiles = ConvTiles<T, BM, BN>;
+  threadgroup T tiles[Tiles::SIZE];
+  const uint b = threadgroup_position_in_grid.z;
+  Frames<T, decltype(x), decltype(context)> frames{x + size_t(b) * state[3] * x_shape[2],
+                                                   context + size_t(b) * state[1] * x_shape[2],
+                                                   state[0],
+                                                   state[1],
+                                                   state[3],
+                                                   uint(x_shape[2])};
+  causal_conv1d_gelu_tiled<T, BM, BN, K, STRIDE, HAS_BIAS, GELU>(
+      frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], weight_shape[0], state[2], tiles,
+      threadgroup_position_in_grid.y, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,
+      thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+  // END
+}

@@ -1,5 +1,6 @@
-// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key] over p - window < key <= p, p: the row's position
-// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; out [B, L, Hq, D];
+// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key] over p - window < key <= p, p: the row's
+// position Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; out [B,
+// L, Hq, D];
 //           a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
 // Grid      one threadgroup of 4 * BQ threads per (tile of BQ rows, kv head, batch); a simdgroup owns 8 rows
 // Numerics  products, softmax and sums in float32 (8x8 matrices widened from T); rounded once, at the store
@@ -73,6 +74,7 @@ METAL_FUNC void sliding_window_attention_tiled(
     if (row < n_rows && q_strides[3] == 1) {
       piece = load_packed<V>(from);
     } else {
+#pragma unroll
       for (int j = 0; j < V; ++j) {
         piece.v[j] = row < n_rows ? from[j * q_strides[3]] : T(0);
       }
@@ -89,6 +91,7 @@ METAL_FUNC void sliding_window_attention_tiled(
   const int position = first + (simd_row + at.row) / group;
 
   Fragment sum[D / 8];
+#pragma unroll
   for (int n = 0; n < D / 8; ++n) {
     sum[n] = Fragment(0.0f);
   }
@@ -102,17 +105,20 @@ METAL_FUNC void sliding_window_attention_tiled(
     Fragment weight[BK / 8];
     float factor = 1;
     if (seen) {
+#pragma unroll
       for (int n = 0; n < BK / 8; ++n) {
         weight[n] = Fragment(0.0f);
       }
       for (int d = 0; d < D; d += 8) {
         const Fragment query = load_fragment(queries + simd * 8 * LD + d, LD, at);
+#pragma unroll
         for (int n = 0; n < BK / 8; ++n) {
           const Fragment key = load_fragment_transposed(tile + n * 8 * Tiles::KEY_LD + d, Tiles::KEY_LD, at);
           simdgroup_multiply_accumulate(weight[n], query, key, weight[n]);
         }
       }
       float peak = kNothingSeen;
+#pragma unroll
       for (int n = 0; n < BK / 8; ++n) {
         for (int j = 0; j < 2; ++j) {
           const bool visible = is_visible(base + n * 8 + at.column + j, position, window);
@@ -122,6 +128,7 @@ METAL_FUNC void sliding_window_attention_tiled(
         }
       }
       factor = softmax.raise(row_max(peak));
+#pragma unroll
       for (int n = 0; n < BK / 8; ++n) {
         for (int j = 0; j < 2; ++j) {
           const bool visible = is_visible(base + n * 8 + at.column + j, position, window);
@@ -136,9 +143,11 @@ METAL_FUNC void sliding_window_attention_tiled(
     load_tile<T, D, BQ, BK, true>(rows_kv, base, end, tile, tid);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (seen) {
+#pragma unroll
       for (int n = 0; n < D / 8; ++n) {
         sum[n].thread_elements()[0] *= factor;
         sum[n].thread_elements()[1] *= factor;
+#pragma unroll
         for (int k = 0; k < BK / 8; ++k) {
           const Fragment value = load_fragment(tile + k * 8 * LD + n * 8, LD, at);
           simdgroup_multiply_accumulate(sum[n], weight[k], value, sum[n]);
@@ -149,6 +158,7 @@ METAL_FUNC void sliding_window_attention_tiled(
 
   // Through threadgroup memory, so that the rows are stored whole; a simdgroup overwrites only its own queries.
   const float inv_total = 1 / row_sum(softmax.total);
+#pragma unroll
   for (int n = 0; n < D / 8; ++n) {
     store_fragment(queries + simd * 8 * LD + n * 8, LD, at, sum[n].thread_elements()[0] * inv_total,
                    sum[n].thread_elements()[1] * inv_total);
@@ -164,17 +174,30 @@ METAL_FUNC void sliding_window_attention_tiled(
   }
 }
 
-// The body for mx.fast.metal_kernel, which writes the signature around it: state = {ring_end, window}.
-#ifdef BODY_sliding_window_attention_tiled
-using Tiles = AttentionTiles<T, D, BQ, BK>;
-threadgroup T queries[BQ * Tiles::LD];
-threadgroup T tile[BK * Tiles::LD];
-const uint kv_head = threadgroup_position_in_grid.y;
-const uint b = threadgroup_position_in_grid.z;
-const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                       q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-sliding_window_attention_tiled<T, D, BQ, BK, HAS_RING>(
-    q, q_strides, rows_kv, out, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0], queries,
-    tile, b, kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
-    simdgroup_index_in_threadgroup);
-#endif
+// Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
+// state = {ring_end, window}.
+template <typename T, int D, bool HAS_RING, int BQ, int BK>
+[[kernel]] void sliding_window_attention_tiled_kernel(
+    const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
+    const constant int64_t* q_strides [[buffer(2)]], const device T* ring [[buffer(3)]],
+    const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
+    const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
+    const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]], device T* out [[buffer(10)]],
+    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY sliding_window_attention_tiled
+  using Tiles = AttentionTiles<T, D, BQ, BK>;
+  threadgroup T queries[BQ * Tiles::LD];
+  threadgroup T tile[BK * Tiles::LD];
+  const uint kv_head = threadgroup_position_in_grid.y;
+  const uint b = threadgroup_position_in_grid.z;
+  const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                         q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  sliding_window_attention_tiled<T, D, BQ, BK, HAS_RING>(
+      q, q_strides, rows_kv, out, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0], queries,
+      tile, b, kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
+      simdgroup_index_in_threadgroup);
+  // END
+}

@@ -1,5 +1,6 @@
-// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key] over p - window < key <= p, p: the row's position
-// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; out [B, L, Hq, D];
+// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key] over p - window < key <= p, p: the row's
+// position Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; out [B,
+// L, Hq, D];
 //           a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
 // Grid      one threadgroup of 32 * SIMDS per (split of the keys, kv head, batch); its simdgroups take keys in turn
 // Numerics  dot products, softmax and sums in float32; rounded once, at the store; splits are merged in float32
@@ -31,8 +32,10 @@ struct VectorLayout {
 template <typename T, int D, int ROWS>
 METAL_FUNC void load_part(const device T* row, uint part, thread float* out) {
   using Layout = VectorLayout<T, D, ROWS>;
+#pragma unroll
   for (int c = 0; c < Layout::E / Layout::V; ++c) {
     const auto packed = load_packed<Layout::V>(row + (c * Layout::LANES + part) * Layout::V);
+#pragma unroll
     for (int j = 0; j < Layout::V; ++j) {
       out[c * Layout::V + j] = float(packed.v[j]);
     }
@@ -63,9 +66,11 @@ METAL_FUNC void sliding_window_attention_vector(
   float query[ROWS][E];
   float sum[ROWS][E];
   OnlineSoftmax softmax[ROWS];
+#pragma unroll
   for (int r = 0; r < ROWS; ++r) {
-    const device T* row = q + b * q_strides[0] + (kv_head * group + r % group) * q_strides[1] +
-                          (r / group) * q_strides[2];
+    const device T* row =
+        q + b * q_strides[0] + (kv_head * group + r % group) * q_strides[1] + (r / group) * q_strides[2];
+#pragma unroll
     for (int e = 0; e < E; ++e) {
       const int d = ((e / Layout::V) * Layout::LANES + int(part)) * Layout::V + e % Layout::V;
       query[r][e] = r < n_rows ? scale * float(row[d * q_strides[3]]) : 0.0f;
@@ -84,6 +89,7 @@ METAL_FUNC void sliding_window_attention_vector(
     const bool inside = position < end;
     float key[E];
     float value[E];
+#pragma unroll
     for (int e = 0; e < E; ++e) {
       key[e] = 0;
       value[e] = 0;
@@ -92,8 +98,10 @@ METAL_FUNC void sliding_window_attention_vector(
       load_part<T, D, ROWS>(rows_kv.key(position), part, key);
       load_part<T, D, ROWS>(rows_kv.value(position), part, value);
     }
+#pragma unroll
     for (int r = 0; r < ROWS; ++r) {
       float score = 0;
+#pragma unroll
       for (int e = 0; e < E; ++e) {
         score = fma(query[r][e], key[e], score);
       }
@@ -102,6 +110,7 @@ METAL_FUNC void sliding_window_attention_vector(
       const float factor = softmax[r].raise(visible ? score : kNothingSeen);
       const float weight = softmax[r].weight(score, visible);
       softmax[r].total += weight;
+#pragma unroll
       for (int e = 0; e < E; ++e) {
         sum[r][e] = fma(weight, value[e], sum[r][e] * factor);
       }
@@ -109,6 +118,7 @@ METAL_FUNC void sliding_window_attention_vector(
   }
 
   // Slots of the simdgroup: bring all to one peak, then add.
+#pragma unroll
   for (int r = 0; r < ROWS; ++r) {
     float peak = softmax[r].peak;
     for (ushort step = Layout::LANES; step < 32; step *= 2) {
@@ -118,6 +128,7 @@ METAL_FUNC void sliding_window_attention_vector(
     for (ushort step = Layout::LANES; step < 32; step *= 2) {
       softmax[r].total += simd_shuffle_xor(softmax[r].total, step);
     }
+#pragma unroll
     for (int e = 0; e < E; ++e) {
       sum[r][e] *= factor;
       for (ushort step = Layout::LANES; step < 32; step *= 2) {
@@ -131,6 +142,7 @@ METAL_FUNC void sliding_window_attention_vector(
   }
 
   // Simdgroups of the threadgroup, row by row.
+#pragma unroll
   for (int r = 0; r < ROWS; ++r) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (r >= n_rows) {
@@ -146,6 +158,7 @@ METAL_FUNC void sliding_window_attention_vector(
     const float factor = metal::exp(softmax[r].peak - all.peak);
     if (slot == 0) {
       // Element e of all lanes lies together: no two lanes of a store meet in a bank.
+#pragma unroll
       for (int e = 0; e < E; ++e) {
         sums[simd * D + e * Layout::LANES + part] = sum[r][e] * factor;
       }
@@ -198,35 +211,69 @@ METAL_FUNC void sliding_window_attention_vector_merge(const device float* partia
   out[((size_t(b) * n_queries + l) * n_heads + head) * dim + d] = T(sum / all.total);
 }
 
-// The bodies for mx.fast.metal_kernel, which writes the signature around them: state = {ring_end, window}.
-#ifdef BODY_sliding_window_attention_vector
-threadgroup float sums[SIMDS * D];
-threadgroup float peaks[2 * SIMDS * ROWS];
-const uint kv_head = threadgroup_position_in_grid.y;
-const uint b = threadgroup_position_in_grid.z;
-const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                       q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, false>(
-    q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
-    sums, peaks, b, kv_head, 0, 1, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
-    simdgroup_index_in_threadgroup);
-#endif
+// Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
+// state = {ring_end, window}.
+template <typename T, int D, bool HAS_RING, int ROWS, int SIMDS>
+[[kernel]] void sliding_window_attention_vector_kernel(
+    const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
+    const constant int64_t* q_strides [[buffer(2)]], const device T* ring [[buffer(3)]],
+    const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
+    const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
+    const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]], device T* out [[buffer(10)]],
+    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY sliding_window_attention_vector
+  threadgroup float sums[SIMDS * D];
+  threadgroup float peaks[2 * SIMDS * ROWS];
+  const uint kv_head = threadgroup_position_in_grid.y;
+  const uint b = threadgroup_position_in_grid.z;
+  const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                         q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, false>(
+      q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
+      sums, peaks, b, kv_head, 0, 1, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
+      simdgroup_index_in_threadgroup);
+  // END
+}
 
-#ifdef BODY_sliding_window_attention_vector_split
-threadgroup float sums[SIMDS * D];
-threadgroup float peaks[2 * SIMDS * ROWS];
-const uint kv_head = threadgroup_position_in_grid.y;
-const uint b = threadgroup_position_in_grid.z;
-const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                       q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, true>(
-    q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
-    sums, peaks, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x, thread_position_in_threadgroup.x,
-    thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
-#endif
+template <typename T, int D, bool HAS_RING, int ROWS, int SIMDS>
+[[kernel]] void sliding_window_attention_vector_split_kernel(
+    const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
+    const constant int64_t* q_strides [[buffer(2)]], const device T* ring [[buffer(3)]],
+    const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
+    const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
+    const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]],
+    device float* partial [[buffer(10)]], device float* stats [[buffer(11)]],
+    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 threadgroups_per_grid [[threadgroups_per_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY sliding_window_attention_vector_split
+  threadgroup float sums[SIMDS * D];
+  threadgroup float peaks[2 * SIMDS * ROWS];
+  const uint kv_head = threadgroup_position_in_grid.y;
+  const uint b = threadgroup_position_in_grid.z;
+  const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                         q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, true>(
+      q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1],
+      scale[0], sums, peaks, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x,
+      thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+  // END
+}
 
-#ifdef BODY_sliding_window_attention_vector_merge
-sliding_window_attention_vector_merge<T>(partial, stats, out, partial_shape[1], partial_shape[2], partial_shape[3],
-                                         partial_shape[4], threadgroup_position_in_grid.y,
-                                         thread_position_in_threadgroup.x);
-#endif
+template <typename T>
+[[kernel]] void sliding_window_attention_vector_merge_kernel(
+    const device float* partial [[buffer(0)]], const constant int* partial_shape [[buffer(1)]],
+    const device float* stats [[buffer(2)]], device T* out [[buffer(3)]],
+    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]]) {
+  // BODY sliding_window_attention_vector_merge
+  sliding_window_attention_vector_merge<T>(partial, stats, out, partial_shape[1], partial_shape[2], partial_shape[3],
+                                           partial_shape[4], threadgroup_position_in_grid.y,
+                                           thread_position_in_threadgroup.x);
+  // END
+}

@@ -1,6 +1,6 @@
 // 8x8 float matrices spread over a simdgroup: what is in threadgroup memory as T is widened on the way in, since
-// simdgroup_load converts nothing. A lane holds the elements (row, column) and (row, column + 1); the four lanes of a row
-// differ in bits 0 and 3. The placement is not in Apple's documents; MLX's own GEMM and attention rely on it.
+// simdgroup_load converts nothing. A lane holds the elements (row, column) and (row, column + 1); the four lanes of a
+// row differ in bits 0 and 3. The placement is not in Apple's documents; MLX's own GEMM and attention rely on it.
 #pragma once
 
 typedef simdgroup_matrix<float, 8, 8> Fragment;

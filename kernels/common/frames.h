@@ -1,4 +1,5 @@
-// The frames a convolution runs over: pad_left zero frames, the n_context frames of the state, the n_new frames of x, zeros.
+// The frames a convolution runs over: pad_left zero frames, the n_context frames of the state, the n_new frames of x,
+// zeros.
 #pragma once
 
 template <typename T, typename X, typename S>

@@ -19,7 +19,8 @@ from ._paths import kernels_dir
 Factory = Callable[..., Any]
 
 _INCLUDE = re.compile(r'^#include "(?P<file>common/\w+\.h)"$')
-_BODY = re.compile(r"^#ifdef BODY_(?P<name>\w+)$")
+_BODY = re.compile(r"^\s*// BODY (?P<name>\w+)$")
+_END = "// END"
 
 
 @functools.cache
@@ -43,7 +44,7 @@ def _inlined(file: str, seen: set[str]) -> list[str]:
 
 @functools.cache
 def body(file: str, name: str) -> str:
-    """The region ``#ifdef BODY_<name>`` of a kernel file: the function body that `mx.fast.metal_kernel` wraps.
+    """What stands between ``// BODY <name>`` and ``// END``: the function body that `mx.fast.metal_kernel` wraps.
 
     Raises:
         KeyError: the file has no such region.
@@ -52,7 +53,7 @@ def body(file: str, name: str) -> str:
     for number, line in enumerate(lines):
         found = _BODY.match(line)
         if found and found["name"] == name:
-            end = lines.index("#endif", number)
+            end = next(i for i in range(number, len(lines)) if lines[i].strip() == _END)
             return "\n".join([f'#line {number + 2} "{file}"', *lines[number + 1 : end]])
     raise KeyError(f"{file} has no body {name}")
 
@@ -87,3 +88,21 @@ def ints(*values: int) -> mx.array:
 def floats(*values: float) -> mx.array:
     """A small float32 array."""
     return mx.array(values, mx.float32)
+
+
+def all_text() -> str:
+    """Every kernel file's text: what a verdict on them depends on."""
+    return "".join(text(path.name) for path in sorted(kernels_dir().glob("*.metal")))
+
+
+def backend(op: str) -> Any:
+    """The ``metal`` backend's implementation of ``op``.
+
+    Raises:
+        UnavailableError: this MLX has no Metal.
+    """
+    from ._kernels import Kernels
+
+    if not mx.metal.is_available():
+        raise _backends.UnavailableError("this machine has no Metal device.")
+    return Kernels(op, mx.fast.metal_kernel, "metal", checked=True)

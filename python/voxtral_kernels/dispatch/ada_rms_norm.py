@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 
 from .._metal import Factory, floats, ints, kernel
 from ..reference.ada_rms_norm import AdaRmsNorm
+from ._canary import normal
 
 FILE = "ada_rms_norm.metal"
 MAX_THREADS = 1024
@@ -19,19 +22,44 @@ def width(x: mx.array) -> int:
 
 def unsupported(r: AdaRmsNorm) -> list[str]:
     """Sentences that say why the kernel cannot serve the request; empty when it can."""
-    return ["x has no elements; there is nothing to launch."] if r.x.size == 0 else []
+    return []
 
 
 def variant(r: AdaRmsNorm) -> tuple[str, str]:
-    """``registers`` or ``looped``, and why."""
+    """``registers``, ``looped`` or ``empty``, and why."""
+    if r.x.size == 0:
+        return "empty", "There are no rows; nothing is launched."
     dim, fits = r.x.shape[-1], MAX_THREADS * width(r.x)
     if dim <= fits:
         return "registers", f"A row of {dim} fits the registers of one threadgroup ({fits} elements)."
     return "looped", f"A row of {dim} is longer than {fits} elements, so it is read twice."
 
 
+def template(r: AdaRmsNorm) -> list[tuple[str, Any]]:
+    """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
+    return [
+        ("T", r.x.dtype),
+        ("U", r.x.dtype if r.scale is None else r.scale.dtype),
+        ("V", width(r.x)),
+        ("LOOPED", variant(r)[0] == "looped"),
+        ("HAS_WEIGHT", r.weight is not None),
+        ("HAS_SCALE", r.scale is not None),
+    ]
+
+
+def canary(r: AdaRmsNorm) -> AdaRmsNorm:
+    """A small request with the same template arguments: three rows, a ragged end."""
+    dim = MAX_THREADS * width(r.x) + 33 if variant(r)[0] == "looped" else 331
+    x, residual = (normal(seed, (3, dim), r.x.dtype) for seed in (0, 1))
+    weight = None if r.weight is None else normal(2, (dim,), r.x.dtype)
+    scale = None if r.scale is None else normal(3, (3, dim), r.scale.dtype)
+    return AdaRmsNorm(x, weight, scale, 1e-5, None if r.residual is None else residual)
+
+
 def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, ...]:
     """``y``, or ``(y, h)`` where the request has a residual."""
+    if r.x.size == 0:
+        return (r.x, r.x) if r.residual is not None else r.x
     dim, v = r.x.shape[-1], width(r.x)
     rows = r.x.size // dim
     x = r.x.reshape(rows, dim)
@@ -45,14 +73,7 @@ def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None
     threads = min(MAX_THREADS, 32 * -(-dim // (32 * v)))
     results = kernel(factory, FILE, body, (*names, "row_info", "eps"), outputs)(
         inputs=[*inputs, ints(rows_per_scale), floats(r.eps)],
-        template=[
-            ("T", x.dtype),
-            ("U", x.dtype if r.scale is None else r.scale.dtype),
-            ("V", v),
-            ("LOOPED", variant(r)[0] == "looped"),
-            ("HAS_WEIGHT", r.weight is not None),
-            ("HAS_SCALE", r.scale is not None),
-        ],
+        template=template(r),
         grid=(threads, rows, 1),
         threadgroup=(threads, 1, 1),
         output_shapes=[x.shape] * len(outputs),

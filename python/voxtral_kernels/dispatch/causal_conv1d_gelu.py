@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 
 from .._metal import Factory, ints, kernel
 from ..reference.causal_conv1d_gelu import CausalConv1dGelu
+from ._canary import normal
 
 FILE = "causal_conv1d_gelu.metal"
 INPUTS = ("x", "context", "weight", "bias", "state")
@@ -17,11 +20,13 @@ WIDE = 64  # output frames from which the large tiles pay
 
 def unsupported(r: CausalConv1dGelu) -> list[str]:
     """Sentences that say why the kernels cannot serve the request; empty when they can."""
-    return ["There is no output frame; nothing is to be launched."] if r.n_out == 0 else []
+    return []
 
 
 def variant(r: CausalConv1dGelu) -> tuple[str, str]:
-    """``vector`` or ``tiled``, and why."""
+    """``vector``, ``tiled`` or ``empty``, and why."""
+    if r.n_out == 0:
+        return "empty", "The frames do not suffice for an output frame; nothing is launched."
     if r.n_out <= FEW and r.weight.shape[1] <= MAX_TAPS and r.stride <= 2:
         return "vector", f"{r.n_out} output frames: each weight is read once, whatever the frames."
     return "tiled", f"{r.n_out} output frames, {r.weight.shape[1]} taps: matrix tiles share weights and frames."
@@ -38,23 +43,45 @@ def width(r: CausalConv1dGelu) -> int:
     return widest if r.x.shape[2] % (32 * widest) == 0 else min(widest, 4)
 
 
+def template(r: CausalConv1dGelu) -> list[tuple[str, Any]]:
+    """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
+    if variant(r)[0] == "vector":
+        sizes = [("F", 1 << (r.n_out - 1).bit_length()), ("V", width(r))]
+    else:
+        sizes = list(zip(("BM", "BN"), tiles(r), strict=True))
+    taps = [("T", r.x.dtype), ("K", r.weight.shape[1]), ("STRIDE", r.stride)]
+    return [*taps, *sizes, ("HAS_BIAS", r.bias is not None), ("GELU", r.gelu)]
+
+
+def canary(r: CausalConv1dGelu) -> CausalConv1dGelu:
+    """A small request with the same template arguments: state, zeros on both sides, ragged channels."""
+    dtype, taps, vector = r.x.dtype, r.weight.shape[1], variant(r)[0] == "vector"
+    c_in = 32 * width(r) if vector and width(r) == 16 // dtype.size else 41
+    n_out = r.n_out if vector else tiles(r)[0] + 5
+    frames = (n_out - 1) * r.stride + taps
+    pad = 1 if frames > 3 else 0
+    context = None if frames < 2 else normal(1, (1, 1, c_in), dtype)
+    x = normal(0, (1, frames - 2 * pad - (0 if context is None else 1), c_in), dtype)
+    weight = normal(2, (41, taps, c_in), dtype, (taps * c_in) ** -0.5)
+    bias = None if r.bias is None else normal(3, (41,), dtype)
+    return CausalConv1dGelu(x, weight, bias, context, r.stride, pad, pad, r.gelu)
+
+
 def launch(r: CausalConv1dGelu, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
     """``[B, T_out, C_out]``."""
-    batch, (c_out, taps, _) = r.x.shape[0], r.weight.shape
-    few = variant(r)[0] == "vector"
-    if few:
-        frames = 1 << (r.n_out - 1).bit_length()
-        template = [("F", frames), ("V", width(r))]
+    batch, c_out = r.x.shape[0], r.weight.shape[0]
+    if r.n_out == 0:
+        return mx.zeros((batch, 0, c_out), r.x.dtype)
+    name = variant(r)[0]
+    if name == "vector":
         grid, threads = (256 * -(-c_out // CHANNELS), 1, batch), 256
     else:
         bm, bn = tiles(r)
-        template = [("BM", bm), ("BN", bn)]
         grid, threads = (128 * -(-c_out // bn), -(-r.n_out // bm), batch), 128
     # An operand that is absent is not read: x or weight stands in its place.
     context = r.x if r.n_context == 0 else r.context
     x = context if r.x.size == 0 else r.x
-    name = f"causal_conv1d_gelu_{'vector' if few else 'tiled'}"
-    return kernel(factory, FILE, name, INPUTS, ("y",))(
+    return kernel(factory, FILE, f"causal_conv1d_gelu_{name}", INPUTS, ("y",))(
         inputs=[
             x,
             context,
@@ -62,14 +89,7 @@ def launch(r: CausalConv1dGelu, factory: Factory, stream: mx.Stream | mx.Device 
             r.weight if r.bias is None else r.bias,
             ints(r.pad_left, r.n_context, r.n_out, r.x.shape[1]),
         ],
-        template=[
-            ("T", r.x.dtype),
-            ("K", taps),
-            ("STRIDE", r.stride),
-            *template,
-            ("HAS_BIAS", r.bias is not None),
-            ("GELU", r.gelu),
-        ],
+        template=template(r),
         grid=grid,
         threadgroup=(threads, 1, 1),
         output_shapes=[(batch, r.n_out, c_out)],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 
 from .._metal import Factory, floats, ints, kernel
-from ..reference.sliding_window_attention import SlidingWindowAttention
+from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
+from ._canary import normal
 
 VECTOR, TILED = "sliding_window_attention_vector", "sliding_window_attention_tiled"
 INPUTS = ("q", "ring", "tail_k", "tail_v", "state", "scale")
@@ -54,74 +57,65 @@ def variant(r: SlidingWindowAttention) -> tuple[str, str]:
     return "vector_split", f"{few}; {splits} threadgroups a kv head share {keys} keys and a second launch merges them."
 
 
-def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
-    """``[B, Hq, L, D]``, a view of the ``[B, L, Hq, D]`` that the kernels write."""
-    tails = [mx.contiguous(a, stream=stream) for a in (r.tail_k, r.tail_v)]
-    ring = tails[0] if r.ring is None else mx.contiguous(r.ring, stream=stream)
-    window = NO_WINDOW if r.window is None else min(r.window, NO_WINDOW)
-    inputs = [r.q, ring, *tails, ints(r.ring_end, window), floats(r.scale)]
-    template = [("T", r.q.dtype), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None)]
-    name = variant(r)[0]
-    take = _tiled if name == "tiled" else _vector if name == "vector" else _split
-    return take(r, factory, stream, inputs, template).transpose(0, 2, 1, 3)
-
-
-def _shape(r: SlidingWindowAttention) -> tuple[int, ...]:
-    batch, heads, length, dim = r.q.shape
-    return (batch, length, heads, dim)
-
-
-def _vector(r, factory, stream, inputs, template) -> mx.array:
-    rows = _padded(_rows(r))
-    return kernel(factory, f"{VECTOR}.metal", VECTOR, INPUTS, ("out",), False)(
-        inputs=inputs,
-        template=[*template, ("ROWS", rows), ("SIMDS", SIMDS)],
-        grid=(32 * SIMDS, r.tail_k.shape[1], r.q.shape[0]),
-        threadgroup=(32 * SIMDS, 1, 1),
-        output_shapes=[_shape(r)],
-        output_dtypes=[r.q.dtype],
-        stream=stream,
-    )[0]
-
-
-def _split(r, factory, stream, inputs, template) -> mx.array:
-    batch, heads, length, dim = r.q.shape
-    splits = n_splits(r)
-    partial, stats = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_split", INPUTS, ("partial", "stats"), False)(
-        inputs=inputs,
-        template=[*template, ("ROWS", _padded(_rows(r))), ("SIMDS", SIMDS)],
-        grid=(32 * SIMDS * splits, r.tail_k.shape[1], batch),
-        threadgroup=(32 * SIMDS, 1, 1),
-        output_shapes=[(batch, heads, length, splits, dim), (batch, heads, length, splits, 2)],
-        output_dtypes=[mx.float32, mx.float32],
-        stream=stream,
-    )
-    return kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))(
-        inputs=[partial, stats],
-        template=[("T", r.q.dtype)],
-        grid=(dim, batch * heads * length, 1),
-        threadgroup=(dim, 1, 1),
-        output_shapes=[_shape(r)],
-        output_dtypes=[r.q.dtype],
-        stream=stream,
-    )[0]
-
-
 def tiles(r: SlidingWindowAttention) -> tuple[int, int]:
     """Rows and keys of a tile, so that both fit 32 KB of threadgroup memory."""
     row_bytes = r.q.shape[3] * r.q.dtype.size
     return (32, 32) if row_bytes <= 256 else (32, 16) if row_bytes <= 512 else (16, 8)
 
 
-def _tiled(r, factory, stream, inputs, template) -> mx.array:
-    bq, bk = tiles(r)
-    threads = 4 * bq
-    return kernel(factory, f"{TILED}.metal", TILED, INPUTS, ("out",), False)(
+def template(r: SlidingWindowAttention) -> list[tuple[str, Any]]:
+    """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
+    if variant(r)[0] == "tiled":
+        sizes = list(zip(("BQ", "BK"), tiles(r), strict=True))
+    else:
+        sizes = [("ROWS", _padded(_rows(r))), ("SIMDS", SIMDS)]
+    return [("T", r.q.dtype), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes]
+
+
+def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
+    """A small request with the same template arguments: a wrapped ring, a tail, a window shorter than what is kept."""
+    name, group, dim = variant(r)[0], r.q.shape[1] // r.tail_k.shape[1], r.q.shape[3]
+    length = -(-40 // group) if name == "tiled" else r.q.shape[2]
+    window, past = (600, 700) if name == "vector_split" else (21, 50)
+    q = normal(0, (1, group, length, dim), r.q.dtype)
+    k, v = (normal(seed, (1, 1, past + length, dim), r.q.dtype) for seed in (1, 2))
+    end = 0 if r.ring is None else past - 3
+    return from_sequence(q, k, v, window, end, window + length + 7)
+
+
+def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
+    """``[B, Hq, L, D]``, a view of the ``[B, L, Hq, D]`` that the kernels write."""
+    tails = [mx.contiguous(a, stream=stream) for a in (r.tail_k, r.tail_v)]
+    ring = tails[0] if r.ring is None else mx.contiguous(r.ring, stream=stream)
+    window = NO_WINDOW if r.window is None else min(r.window, NO_WINDOW)
+    inputs = [r.q, ring, *tails, ints(r.ring_end, window), floats(r.scale)]
+    batch, heads, length, dim = r.q.shape
+    kv_heads, rows = r.tail_k.shape[1], (batch, heads, length)
+    out = {"output_shapes": [(batch, length, heads, dim)], "output_dtypes": [r.q.dtype], "stream": stream}
+    name = variant(r)[0]
+    if name == "tiled":
+        threads = 4 * tiles(r)[0]
+        blocks = -(-_rows(r) // tiles(r)[0])
+        grid, group = (threads * blocks, kv_heads, batch), (threads, 1, 1)
+        run = kernel(factory, f"{TILED}.metal", TILED, INPUTS, ("out",), False)
+        y = run(inputs=inputs, template=template(r), grid=grid, threadgroup=group, **out)[0]
+        return y.transpose(0, 2, 1, 3)
+    splits = n_splits(r)
+    grid, group = (32 * SIMDS * splits, kv_heads, batch), (32 * SIMDS, 1, 1)
+    if splits == 1:
+        run = kernel(factory, f"{VECTOR}.metal", VECTOR, INPUTS, ("out",), False)
+        y = run(inputs=inputs, template=template(r), grid=grid, threadgroup=group, **out)[0]
+        return y.transpose(0, 2, 1, 3)
+    parts = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_split", INPUTS, ("partial", "stats"), False)(
         inputs=inputs,
-        template=[*template, ("BQ", bq), ("BK", bk)],
-        grid=(threads * -(-_rows(r) // bq), r.tail_k.shape[1], r.q.shape[0]),
-        threadgroup=(threads, 1, 1),
-        output_shapes=[_shape(r)],
-        output_dtypes=[r.q.dtype],
+        template=template(r),
+        grid=grid,
+        threadgroup=group,
+        output_shapes=[(*rows, splits, dim), (*rows, splits, 2)],
+        output_dtypes=[mx.float32, mx.float32],
         stream=stream,
-    )[0]
+    )
+    merge = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))
+    grid, group = (dim, batch * heads * length, 1), (dim, 1, 1)
+    y = merge(inputs=parts, template=[("T", r.q.dtype)], grid=grid, threadgroup=group, **out)[0]
+    return y.transpose(0, 2, 1, 3)

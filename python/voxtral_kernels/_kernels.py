@@ -1,0 +1,73 @@
+"""The shaders as a backend: one class for `mx.fast.metal_kernel` (``metal``) and for the emulator."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import mlx.core as mx
+
+from . import _check, _selfcheck, _transforms, testing
+from ._metal import Factory
+
+
+class Kernels:
+    """One op served by its shaders.
+
+    Args:
+        op: The op's stem.
+        factory: `mx.fast.metal_kernel` or what has its signature.
+        route: ``metal`` or ``emulator``.
+        checked: Check each variant at its first use, see `_selfcheck`.
+    """
+
+    def __init__(self, op: str, factory: Factory, route: str, *, checked: bool) -> None:
+        self._op, self._factory, self._route, self._checked = op, factory, route, checked
+        self._dispatch = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
+
+    def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
+        if self._route == "metal" and device != mx.gpu:
+            return ["metal kernels run on a GPU; this call is on the CPU."]
+        reasons: list[str] = self._dispatch.unsupported(request)
+        if reasons or not self._checked:
+            return reasons
+        failure = _selfcheck.verdict(self._op, self._dispatch, request, self._factory, self._route)
+        return [failure] if failure else []
+
+    def variant(self, request: Any) -> tuple[str, str]:
+        found: tuple[str, str] = self._dispatch.variant(request)
+        return found
+
+    def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
+        if self._route == "emulator":
+            # The emulator runs a kernel when it is called: there must be values.
+            if _transforms.in_transformation(*_arrays(request).values()):
+                raise _check.fail(self._op, "backend", "another than emulator inside a transformation", "emulator")
+            return self._dispatch.launch(request, self._factory, stream)
+        if getattr(request, "ring", None) is not None:
+            return self._dispatch.launch(request, self._factory, stream)
+        return self._differentiable(request, stream)
+
+    def _differentiable(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
+        """The launch, whose vector-Jacobian product is that of the composed form."""
+        arrays = _arrays(request)
+
+        def through(form: Callable[[Any], Any]) -> Callable[..., Any]:
+            return lambda *values: form(replace(request, **dict(zip(arrays, values, strict=True))))
+
+        launch = mx.custom_function(through(lambda r: self._dispatch.launch(r, self._factory, stream)))
+
+        @launch.vjp
+        def vjp(primals, cotangents, outputs):
+            composed = through(testing.definition(self._op).composed)
+            listed = list(cotangents) if isinstance(cotangents, (tuple, list)) else [cotangents]
+            return tuple(mx.vjp(composed, list(primals), listed)[1])
+
+        return launch(*arrays.values())
+
+
+def _arrays(request: Any) -> dict[str, mx.array]:
+    fields = {name: getattr(request, name) for name in request.__dataclass_fields__}
+    return {name: value for name, value in fields.items() if isinstance(value, mx.array)}
