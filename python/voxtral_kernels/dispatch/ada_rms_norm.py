@@ -66,7 +66,9 @@ def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None
     rows_per_scale = rows // r.scale.shape[0] if r.scale is not None and r.scale.ndim == 2 else rows
     # An operand that is absent is not read: x stands in its place.
     inputs = [x, x if r.weight is None else r.weight, x if r.scale is None else r.scale]
-    names, outputs, body = INPUTS, ("y",), "ada_rms_norm"
+    names: tuple[str, ...] = INPUTS
+    outputs: tuple[str, ...] = ("y",)
+    body = "ada_rms_norm"
     if r.residual is not None:
         inputs.append(r.residual.reshape(rows, dim))
         names, outputs, body = (*INPUTS, "residual"), ("y", "h"), "ada_rms_norm_residual"
