@@ -32,19 +32,24 @@ def evaluate(work: Work, repeats: int) -> float:
 
 def repeats_for(work: Work, seconds: float) -> int:
     """Evaluations that fill a sample of about this length, after a warm-up; at least 1."""
-    evaluate(work, 2)
-    return max(1, int(seconds / max(evaluate(work, 1), 1e-7)))
+    first = evaluate(work, 1)
+    if first > seconds:
+        return 1
+    return max(1, int(seconds / max(evaluate(work, 2), 1e-7)))
 
 
-def paired(a: Work, b: Work, *, blocks: int = 15, sample_seconds: float = 0.01) -> Pairs:
+def paired(a: Work, b: Work, *, blocks: int = 15, sample_seconds: float = 0.01, longest: float = 20.0) -> Pairs:
     """Time ``a`` and ``b`` in ABBA blocks: a, b, b, a; the block's figure for each is the mean of its two samples.
 
     Args:
         a, b: Contenders; what they return is evaluated by ``mx.eval`` (None: the call itself is the work).
         blocks: Blocks of four samples.
         sample_seconds: Aimed length of one sample; short work is evaluated several times in it.
+        longest: Seconds in all beyond which slow work gets fewer blocks, 5 at least.
     """
     repeats_a, repeats_b = repeats_for(a, sample_seconds), repeats_for(b, sample_seconds)
+    one_block = 2 * (evaluate(a, 1) * repeats_a + evaluate(b, 1) * repeats_b)
+    blocks = min(blocks, max(5, int(longest / one_block)))
     times: Pairs = Pairs([], [])
     for _ in range(blocks):
         a1, b1 = evaluate(a, repeats_a), evaluate(b, repeats_b)
@@ -54,7 +59,11 @@ def paired(a: Work, b: Work, *, blocks: int = 15, sample_seconds: float = 0.01) 
     return times
 
 
-def single(work: Work, *, samples: int = 15, sample_seconds: float = 0.01) -> list[float]:
-    """Seconds an evaluation, one entry a sample."""
+def single(work: Work, *, samples: int = 15, sample_seconds: float = 0.01, longest: float = 10.0) -> list[float]:
+    """Seconds an evaluation, one entry a sample; work so slow that it would take over ``longest`` gets fewer."""
+    start = time.perf_counter()
     repeats = repeats_for(work, sample_seconds)
-    return [evaluate(work, repeats) for _ in range(samples)]
+    times: list[float] = []
+    while len(times) < samples and (not times or time.perf_counter() - start < longest):
+        times.append(evaluate(work, repeats))
+    return times

@@ -89,6 +89,28 @@ class KVCache:
         mx.eval(k, v)
         return k, v
 
+    def append(self, k: mx.array, v: mx.array) -> None:
+        """Take positions without attending, e.g. those of another cache's `keys_values`.
+
+        Args:
+            k: Keys, already rotated, ``[B, Hkv, L, D]``, float32, float16 or bfloat16.
+            v: Values, shape and dtype of ``k``.
+
+        Raises:
+            ValueError: a shape or dtype differs from the above or from what the cache holds; the cache is unchanged.
+        """
+        op = type(self).__name__
+        _check.floating(op, k=k, v=v)
+        _check.ndim(op, "k", k, "[B, Hkv, L, D]")
+        if min(k.shape) < 1:
+            raise _check.fail(op, "k", "[B, Hkv, L, D], each at least 1", f"shape {k.shape}")
+        _check.shape(op, "v", v, k.shape)
+        _check.dtype(op, "v", v, k.dtype)
+        r = self._request(k, k, v, 1.0)
+        self._tail = (r.tail_k, r.tail_v)
+        # Attention that is not computed yet must read the ring before it is written.
+        self._commit(k, "composed", None)
+
     @property
     def _tail_length(self) -> int:
         return 0 if self._tail is None else self._tail[0].shape[2]

@@ -95,6 +95,21 @@ def test_accessors_give_copies_in_order():
     assert mx.array_equal(k, K[:, :, 340:400])
 
 
+@pytest.mark.parametrize("window", [60, None])
+def test_append_restores_what_keys_values_gave(window):
+    def make():
+        return vk.LinearKVCache() if window is None else vk.RingKVCache(window)
+
+    first, second = make(), make()
+    streamed(first, list(range(1, 400, 7)), 400)
+    second.append(*first.keys_values())
+    step = [a[:, :, 400:403] for a in (Q, K, V)]
+    expected = vk.sliding_window_attention(*step, cache=first)
+    assert mx.abs(vk.sliding_window_attention(*step, cache=second) - expected).max() <= 1e-5
+    with pytest.raises(ValueError, match=r"v: expected shape \(1, 2, 3, 32\), got \(1, 2, 2, 32\)\."):
+        second.append(K[:, :, :3], V[:, :, :2])
+
+
 def test_reset_forgets_all_and_allows_another_shape():
     cache = vk.RingKVCache(60, offset=7)
     streamed(cache, [50], 100)

@@ -1,0 +1,227 @@
+"""``python -m bench compare BASE HEAD``: two commits, built both, timed in turns on the same machine.
+
+Deterministic counters fail on any increase that ``bench/accepted.toml`` does not allow. A time fails only when the
+interval of head / base lies above the limit in each of three passes: hosted machines differ by 20-30 % between
+identical runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import environment, report
+from .stats import Ratio, ratio
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / "build" / "compare"
+
+
+class Tree:
+    """A commit or folder, built into a folder of its own, and the worker process that runs it."""
+
+    def __init__(self, revision: str) -> None:
+        self.revision = revision
+        self.site = build(revision)
+        # This file's own bench package serves both sides: a case means the same on both.
+        path = os.pathsep.join([str(self.site), str(ROOT)])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self.site,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """One request to the worker."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"[compare] {self.revision}: the worker ended with status {self._process.wait()}.")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"[compare] {self.revision}: {answer['error']}")
+        return answer["result"]
+
+    def close(self) -> None:
+        """End the worker."""
+        self._process.communicate(timeout=30)
+
+
+def build(revision: str) -> Path:
+    """Install a commit (cached by its hash) or a folder's present state into a folder of its own; returns that."""
+    folder = Path(revision)
+    if folder.is_dir():
+        site = CACHE / f"folder-{folder.resolve().name}"
+        shutil.rmtree(site, ignore_errors=True)
+        _install(folder, site)
+        return site
+    commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}")
+    site = CACHE / commit
+    if not (site / ".complete").is_file():
+        shutil.rmtree(site, ignore_errors=True)
+        source = CACHE / f"{commit}-source"
+        shutil.rmtree(source, ignore_errors=True)
+        _git("worktree", "prune")
+        _git("worktree", "add", "--detach", "--force", str(source), commit)
+        try:
+            _install(source, site)
+        finally:
+            _git("worktree", "remove", "--force", str(source))
+        (site / ".complete").touch()
+    return site
+
+
+def _install(source: Path, site: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        [*command, "--target", str(site), str(source)], env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"[compare] {source}: the build failed.\n{done.stderr[-2000:]}")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"[compare] git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One case's ratios head / base, one a pass, and the verdict."""
+
+    case: str
+    passes: list[Ratio]
+    slower: bool
+
+
+def time_case(base: Tree, head: Tree, case: str, *, limit: float, blocks: int, passes: int) -> Timed:
+    """Alternate base, head, head, base; a further pass only while every one so far lies above the limit."""
+    for tree in (base, head):
+        tree.ask("prepare", case=case, sample_seconds=0.01)
+    ratios: list[Ratio] = []
+    for _ in range(passes):
+        ratios.append(_pass(base, head, case, blocks))
+        if ratios[-1].low <= 1 + limit:
+            break
+    for tree in (base, head):
+        tree.ask("forget", case=case)
+    return Timed(case, ratios, slower=all(r.low > 1 + limit for r in ratios))
+
+
+def _pass(base: Tree, head: Tree, case: str, blocks: int) -> Ratio:
+    base_s, head_s = [], []
+    for _ in range(blocks):
+        b1, h1 = base.ask("time", case=case), head.ask("time", case=case)
+        h2, b2 = head.ask("time", case=case), base.ask("time", case=case)
+        base_s.append((b1 + b2) / 2)
+        head_s.append((h1 + h2) / 2)
+    return ratio(head_s, base_s)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One deterministic counter on both sides, and the verdict."""
+
+    counter: str
+    base: float | None
+    head: float | None
+    worse: bool
+
+
+def compare_counters(base: dict[str, float], head: dict[str, float], accepted: dict[str, float]) -> list[Counted]:
+    """Any increase is worse unless accepted up to that figure; a counter new in head has nothing to be held against."""
+    rows = []
+    for name in dict.fromkeys([*base, *head]):
+        old, new = base.get(name), head.get(name)
+        worse = old is not None and new is not None and new > max(old, accepted.get(name, old))
+        rows.append(Counted(name, old, new, worse))
+    return rows
+
+
+def accepted(path: Path = ROOT / "bench" / "accepted.toml") -> dict[str, float]:
+    """The increases that reviews have allowed."""
+    return tomllib.loads(path.read_text())
+
+
+def main(argv: list[str]) -> int:
+    """Exit 1 where head is worse than base."""
+    options = _options(argv)
+    base, head = Tree(options.base), Tree(options.head)
+    try:
+        counted = [] if options.no_counters else _counted(base, head)
+        cases = [c for c in base.ask("cases") if c in head.ask("cases") and options.cases in c]
+        settings = {"limit": options.limit / 100, "blocks": options.blocks, "passes": options.passes}
+        timed = [time_case(base, head, case, **settings) for case in cases]
+    finally:
+        base.close()
+        head.close()
+    text = markdown(options, counted, timed)
+    print(text)
+    if options.markdown:
+        report.write_text(options.markdown, text + "\n")
+    if options.json:
+        rows = {"counters": [asdict(c) for c in counted], "times": [asdict(t) for t in timed]}
+        report.write_json(options.json, {"base": options.base, "head": options.head, **rows})
+    return int(any(c.worse for c in counted) or any(t.slower for t in timed))
+
+
+def _counted(base: Tree, head: Tree) -> list[Counted]:
+    return compare_counters(base.ask("counters"), head.ask("counters"), accepted())
+
+
+def markdown(options: argparse.Namespace, counted: Sequence[Counted], timed: Sequence[Timed]) -> str:
+    """The summary for a pull request."""
+    failed = [c.counter for c in counted if c.worse] + [t.case for t in timed if t.slower]
+    verdict = "worse: " + "; ".join(failed) if failed else "no regression"
+    lines = [
+        f"### bench compare: {verdict}",
+        "",
+        f"base `{options.base}`, head `{options.head}`, {environment.chip()}; time limit {options.limit:g} %",
+        "",
+    ]
+    if counted:
+        lines += ["| counter | base | head | |", "| --- | ---: | ---: | --- |"]
+        lines += [
+            f"| {c.counter} | {_figure(c.base)} | {_figure(c.head)} | {'**worse**' if c.worse else ''} |"
+            for c in counted
+        ]
+        lines.append("")
+    lines += ["| case | head / base [95 %] | passes | |", "| --- | ---: | ---: | --- |"]
+    lines += [f"| {t.case} | {t.passes[-1]} | {len(t.passes)} | {'**slower**' if t.slower else ''} |" for t in timed]
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.6g}"
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench compare", description=__doc__)
+    parser.add_argument("base", help="commit, branch, tag, or a folder with a tree")
+    parser.add_argument("head", help="the same; compared with base")
+    parser.add_argument("--limit", type=float, default=10.0, help="percent: 25 on hosted runners, 10 on a quiet one")
+    parser.add_argument("--passes", type=int, default=3, help="passes that must agree on a slowdown (default 3)")
+    parser.add_argument("--blocks", type=int, default=12, help="ABBA blocks a pass (default 12)")
+    parser.add_argument("--cases", default="", metavar="TEXT", help="only cases whose name contains this")
+    parser.add_argument("--no-counters", action="store_true", help="times only")
+    parser.add_argument("--markdown", type=Path, metavar="OUT")
+    parser.add_argument("--json", type=Path, metavar="OUT")
+    return parser.parse_args(argv)

@@ -1,0 +1,78 @@
+"""The verdicts of a comparison, on made-up measurements; whole runs on planted changes are in the soak."""
+
+import argparse
+
+import numpy as np
+import pytest
+
+from bench import compare
+
+
+class FakeTree:
+    """A worker whose samples are drawn around a mean, with the noise of a machine."""
+
+    def __init__(self, mean, noise, seed, revision="x"):
+        self.revision = revision
+        self._mean, self._noise = mean, noise
+        self._rng = np.random.default_rng(seed)
+        self.samples = 0
+
+    def ask(self, do, **arguments):
+        if do == "time":
+            self.samples += 1
+            return self._mean * float(np.exp(self._rng.normal(0, self._noise)))
+        return None
+
+
+def timed(head_mean, *, limit, noise=0.1, seed=0):
+    base, head = FakeTree(1.0, noise, seed), FakeTree(head_mean, noise, seed + 1000)
+    return compare.time_case(base, head, "case", limit=limit, blocks=12, passes=3)
+
+
+@pytest.mark.parametrize(("slowdown", "limit"), [(1.3, 0.1), (1.6, 0.25)])
+def test_a_slowdown_well_above_the_limit_is_caught(slowdown, limit):
+    assert all(timed(slowdown, limit=limit, seed=seed).slower for seed in range(10))
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.25])
+def test_identical_trees_pass(limit):
+    assert not any(timed(1.0, limit=limit, seed=seed).slower for seed in range(50))
+
+
+def test_a_pass_that_does_not_agree_ends_the_case():
+    found = timed(1.0, limit=0.1)
+    assert len(found.passes) == 1
+    assert len(timed(1.5, limit=0.1).passes) == 3
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "allowed", "worse"),
+    [
+        ({"launches": 12}, {"launches": 12}, {}, []),
+        ({"launches": 12}, {"launches": 11}, {}, []),
+        ({"launches": 12}, {"launches": 13}, {}, ["launches"]),
+        ({"launches": 12}, {"launches": 13}, {"launches": 13}, []),
+        ({"launches": 12}, {"launches": 14}, {"launches": 13}, ["launches"]),
+        ({}, {"launches": 14}, {}, []),
+        ({"launches": 14}, {}, {}, []),
+    ],
+)
+def test_counters_fail_on_any_increase_not_accepted(base, head, allowed, worse):
+    assert [c.counter for c in compare.compare_counters(base, head, allowed) if c.worse] == worse
+
+
+def test_markdown_names_what_is_worse():
+    options = argparse.Namespace(base="a", head="b", limit=10.0)
+    counted = compare.compare_counters({"launches": 12}, {"launches": 13}, {})
+    text = compare.markdown(options, counted, [timed(1.0, limit=0.1)])
+    assert text.startswith("### bench compare: worse: launches\n")
+    assert "| launches | 12 | 13 | **worse** |" in text
+
+
+def test_an_unknown_revision_is_named():
+    with pytest.raises(ValueError, match="no-such-branch"):
+        compare.build("no-such-branch")
+
+
+def test_the_committed_list_of_accepted_increases_is_read():
+    assert all(isinstance(value, (int, float)) for value in compare.accepted().values())
