@@ -108,8 +108,8 @@ class KVCache:
         _check.dtype(op, "v", v, k.dtype)
         r = self._request(k, k, v, 1.0)
         self._tail = (r.tail_k, r.tail_v)
-        # Attention that is not computed yet must read the ring before it is written.
-        self._commit(k, "composed", None)
+        # A new ring: attention that is not computed yet still reads the old one.
+        self._commit(k, False, None)
 
     @property
     def _tail_length(self) -> int:
