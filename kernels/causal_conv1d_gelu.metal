@@ -1,9 +1,9 @@
 // Formula   y[t, n] = gelu(bias[n] + sum_k sum_c weight[n, k, c] * frames[t * STRIDE + k, c])
-// Layout    frames: pad_left zeros, context [B, S, c_in], x [B, T, c_in], zeros; weight [c_out, K, c_in]; y [B, n_out,
-// c_out] Grid      vector: 256 threads per (32 channels, batch), all frames; tiled: 128 per (BN channels, BM frames,
-// batch) Numerics  products and sums in float32 (tiled: 8x8 matrices widened from T), erf GELU; rounded once, at the
-// store Traffic   vector: weight once, frames once per 32 channels; tiled: weight once per BM frames, frames K / STRIDE
-// times
+// Layout    frames: pad_left zeros, context [B, S, c_in], x [B, T, c_in], zeros; weight [c_out, K, c_in];
+//           y [B, n_out, c_out]
+// Grid      vector: 256 threads per (32 channels, batch), all frames; tiled: 128 per (BN channels, BM frames, batch)
+// Numerics  products and sums in float32 (tiled: 8x8 matrices widened from T), erf GELU; rounded once, at the store
+// Traffic   vector: weight once, frames once per 32 channels; tiled: weight once per BM frames, frames K / STRIDE times
 //           per BN channels
 // Limits    vector: n_out <= F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 32 V or (BM + BN) * LD elements of T
 // Source    Voxtral Realtime's conv stem (causal), Whisper's (symmetric); implicit GEMM

@@ -1,7 +1,6 @@
-// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key] over p - window < key <= p, p: the row's
-// position Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; out [B,
-// L, Hq, D];
-//           a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
+// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key], p - window < key <= p, p: position of row
+// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous;
+//           out [B, L, Hq, D]; a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
 // Grid      one threadgroup of 4 * BQ threads per (tile of BQ rows, kv head, batch); a simdgroup owns 8 rows
 // Numerics  products, softmax and sums in float32 (8x8 matrices widened from T); rounded once, at the store
 // Traffic   q and out once; the window + BQ / group keys and values that a tile of rows sees once a tile, BK at a time

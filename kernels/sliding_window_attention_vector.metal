@@ -1,7 +1,6 @@
-// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key] over p - window < key <= p, p: the row's
-// position Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; out [B,
-// L, Hq, D];
-//           a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
+// Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key], p - window < key <= p, p: position of row
+// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous;
+//           out [B, L, Hq, D]; a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
 // Grid      one threadgroup of 32 * SIMDS per (split of the keys, kv head, batch); its simdgroups take keys in turn
 // Numerics  dot products, softmax and sums in float32; rounded once, at the store; splits are merged in float32
 // Traffic   each visible key and value row once for all rows; split: 8 (D + 2) bytes more a row and split
