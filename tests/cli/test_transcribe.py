@@ -12,6 +12,7 @@ import soundfile
 import soxr
 
 import voxtral_kernels
+from voxtral_kernels.cli import main
 from voxtral_kernels.cli import transcribe as command
 
 TINY = Path(voxtral_kernels.__file__).parent / "data" / "tiny"
@@ -209,6 +210,16 @@ def test_bad_audio(fails, stdin, tmp_path, data, message):
     stdin(data)
     assert message in fails("transcribe", "-", "--model", "tiny")
     assert message in fails("transcribe", path), "told before the default model is fetched"
+
+
+def test_a_damaged_mp3(cards, tmp_path, capfd):
+    """Its decoder talks, past Python; the error stays one line."""
+    samples = soundfile.read(cards, dtype="float32")[0]
+    data = bytearray(wav(samples, form="MP3", subtype="MPEG_LAYER_III"))
+    data[1000:3000] = bytes(2000)
+    (tmp_path / "a.mp3").write_bytes(data)
+    assert main(["transcribe", str(tmp_path / "a.mp3"), "--model", "tiny"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
 
 
 def test_bad_raw_audio(fails, stdin):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -61,6 +64,24 @@ class Interrupt:
     def _handle(self, number: int, frame: object) -> None:
         self.seen = True
         signal.signal(signal.SIGINT, self._before)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what C libraries write to standard error from the terminal: the error that follows says it in one line."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nothing to keep
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class LiveView:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._check import fail
-from .console import Interrupted, LiveView, print_text
+from .console import Interrupted, LiveView, print_text, quiet
 from .formats import Format, Transcript, render
 from .options import Delay, Loaded, Model, check_delay, load_model, new_stream
 from .output import STDIN, targets, write_atomic
@@ -120,10 +120,15 @@ def _open(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
     """All samples of a file; those of a raw pipe as they come."""
     from ..audio.load import iter_raw, load_audio, load_raw
 
-    if file != STDIN:
-        if raw and not Path(file).is_file():  # a pipe or device, heard as it comes
-            return iter_raw(open(file, "rb"), argument=file)
-        return load_raw(Path(file).read_bytes(), argument=file) if raw else load_audio(file, argument=file)
-    if sys.stdin.isatty():
+    if file == STDIN and sys.stdin.isatty():
         raise fail(OP, "FILE", "audio on standard input", "a terminal")
-    return iter_raw(sys.stdin.buffer, argument="stdin") if raw else load_audio(sys.stdin.buffer, argument="stdin")
+    if raw and (file == STDIN or not Path(file).is_file()):  # a pipe or device is heard as it comes
+        return iter_raw(sys.stdin.buffer if file == STDIN else open(file, "rb"), argument=_name(file))
+    if raw:
+        return load_raw(Path(file).read_bytes(), argument=file)
+    with quiet():
+        return load_audio(sys.stdin.buffer if file == STDIN else file, argument=_name(file))
+
+
+def _name(file: str) -> str:
+    return "stdin" if file == STDIN else file
