@@ -1,6 +1,7 @@
 """``voxtral-kernels info`` says what serves each op and why, also where something is broken."""
 
 import json
+import re
 
 import mlx.core as mx
 import pytest
@@ -46,6 +47,18 @@ def test_a_backend_that_cannot_serve_is_said_not_raised(run, monkeypatch):
     status, out, _ = run("info")
     assert status == 0
     assert "There is none here." in out
+
+
+def test_selfcheck_verdicts(run, monkeypatch):
+    from voxtral_kernels import _selfcheck
+
+    assert "self-check of the kernels" in run("info")[1]
+    verdicts = {"metal:ada_rms_norm:looped<bfloat16>": "", "metal:conv:tiled<bfloat16>": "it does not run."}
+    monkeypatch.setattr(_selfcheck, "report", lambda: verdicts)
+    out = run("info")[1]
+    assert re.search(
+        r"  metal:ada_rms_norm:looped<bfloat16> +right\n  metal:conv:tiled<bfloat16> +it does not run\.\n", out
+    )
 
 
 def test_a_wrong_name_is_an_error(fails, monkeypatch):

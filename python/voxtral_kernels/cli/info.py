@@ -8,6 +8,7 @@ import importlib.util
 import json
 import platform
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -32,6 +33,10 @@ def gather() -> dict[str, Any]:
     """All that ``info`` prints, by name."""
     import voxtral_kernels
 
+    from .. import _selfcheck
+
+    with warnings.catch_warnings(action="ignore"):  # of a variant that the self-check disables: it is told below
+        served = list(ops())
     return {
         "version": voxtral_kernels.__version__,
         "package": str(PACKAGE),
@@ -39,7 +44,8 @@ def gather() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in (*PACKAGES, *OPTIONAL)},
         "device": _device(),
-        "ops": list(ops()),
+        "ops": served,
+        "selfcheck": {name: reason or "right" for name, reason in _selfcheck.report().items()},
         "backends": _backends(),
         "extension": _status("voxtral_kernels._native"),
         "default_model": DEFAULT_MODEL,
@@ -174,6 +180,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield "\nbackends"
     for name, state in facts["backends"].items():
         yield f"  {name:<16}{state}"
+    yield "\nself-check of the kernels" + ("" if facts["selfcheck"] else ": none was needed here")
+    for name, state in facts["selfcheck"].items():
+        yield f"  {name:<48}{state}"
     yield "\nops, at the sizes of Voxtral Realtime 4B in bfloat16"
     for entry in facts["ops"]:
         name = f"{entry['op']} ({entry['case']})"
