@@ -187,7 +187,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     for entry in facts["ops"]:
         name = f"{entry['op']} ({entry['case']})"
         yield f"  {name:<48}{entry['backend'] or 'none'} / {entry['variant'] or '-'}"
-        yield from (f"      {reason}" for reason in entry["reasons"])
+        said = {f"{backend}: {state}" for backend, state in facts["backends"].items()}
+        yield from (f"      {reason}" for reason in entry["reasons"] if reason not in said)
 
 
 def _flat(value: Any) -> str:
