@@ -9,18 +9,19 @@ import mlx.core as mx
 
 from .. import _check
 from . import hub
-from .section import OP, Section
+from .section import OFFLINE, OP, REALTIME, Section
 
 
 def load(source: str | Path, dtype: mx.Dtype | str | None = None, *, time_dtype: mx.Dtype | str | None = None) -> Any:
-    """A model ready to transcribe.
+    """A model ready to transcribe: Voxtral Realtime or offline Voxtral, whichever the source holds.
 
     Args:
         source: ``"tiny"`` (the small checkpoint in the package), a folder, or a Hugging Face hub id, which is
-            downloaded. Layouts: original Mistral, converted (voxmlx, mlx-audio; 4/6/8-bit too), transformers.
+            downloaded. Layouts: original Mistral, transformers, MLX conversions (voxmlx, mlx-audio, mlx-voxtral;
+            quantised too).
         dtype: Arithmetic and floating weights: float32, float16 or bfloat16; None for the checkpoint's own.
-        time_dtype: Arithmetic of the delay's time embedding; None for the checkpoint's own (the published error rates
-            used bfloat16).
+        time_dtype: Voxtral Realtime only: arithmetic of the delay's time embedding; None for the checkpoint's own (the
+            published error rates used bfloat16).
 
     Raises:
         ValueError: no such model; or a configuration, file or tensor in it that is not what it should be. Everything
@@ -28,17 +29,18 @@ def load(source: str | Path, dtype: mx.Dtype | str | None = None, *, time_dtype:
     """
     dtypes = [dtype_of(name, value) for name, value in (("dtype", dtype), ("time_dtype", time_dtype))]
     folder = hub.find(source)
-    from .voxtral_realtime import config, layouts
-    from .voxtral_realtime.model import VoxtralRealtime
+    section = Section.of_model(folder)
+    if section.family == REALTIME:
+        from .voxtral_realtime.model import VoxtralRealtime
 
-    _, section = layouts.detect(folder)
-    if not config.is_realtime(section):
-        raise _check.fail(OP, section.path, "the configuration of a Voxtral Realtime model", _family(section))
-    return VoxtralRealtime.load(folder, dtypes[0], time_dtype=dtypes[1])
+        return VoxtralRealtime.load(folder, dtypes[0], time_dtype=dtypes[1])
+    if section.family == OFFLINE:
+        from .voxtral.model import Voxtral
 
-
-def _family(section: Section) -> str:
-    return str(section.values.get("model_type") or "another model")
+        if time_dtype is not None:
+            raise _check.fail(OP, "time_dtype", f"None, as {OFFLINE} knows no delay", dtypes[1])
+        return Voxtral.load(folder, dtypes[0])
+    raise _check.fail(OP, section.path, f"the configuration of {REALTIME} or {OFFLINE}", section.family)
 
 
 def dtype_of(argument: str, value: mx.Dtype | str | None) -> mx.Dtype | None:

@@ -81,6 +81,12 @@ class Matrix(nn.Module):
         scales, biases = (mx.concatenate([p[name] for p in parts]) for name in ("scales", "biases"))
         return cls(weight, scales, biases, parts[0].quantization)
 
+    @property
+    def columns(self) -> int:
+        """Values of a row."""
+        stored = self.weight.shape[1]
+        return stored if self.quantization is None else stored * 32 // self.quantization.bits
+
     def matmul(self, x: mx.array, bias: mx.array | None = None) -> mx.array:
         """``x @ matrix.T + bias``: ``[..., columns]`` to ``[..., rows]``."""
         q = self.quantization

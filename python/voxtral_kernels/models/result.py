@@ -23,9 +23,11 @@ class Result:
         tokens: Every generated id, control tokens included.
         words: The words of the text with their times; empty for a model that tells none.
         duration_s: Length of the audio.
+        stop: Why the text ends: ``"eos"``, the model ended it; ``"max_tokens"``, the limit did; None: with the audio.
     """
 
     text: str
     tokens: list[int]
     words: list[Word] = field(default_factory=list)
     duration_s: float = 0.0
+    stop: str | None = None

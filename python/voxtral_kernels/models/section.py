@@ -10,6 +10,7 @@ from typing import Any
 from .. import _check
 
 OP = "load"
+REALTIME, OFFLINE = "Voxtral Realtime", "Voxtral (offline)"
 # Nothing that could be meant is beyond these; what is, would only fill the memory.
 MAX_DIM = 1 << 16
 MAX_LAYERS = 512
@@ -51,6 +52,27 @@ class Section:
             if (folder / name).is_file():
                 return cls.read(folder / name)
         raise _check.fail(OP, "model", "params.json or config.json in the folder", f"neither in {folder}")
+
+    @property
+    def family(self) -> str:
+        """Which models a model's config file, of any layout, is of: `REALTIME`, `OFFLINE`, or what it says itself."""
+        kind = self.values.get("model_type")
+        if self.values.get("ada_rms_norm_t_cond") or kind == "voxtral_realtime":
+            return REALTIME
+        if kind is None and "multimodal" in self.values:
+            whisper = self.section("multimodal").section("whisper_model_args")
+            # A causal encoder is not Whisper's.
+            return "another model" if whisper.section("encoder_args").values.get("causal") else OFFLINE
+        return OFFLINE if kind == "voxtral" else str(kind or "another model")
+
+    def require_family(self, family: str) -> None:
+        """The config file is of that family.
+
+        Raises:
+            ValueError: it is not; the text names the one that it is of.
+        """
+        if self.family != family:
+            raise _check.fail(OP, self.path, f"the configuration of {family}", f"that of {self.family}")
 
     def name(self, key: str) -> str:
         """How an error names the value."""

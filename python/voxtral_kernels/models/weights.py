@@ -159,9 +159,6 @@ class Weights:
     def _arrays(self) -> dict[str, mx.array]:
         return self._tensors.load()
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.shapes
-
     def _has(self, name: str) -> bool:
         return self.layout.source(name) in self._tensors.tensors
 

@@ -18,6 +18,8 @@ class Adapter(nn.Module):
         downsample: Encoder frames of one token.
     """
 
+    op = "adapter"
+
     def __init__(self, w_in: Linear, w_out: Linear, downsample: int) -> None:
         super().__init__()
         self.w_in, self.w_out, self.downsample = w_in, w_out, downsample
@@ -30,6 +32,6 @@ class Adapter(nn.Module):
         """
         batch, length, dim = frames.shape
         if length % self.downsample:
-            raise _check.fail("adapter", "frames", f"a multiple of {self.downsample} frames", length)
+            raise _check.fail(self.op, "frames", f"a multiple of {self.downsample} frames", length)
         x = frames.reshape(batch, length // self.downsample, self.downsample * dim)
         return self.w_out(gelu(self.w_in(x)))

@@ -75,12 +75,6 @@ class Config:
         return self.samples_per_token / self.sample_rate
 
 
-def is_realtime(config: Section) -> bool:
-    """Whether a config file, of any layout, is one of this model family."""
-    values = config.values
-    return bool(values.get("ada_rms_norm_t_cond")) or values.get("model_type") == "voxtral_realtime"
-
-
 def from_mistral(config: Section) -> Config:
     """``params.json`` of the original layout; the converted layout's ``config.json`` holds the same keys."""
     whisper = config.section("multimodal").section("whisper_model_args")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from ..section import Section
+from ..section import REALTIME, Section
 from ..weights import MISTRAL_PARTS, Layout
 from . import config as configs
 
@@ -101,6 +101,7 @@ def detect(folder: Path) -> tuple[Layout, Section]:
         ValueError: there is no config file, or it is not one of Voxtral Realtime.
     """
     config = Section.of_model(folder)
+    config.require_family(REALTIME)
     if config.path == MISTRAL.config_file:
         return MISTRAL, config
     if "audio_config" in config.values:

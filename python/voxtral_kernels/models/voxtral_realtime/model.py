@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -16,7 +16,7 @@ from ...audio.mel import MelConfig
 from ...cache import KVCache
 from ...tokenizer import Tokenizer
 from ..result import Result
-from ..section import OP
+from ..section import OFFLINE, OP, REALTIME
 from . import conv_stem, weights
 from .adapter import Adapter
 from .config import Config
@@ -44,6 +44,8 @@ class VoxtralRealtime(nn.Module):
         dtype: Arithmetic of the stages.
         time_dtype: Arithmetic of the delay's time embedding.
     """
+
+    family = REALTIME
 
     def __init__(
         self,
@@ -131,6 +133,10 @@ class VoxtralRealtime(nn.Module):
             if on_events is not None:
                 on_events(events)
         return Result(stream.text, stream.tokens, stream.words, stream.duration_s)
+
+    def ask(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: this family only transcribes."""
+        raise _check.fail("ask", "model", f"one of {OFFLINE}", f"one of {REALTIME}: use transcribe or stream")
 
     def _tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:

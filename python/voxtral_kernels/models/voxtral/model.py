@@ -1,0 +1,251 @@
+"""Voxtral offline: mel -> encoder -> projector -> the prompt's placeholders -> decoder -> text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from ... import _check
+from ...audio.load import load_audio
+from ...audio.mel import MelConfig, log_mel
+from ...tokenizer import TextDecoder, Tokenizer
+from ..result import Result
+from ..sampling import sampler
+from ..section import OFFLINE, OP, REALTIME
+from . import prompt as prompts
+from . import weights
+from .config import Config
+from .decoder import Decoder
+from .encoder import Encoder
+from .generate import LIMIT, generate
+from .projector import Projector
+from .prompt import Prompt
+
+# Tokens of an answer unless asked otherwise.
+ANSWER_TOKENS = 1024
+
+
+class Voxtral(nn.Module):
+    """The model.
+
+    Args:
+        config: Sizes.
+        encoder, projector, decoder: The stages.
+        tokenizer: Of the same checkpoint; None: only the stages can be used.
+        dtype: Arithmetic of the stages.
+    """
+
+    family = OFFLINE
+
+    def __init__(
+        self,
+        config: Config,
+        encoder: Encoder,
+        projector: Projector,
+        decoder: Decoder,
+        tokenizer: Tokenizer | None,
+        *,
+        dtype: mx.Dtype,
+    ) -> None:
+        super().__init__()
+        self.config, self.tokenizer, self.dtype = config, tokenizer, dtype
+        self.encoder, self.projector, self.decoder = encoder, projector, decoder
+
+    @classmethod
+    def load(cls, folder: Path, dtype: mx.Dtype | None = None) -> Voxtral:
+        """The model of a folder; see ``voxtral_kernels.load``."""
+        w = weights.Weights(folder, dtype)
+        path = folder / "tekken.json"
+        tokenizer = Tokenizer.from_file(path) if path.is_file() else None
+        if tokenizer is not None:
+            _check_tokenizer(tokenizer, w.config)
+        return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)
+
+    def stream(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: this family transcribes whole recordings."""
+        raise _check.fail("stream", "model", f"one of {REALTIME}", f"one of {OFFLINE}: use transcribe or ask")
+
+    @property
+    def mel_config(self) -> MelConfig:
+        """Front-end of this model: the clip's own maximum sets the floor."""
+        c = self.config
+        return MelConfig(c.encoder.n_mels, c.n_fft, c.hop, c.sample_rate, log_mel_max=None)
+
+    def log_mel(self, samples: np.ndarray) -> np.ndarray:
+        """Log-mel of a clip padded with silence to whole chunks.
+
+        Args:
+            samples: ``[T]``, T >= 1.
+
+        Returns:
+            ``[n_chunks, chunk_frames, n_mels]`` float32. The clip is transformed as a whole, then cut.
+
+        Raises:
+            ValueError: no samples.
+        """
+        if len(samples) == 0:
+            raise _check.fail("log_mel", "samples", "at least one", "none")
+        padded = np.pad(samples, (0, -len(samples) % self.config.chunk_samples))
+        mel = log_mel(padded, self.mel_config)
+        return mel.reshape(-1, self.config.chunk_frames, self.config.encoder.n_mels)
+
+    def embed_audio(self, mel: np.ndarray | mx.array, *, batch: int = 1) -> mx.array:
+        """Audio embeddings of chunks; the encoder's memory is that of ``batch`` chunks, however many there are.
+
+        Args:
+            mel: ``[n_chunks, F, n_mels]``, from `log_mel`.
+            batch: Chunks encoded at once, >= 1.
+
+        Returns:
+            ``[n_chunks * F / (2 * downsample), D]``.
+
+        Raises:
+            ValueError: no chunk, or frames that the encoder or the projector refuses.
+        """
+        _check.integer("embed_audio", "batch", batch, 1)
+        if mel.ndim != 3 or min(mel.shape) < 1:
+            raise _check.fail("embed_audio", "mel", "[n_chunks, F, n_mels], each at least 1", f"shape {mel.shape}")
+        parts = []
+        for start in range(0, mel.shape[0], batch):
+            frames = self.encoder(mx.array(mel[start : start + batch]).astype(self.dtype))
+            parts.append(mx.flatten(self.projector(frames), 0, 1))
+            # One batch's activations are gone before the next one's are made.
+            mx.eval(parts[-1])
+        return mx.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def logits(self, ids: list[int], audio: mx.array) -> mx.array:
+        """Logits of a whole prompt.
+
+        Args:
+            ids: L ids, with a placeholder for each audio embedding.
+            audio: ``[N, D]``, from `embed_audio`.
+
+        Returns:
+            ``[1, L, vocab_size]``.
+
+        Raises:
+            ValueError: the prompt has not N placeholders.
+        """
+        x = self.decoder.merge(ids, audio, self.config.audio_token)
+        return self.decoder.logits(self.decoder(x))
+
+    def transcribe(
+        self,
+        audio: Any,
+        *,
+        language: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        batch: int = 1,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Result:
+        """The text of a recording of any length: chunks of 30 s in one prompt.
+
+        Args:
+            audio: Path, bytes of an audio file, or samples ``[T]`` at 16 kHz.
+            language: ISO 639-1 code, e.g. ``"en"``; None lets the model find out.
+            max_tokens: Most tokens to generate; None for one every 80 ms of audio, more than any speech needs.
+            temperature, top_p, seed: See `sampling.sampler`; temperature 0 takes the likeliest token.
+            batch: Chunks encoded at once.
+            on_text: Called with each new piece of text.
+
+        Returns:
+            ``.stop`` says why it ended: ``"eos"`` or ``"max_tokens"``.
+
+        Raises:
+            ValueError: audio that cannot be read, an argument out of its range, or audio and ``max_tokens`` longer than
+                the decoder's context.
+        """
+        samples = load_audio(audio)
+        built = prompts.transcription(self._tokenizer(), samples, language)
+        limit = max_tokens if max_tokens is not None else built.tokens.count(self.config.audio_token)
+        draw = sampler(temperature, top_p, seed, op="transcribe")
+        return self._run("transcribe", samples, built, limit, draw, batch, on_text)
+
+    def ask(
+        self,
+        audio: Any,
+        question: str,
+        *,
+        max_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        batch: int = 1,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Result:
+        """The answer to a question about a recording, or what an instruction asks for.
+
+        Args:
+            audio: As for `transcribe`.
+            question: The text.
+            max_tokens: Most tokens to generate; None for 1024.
+            temperature, top_p, seed, batch, on_text: As for `transcribe`.
+
+        Raises:
+            ValueError: as `transcribe`; or no question.
+        """
+        samples = load_audio(audio)
+        built = prompts.question(self._tokenizer(), samples, question)
+        limit = max_tokens if max_tokens is not None else ANSWER_TOKENS
+        return self._run("ask", samples, built, limit, sampler(temperature, top_p, seed, op="ask"), batch, on_text)
+
+    def _run(
+        self,
+        op: str,
+        samples: np.ndarray,
+        built: Prompt,
+        max_tokens: int,
+        draw: Any,
+        batch: int,
+        on_text: Callable[[str], None] | None,
+    ) -> Result:
+        tokenizer = self._tokenizer()
+        _check.integer(op, "max_tokens", max_tokens, 1)
+        room = self.config.decoder.max_context - len(built.tokens)
+        if max_tokens > room:
+            most = f"audio and max_tokens within {self.config.decoder.max_context} positions"
+            raise _check.fail(op, "audio", most, f"{len(built.tokens)} and {max_tokens}")
+        embeddings = self.embed_audio(self.log_mel(built.samples), batch=batch)
+        x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
+        text, tokens, stop = TextDecoder(tokenizer), [], LIMIT
+        pieces: list[str] = []
+        for step in generate(self.decoder, x, draw, end=tokenizer.eos_id, max_tokens=max_tokens):
+            tokens.append(step.token)
+            stop = step.stop or stop
+            pieces.append(text.push(step.token))
+            if on_text is not None and pieces[-1]:
+                on_text(pieces[-1])
+        pieces.append(text.finish())
+        return Result("".join(pieces), tokens, duration_s=len(samples) / self.config.sample_rate, stop=stop)
+
+    def _tokenizer(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise _check.fail(OP, "model", "tekken.json in the folder", "none")
+        return self.tokenizer
+
+
+def _check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
+    audio = tokenizer.audio
+    if audio.is_streaming or audio.config.chunk_length_s is None:
+        got = "that of a realtime model" if audio.is_streaming else "one without chunk_length_s"
+        raise _check.fail(OP, "tekken.json", "the audio section of an offline model", got)
+    size = config.decoder.vocab_size
+    if tokenizer.vocab_size > size:
+        raise _check.fail(OP, "tekken.json vocabulary", f"at most {size} ids as the model has", tokenizer.vocab_size)
+    facts: tuple[tuple[str, float, Any], ...] = (
+        ("sampling_rate", config.sample_rate, audio.sample_rate),
+        ("n_mels", config.encoder.n_mels, audio.n_mels),
+        ("chunk_length_s", config.chunk_samples / config.sample_rate, audio.config.chunk_length_s),
+        ("samples_per_token", config.chunk_samples // config.chunk_tokens, audio.samples_per_token),
+    )
+    for name, expected, got in facts:
+        if got != expected:
+            raise _check.fail(OP, f"tekken.json {name}", str(expected), got)

@@ -1,0 +1,219 @@
+"""Offline Voxtral's text: prompts as mistral_common builds them, generation, where it stops, long audio."""
+
+import io
+import runpy
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+import soundfile
+
+import voxtral_kernels as vk
+from voxtral_kernels.models.sampling import nucleus, sampler
+from voxtral_kernels.models.voxtral import Voxtral, prompt
+from voxtral_kernels.models.voxtral.generate import generate
+from voxtral_kernels.tokenizer import Tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "tests" / "golden" / "voxtral"
+GOLDEN = mx.load(str(FOLDER / "data.safetensors"))
+IDS = GOLDEN["input_ids"][0].tolist()
+GREEDY = GOLDEN["greedy"][0].tolist()
+CHUNK = 480_000
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("offline")
+    runpy.run_path(str(ROOT / "examples" / "random_offline_model.py"))["write_model"](folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def random_model(folder):
+    return vk.load(folder)
+
+
+@pytest.fixture(scope="module")
+def golden_model():
+    return Voxtral.load(FOLDER / "transformers")
+
+
+@pytest.fixture(scope="module")
+def embedded(golden_model):
+    return golden_model.decoder.merge(IDS, GOLDEN["audio_embeds"].reshape(-1, 64), 24)
+
+
+def noise(seconds, seed=0):
+    return np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+
+
+def official(folder, samples):
+    """mistral_common as its users call it, and the bytes of an audio file."""
+    from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+
+    wav = io.BytesIO()
+    soundfile.write(wav, samples, RATE, format="WAV", subtype="FLOAT")
+    return MistralTokenizer.from_file(folder / "tekken.json"), wav.getvalue()
+
+
+@pytest.mark.parametrize("seconds", [0.001, 3.5, 30, 95])
+@pytest.mark.parametrize("language", [None, "en", "fr"])
+def test_transcription_prompt(folder, seconds, language):
+    from mistral_common.protocol.transcription.request import TranscriptionRequest
+
+    samples = noise(seconds)
+    tokenizer, wav = official(folder, samples)
+    expected = tokenizer.encode_transcription(TranscriptionRequest(audio=wav, language=language))
+    got = prompt.transcription(Tokenizer.from_file(folder / "tekken.json"), samples, language)
+    assert got.tokens == expected.tokens
+    assert got.tokens.count(24) == 375 * -(-len(samples) // CHUNK)
+    assert np.array_equal(got.samples, expected.audios[0].audio_array)
+    assert np.array_equal(got.samples[: len(samples)], samples)
+
+
+@pytest.mark.parametrize("text", ["What is said?", " Résumé en français: trois points. ", "x"])
+def test_question_prompt(folder, text):
+    from mistral_common.protocol.instruct.chunk import AudioChunk, TextChunk
+    from mistral_common.protocol.instruct.messages import UserMessage
+    from mistral_common.protocol.instruct.request import ChatCompletionRequest
+
+    samples = noise(31)
+    tokenizer, wav = official(folder, samples)
+    message = UserMessage(content=[AudioChunk(input_audio=wav), TextChunk(text=text)])
+    expected = tokenizer.encode_chat_completion(ChatCompletionRequest(messages=[message]))
+    got = prompt.question(Tokenizer.from_file(folder / "tekken.json"), samples, text)
+    assert got.tokens == expected.tokens
+    assert got.tokens.count(24) == 750
+
+
+def test_the_model_reads_the_prompt(random_model, monkeypatch):
+    """What `transcribe` and `ask` give to the decoder is the prompt of the tests above."""
+    seen = []
+    merge = type(random_model.decoder).merge
+    monkeypatch.setattr(
+        type(random_model.decoder), "merge", lambda self, ids, *rest: seen.append(ids) or merge(self, ids, *rest)
+    )
+    samples = noise(2)
+    random_model.transcribe(samples, language="en", max_tokens=1)
+    random_model.ask(samples, "Who speaks?", max_tokens=1)
+    tokenizer = random_model.tokenizer
+    assert seen[0] == prompt.transcription(tokenizer, samples, "en").tokens
+    assert seen[1] == prompt.question(tokenizer, samples, "Who speaks?").tokens
+
+
+def run(model, x, **options):
+    options = {"end": -1, "max_tokens": 24} | options
+    return list(generate(model.decoder, x, sampler(), **options))
+
+
+def test_greedy_tokens(golden_model, embedded):
+    steps = run(golden_model, embedded)
+    assert [s.token for s in steps] == GREEDY
+    assert [s.stop for s in steps] == [None] * 23 + ["max_tokens"]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 36, 37])
+def test_a_prompt_read_in_pieces(golden_model, embedded, monkeypatch, piece):
+    monkeypatch.setattr("voxtral_kernels.models.voxtral.generate.PREFILL", piece)
+    assert [s.token for s in run(golden_model, embedded)] == GREEDY
+
+
+def test_stops_at_the_end_of_sequence(golden_model, embedded):
+    steps = run(golden_model, embedded, end=GREEDY[6])
+    assert [s.token for s in steps] == GREEDY[:7]
+    assert [s.stop for s in steps] == [None] * 6 + ["eos"]
+
+
+def test_the_end_of_sequence_at_the_limit(golden_model, embedded):
+    assert run(golden_model, embedded, end=GREEDY[2], max_tokens=3)[-1].stop == "eos"
+    assert run(golden_model, embedded, end=GREEDY[6], max_tokens=3)[-1].stop == "max_tokens"
+
+
+def test_temperature_zero_is_greedy():
+    assert sampler()(mx.array([0.1, 3.0, 2.9])).item() == 1
+
+
+def test_temperature_follows_the_softmax():
+    logits = mx.log(mx.array([0.1, 0.2, 0.7]))
+    draw = sampler(0.5, seed=1)
+    counts = np.bincount([draw(logits).item() for _ in range(2000)], minlength=3) / 2000
+    np.testing.assert_allclose(counts, np.array([0.01, 0.04, 0.49]) / 0.54, atol=0.03)
+
+
+def test_the_seed_decides():
+    logits = mx.zeros(1000)
+    samplers = [sampler(1.0, seed=seed) for seed in (3, 3, 4)]
+    first, again, other = ([draw(logits).item() for _ in range(8)] for draw in samplers)
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("top_p", "inside"), [(1.0, [0, 1, 2, 3]), (0.81, [1, 2, 3]), (0.75, [1, 3]), (0.5, [1]), (1e-9, [1])]
+)
+def test_nucleus(top_p, inside):
+    logits = mx.log(mx.array([0.125, 0.5, 0.125, 0.25])) - mx.array([0.01, 0, 0, 0])
+    kept = nucleus(logits, top_p)
+    assert np.flatnonzero(np.isfinite(np.array(kept))).tolist() == inside
+    assert mx.array_equal(kept[mx.array(inside)], logits[mx.array(inside)])
+
+
+def test_95_seconds_are_4_chunks(random_model):
+    samples = noise(95)
+    mel = random_model.log_mel(samples)
+    assert mel.shape == (4, 3000, 128)
+    assert random_model.embed_audio(mel).shape == (1500, 64)
+    pieces = []
+    result = random_model.transcribe(samples, max_tokens=5, on_text=pieces.append)
+    assert (len(result.tokens), result.stop, result.duration_s, result.words) == (5, "max_tokens", 95, [])
+    assert "".join(pieces) == result.text == random_model.tokenizer.decode(result.tokens)
+
+
+def test_the_encoders_memory_does_not_grow_with_the_audio(random_model):
+    def peak(chunks):
+        mel = np.random.default_rng(0).normal(size=(chunks, 3000, 128)).astype(np.float32)
+        mx.clear_cache()
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        embeddings = random_model.embed_audio(mel)
+        return mx.get_peak_memory() - before, embeddings.nbytes
+
+    (few, few_bytes), (many, many_bytes) = peak(2), peak(5)
+    # The embeddings themselves, and once more where the batches' are put together.
+    assert many - few <= 2 * (many_bytes - few_bytes) + 4096
+    assert many < 1.1 * few
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"language": "english"}, """language: expected an ISO 639-1 code such as "en", or None, got 'english'."""),
+        ({"language": 3}, 'language: expected an ISO 639-1 code such as "en", or None, got 3.'),
+        ({"max_tokens": 0}, "max_tokens: expected an integer >= 1, got 0."),
+        ({"max_tokens": 200_000}, "audio: expected audio and max_tokens within 131072 positions, got 380 and 200000."),
+        ({"temperature": -1.0}, "temperature: expected a finite number >= 0, got -1.0."),
+        ({"top_p": 0.0}, "top_p: expected a finite number > 0, got 0.0."),
+        ({"top_p": 1.5}, "top_p: expected a number above 0 and at most 1, got 1.5."),
+        ({"temperature": 1.0, "seed": -1}, "seed: expected an integer >= 0, got -1."),
+        ({"batch": 0}, "batch: expected an integer >= 1, got 0."),
+    ],
+)
+def test_transcribe_refuses(random_model, options, error):
+    with pytest.raises(ValueError, match=r"^\[") as raised:
+        random_model.transcribe(noise(1), **options)
+    assert str(raised.value) == f"[{'embed_audio' if 'batch' in options else 'transcribe'}] {error}"
+
+
+@pytest.mark.parametrize("question", ["", "  ", None])
+def test_ask_refuses_no_question(random_model, question):
+    with pytest.raises(ValueError, match=r"^\[ask\] question: expected a text, got "):
+        random_model.ask(noise(1), question)
+
+
+def test_the_other_family_is_named(random_model):
+    with pytest.raises(ValueError, match=r"^\[stream\] model: expected .* Realtime, got .* \(offline\): use t"):
+        random_model.stream()
+    with pytest.raises(ValueError, match=r"^\[ask\] model: expected .* \(offline\), got .* Realtime: use t"):
+        vk.load("tiny").ask(noise(1), "What?")
