@@ -35,13 +35,16 @@ soak: $(VENV)/.installed
 	$(BIN)/python -m pytest -m soak
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m bench
+	mkdir -p build
+	$(BIN)/python -m bench --json build/bench.json --html build/bench.html
 
 lint: $(VENV)/.lint-tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	git ls-files '*.cpp' '*.h' '*.metal' | xargs -r $(BIN)/clang-format --dry-run -Werror
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows
 
 check-macos: $(VENV)/.installed
 	$(BIN)/python csrc/check_macos.py

@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 from .report import ratio_text, time_text
 
 BUDGET_SECONDS = 0.08
+# Inches: on a phone of 390 px a plot is shown at about its own size, so its text stays readable.
+WIDTH = 4.8
+COLOURS = ("#0b57d0", "#146c2e", "#b3261e")
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem;color:#1b1f24;background:#fff}
@@ -51,14 +54,17 @@ def render(record: dict[str, Any]) -> str:
 def ratios(rows: list[dict[str, Any]]) -> Figure:
     """Speed-up with interval, one line a case."""
     rows = [row for row in rows if row["speedup"]][::-1]
-    figure, axes = plt.subplots(figsize=(7, 1 + 0.3 * len(rows)))
-    middle = [row["speedup"]["median"] for row in rows]
-    below = [row["speedup"]["median"] - row["speedup"]["low"] for row in rows]
-    above = [row["speedup"]["high"] - row["speedup"]["median"] for row in rows]
-    axes.errorbar(middle, range(len(rows)), xerr=[below, above], fmt="o", color="#0b57d0", ecolor="#7aa7e9", capsize=3)
+    figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.24 * len(rows)))
+    for op, colour in zip(dict.fromkeys(row["op"] for row in rows), COLOURS, strict=False):
+        lines = [i for i, row in enumerate(rows) if row["op"] == op]
+        found = [rows[i]["speedup"] for i in lines]
+        reach = [[r["median"] - r["low"] for r in found], [r["high"] - r["median"] for r in found]]
+        axes.errorbar([r["median"] for r in found], lines, xerr=reach, fmt="o", color=colour, capsize=2, label=op)
     axes.axvline(1, color="#57606a", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [f"{row['op']}, {row['name']}, {row['dtype']}" for row in rows], fontsize=7)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set_yticks(range(len(rows)), [f"{row['name']}, {row['dtype']}" for row in rows], fontsize=7)
+    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.3, 1.0), frameon=False)
     axes.set_xlabel("stock time / our time")
     return figure
 
@@ -66,7 +72,7 @@ def ratios(rows: list[dict[str, Any]]) -> Figure:
 def roofline(record: dict[str, Any]) -> Figure:
     """Arithmetic rate against intensity, under the measured ceilings."""
     ceiling, rows = record["roofline"], [row for row in record["ops"] if row["seconds"]]
-    figure, axes = plt.subplots(figsize=(7, 4.5))
+    figure, axes = plt.subplots(figsize=(WIDTH, 4))
     for op in dict.fromkeys(row["op"] for row in rows):
         points = [(r["gflop_per_s"] / r["gb_per_s"], r["gflop_per_s"]) for r in rows if r["op"] == op]
         axes.scatter([x for x, _ in points], [y for _, y in points], label=op, s=18)
@@ -84,7 +90,7 @@ def roofline(record: dict[str, Any]) -> Figure:
 def over_time(stream: dict[str, Any]) -> Figure:
     """Step time (running median of 25) and MLX's active memory over the stream."""
     steps, memory = stream["step_seconds"], stream["active_bytes"]
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 4.5), sharex=True)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 4), sharex=True)
     smooth = [
         sorted(steps[max(0, i - 12) : i + 13])[len(steps[max(0, i - 12) : i + 13]) // 2] for i in range(len(steps))
     ]
@@ -101,7 +107,7 @@ def over_time(stream: dict[str, Any]) -> Figure:
 
 def latency(stream: dict[str, Any]) -> Figure:
     """Histogram of the steps' latency against the budget."""
-    figure, axes = plt.subplots(figsize=(7, 3))
+    figure, axes = plt.subplots(figsize=(WIDTH, 3))
     axes.hist([1e3 * s for s in stream["step_seconds"]], bins=60, color="#7aa7e9")
     axes.axvline(1e3 * BUDGET_SECONDS, color="#b3261e")
     axes.set_xlabel("latency, ms")

@@ -88,7 +88,7 @@ def measure(suite: Suite, bench_case: BenchCase, dtype: mx.Dtype, *, blocks: int
     )
 
 
-def run(names: tuple[str, ...], *, blocks: int = 9, sample_seconds: float = 0.01) -> Iterator[Row]:
+def run(names: tuple[str, ...], *, blocks: int = 15, sample_seconds: float = 0.01) -> Iterator[Row]:
     """Every case of these ops, one row at a time."""
     for suite in suites(names):
         for bench_case in suite.cases:
