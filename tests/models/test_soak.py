@@ -6,7 +6,6 @@ import subprocess
 import time
 
 import mlx.core as mx
-import numpy as np
 import pytest
 
 from voxtral_kernels.audio.load import load_audio
@@ -22,47 +21,53 @@ def process_bytes():
     return int(listing.stdout) * 1024
 
 
-def run(model, samples, minutes, watched):
-    """CPU seconds of each 80 ms step, and memory after the watched minutes: active, peak in the minute, process."""
-    stream, seconds, memory = model.stream(), [], {}
-    looped = np.concatenate([samples, samples[:TOKEN]])
-    for step in range(minutes * MINUTE):
-        start = step * TOKEN % len(samples)
-        if step % MINUTE == 0:
-            mx.reset_peak_memory()
+class Live:
+    """A stream fed looped audio, 80 ms a step."""
+
+    def __init__(self, model, samples):
+        self.stream, self.samples, self.steps = model.stream(), samples, 0
+
+    def step(self):
+        """CPU seconds of one step."""
+        start = self.steps * TOKEN % len(self.samples)
+        self.steps += 1
         before = time.process_time()
-        stream.feed(looped[start : start + TOKEN])
-        seconds.append(time.process_time() - before)
-        minute = (step + 1) / MINUTE
-        if minute in watched:
-            memory[minute] = (mx.get_active_memory(), mx.get_peak_memory(), process_bytes())
-    stream.finish()
-    assert len(stream.tokens) == minutes * MINUTE + 11
-    return seconds, memory
+        self.stream.feed(self.samples[start : start + TOKEN])
+        return time.process_time() - before
+
+    def minute(self):
+        """CPU seconds of each step of a minute, and memory after it: active, peak in the minute, process."""
+        mx.reset_peak_memory()
+        seconds = [self.step() for _ in range(MINUTE)]
+        return seconds, (mx.get_active_memory(), mx.get_peak_memory(), process_bytes())
 
 
 @pytest.mark.soak
-def test_half_an_hour(random_model, examples, record_property):
+def test_half_an_hour(random_model, examples):
     samples = load_audio(examples / "one-minute.wav")
     samples = samples[: len(samples) // TOKEN * TOKEN]
-    seconds, memory = run(random_model, samples, 30, (3, 30))
-    third, last = (statistics.median(seconds[m * MINUTE : (m + 1) * MINUTE]) for m in (2, 29))
-    record_property("cpu_ms_minute_3", 1e3 * third)
-    record_property("cpu_ms_minute_30", 1e3 * last)
-    names = ("MLX active", "MLX peak", "process")
-    for name, then, now in zip(names, memory[3], memory[30], strict=True):
-        record_property(name, (then, now))
+    live = Live(random_model, samples)
+    memory = [live.minute()[1] for _ in range(30)]
+    for name, then, now in zip(("MLX active", "MLX peak", "process"), memory[2], memory[29], strict=True):
         print(f"{name}: {then / 1e6:.2f} MB after 3 minutes, {now / 1e6:.2f} MB after 30")
-    print(f"CPU a step: {1e3 * third:.3f} ms in minute 3, {1e3 * last:.3f} ms in minute 30, ratio {last / third:.3f}")
-    assert all(now <= PERCENT * then for then, now in zip(memory[3], memory[30], strict=True))
-    assert last <= 1.1 * third
+        assert now <= PERCENT * then
+    # A machine's speed changes in half an hour: a fresh stream's third minute is taken step by step beside the 31st.
+    fresh = Live(random_model, samples)
+    for _ in range(2):
+        fresh.minute()
+    late, early = zip(*((live.step(), fresh.step()) for _ in range(MINUTE)), strict=True)
+    late, early = statistics.median(late), statistics.median(early)
+    print(f"CPU a step: {1e3 * early:.3f} ms in minute 3, {1e3 * late:.3f} ms in minute 31, ratio {late / early:.3f}")
+    assert late <= 1.1 * early
+    live.stream.finish()
+    assert len(live.stream.tokens) == 31 * MINUTE + 11
 
 
 def test_memory_is_flat_once_the_windows_are_full(tiny, examples):
     """The same in short: the tiny model's windows are full after 5 s."""
     samples = load_audio(examples / "one-minute.wav")
     stream, active = tiny.stream(), []
-    for start in range(0, 30 * 16000, TOKEN):
+    for start in range(0, 20 * 16000, TOKEN):
         stream.feed(samples[start : start + TOKEN])
         active.append(mx.get_active_memory())
-    assert max(active[-100:]) <= PERCENT * max(active[100:200])
+    assert max(active[-80:]) <= PERCENT * max(active[90:170])
