@@ -190,3 +190,14 @@ def test_convert_overwrites_nothing(golden_folder, tmp_path):
     convert(golden_folder / "mistral", tmp_path / "q", bits=8, group_size=32)
     with pytest.raises(ValueError, match=r"\[convert\] bits: expected None for weights that are quantised already"):
         convert(tmp_path / "q", tmp_path / "q2", bits=4)
+
+
+def test_loading_takes_little_more_memory_than_the_model(golden_folder):
+    vk.load("tiny")
+    mx.clear_cache()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    model = vk.load("tiny")
+    size = sum(x.nbytes for _, x in tree_flatten(model.parameters()))
+    assert mx.get_active_memory() - before <= 1.05 * size
+    assert mx.get_peak_memory() - before <= 1.3 * size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,10 +153,13 @@ class Weights:
         probe += ".scales" if self._quantized(f"{probe}.weight") else ".weight"
         self.stored_dtype = FLOATS[self._tensors.tensors[self.layout.source(probe)].dtype]
         self.dtype = dtype or self.stored_dtype
+        self._arrays: dict[str, mx.array] = {}
 
-    @functools.cached_property
-    def _arrays(self) -> dict[str, mx.array]:
-        return self._tensors.load()
+    def _take(self, source: str) -> mx.array:
+        """A tensor of the file, not kept here: once packed, its own memory is free."""
+        if source not in self._arrays:
+            self._arrays = self._tensors.load()
+        return self._arrays.pop(source)
 
     def _has(self, name: str) -> bool:
         return self.layout.source(name) in self._tensors.tensors
@@ -217,7 +219,7 @@ class Weights:
 
     def array(self, name: str, dtype: mx.Dtype | None = None) -> mx.array:
         """A tensor in this package's order; floating ones in ``dtype``, by default ``self.dtype``."""
-        x = self._arrays[self.layout.source(name)]
+        x = self._take(self.layout.source(name))
         if self._turned(name):
             x = x.swapaxes(1, 2)
         if name.startswith(self.layout.rotate_half) and (".q_proj." in name or ".k_proj." in name):
