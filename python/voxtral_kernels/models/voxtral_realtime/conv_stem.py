@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import mlx.nn as nn
 
-from ...ops import causal_conv1d_gelu
+from ...ops.causal_conv1d_gelu import causal_conv1d_gelu
 
 State = tuple[mx.array, mx.array]
 
