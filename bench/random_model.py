@@ -24,22 +24,22 @@ class RandomWeights(Weights):
     """Random tensors of a configuration, in place of a checkpoint's."""
 
     def __init__(self, config: Config, dtype: mx.Dtype, quantization: Quantization | None) -> None:
-        self.config, self.dtype, self.quantization = config, dtype, quantization
-        self._shapes = tensor_shapes(config)
+        self.config, self.dtype, self.packing = config, dtype, quantization
+        self.shapes = tensor_shapes(config)
 
-    def array(self, name: str) -> mx.array:
-        shape = self._shapes[name]
+    def array(self, name: str, dtype: mx.Dtype | None = None) -> mx.array:
+        shape, dtype = self.shapes[name], dtype or self.dtype
         if len(shape) == 1:
-            return mx.ones(shape, self.dtype)
+            return mx.ones(shape, dtype)
         fan_in = shape[-1] * (shape[1] if len(shape) == 3 else 1)
         # One random block over and over: the values only have to be ordinary numbers.
         size = math.prod(shape)
         block = mx.random.normal((min(size, 1 << 20),)) * fan_in**-0.5
-        return mx.tile(block.astype(self.dtype), -(-size // block.size))[:size].reshape(shape)
+        return mx.tile(block.astype(dtype), -(-size // block.size))[:size].reshape(shape)
 
     def matrix(self, stem: str) -> Matrix:
         weight = self.array(f"{stem}.weight")
-        q = self.quantization
+        q = self.packing
         if q is None or weight.shape[-1] % q.group_size:
             return Matrix(weight)
         packed = mx.quantize(weight, group_size=q.group_size, bits=q.bits)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from . import convert, info, mic, plugins, transcribe
+from . import ask, convert, info, mic, plugins, transcribe
 from .console import ERROR, INTERRUPTED, Interrupted, print_error, print_text
 
 # Set it to see where an unexpected error comes from.
@@ -44,6 +44,7 @@ def voxtral_kernels(
 
 
 app.command("transcribe")(transcribe.transcribe)
+app.command("ask")(ask.ask)
 app.command("mic")(mic.mic)
 app.command("info")(info.info)
 app.command("convert")(convert.convert)

@@ -33,6 +33,12 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_note(text: str) -> None:
+    """One line on standard error that is no error."""
+    sys.stderr.write(f"voxtral-kernels: {text}\n")
+    sys.stderr.flush()
+
+
 def print_error(error: BaseException | str) -> None:
     """One line on standard error: house errors and usage errors as they are, others with their type."""
     message = error if isinstance(error, str) else _message(error)

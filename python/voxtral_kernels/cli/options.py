@@ -25,6 +25,15 @@ Delay = Annotated[
         help="How far the text runs behind the audio: a multiple of 80 from 80 to 2400; 480 if not given.",
     ),
 ]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        "--language", metavar="CODE", help="Language spoken, e.g. en, for offline models; they can find it out."
+    ),
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", metavar="N", help="Most tokens to generate; offline models only.")
+]
 
 
 @dataclass
@@ -34,12 +43,19 @@ class Loaded:
     name: str
     model: Any
 
+    @property
+    def offline(self) -> bool:
+        """Whether it takes whole recordings only."""
+        from ..models.section import OFFLINE
 
-def load_model(name: str | None) -> Loaded:
-    """``vk.load``; None is the 4B hub id."""
+        return self.model.family == OFFLINE
+
+
+def load_model(name: str | None, default: str = DEFAULT_MODEL) -> Loaded:
+    """``vk.load``; None is the default hub id."""
     from ..models import load
 
-    name = name or DEFAULT_MODEL
+    name = name or default
     return Loaded(name, load(name))
 
 
@@ -49,8 +65,8 @@ def new_stream(loaded: Loaded, delay_ms: float | None) -> tuple[Any, float]:
     Raises:
         ValueError: another kind of model, or one without a tokenizer.
     """
-    if not hasattr(loaded.model, "stream"):
-        raise fail("transcribe", "--model", "a Voxtral Realtime model", f"{loaded.name}, which cannot stream")
+    if loaded.offline:
+        raise fail("stream", "--model", "a Voxtral Realtime model", f"{loaded.name}, which is {loaded.model.family}")
     if delay_ms is None and loaded.model.tokenizer is not None:
         delay_ms = loaded.model.tokenizer.audio.default_delay_ms
     delay_ms = 480.0 if delay_ms is None else float(delay_ms)

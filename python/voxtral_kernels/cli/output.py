@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .._check import fail
-from .formats import Format
+from .console import Interrupted, print_text
+from .formats import Format, Transcript, render
 
 OP = "transcribe"
 STDIN = "-"
@@ -36,6 +37,35 @@ def targets(files: Sequence[str], form: Format, out: str | None) -> list[Path | 
         if p in paths[:i]:
             raise fail(OP, "FILE", "recordings of different names", f"two that would be written to {str(p)!r}")
     return [_checked(p, files) for p in paths]
+
+
+def deliver(
+    run: Callable[[], None], transcript: Transcript, path: Path | None, form: Format, *, several: bool = False
+) -> None:
+    """Fill a transcript and write it; after Ctrl-C, print what there is of it.
+
+    Args:
+        run: Fills it, and keeps it up to date at every moment.
+        transcript: What is filled.
+        path: File to write; None: standard output.
+        form: Format.
+        several: It is one of several: marked as such on standard output.
+
+    Raises:
+        Interrupted: Ctrl-C, with the text so far.
+    """
+    head = f"==> {transcript.source} <==\n" if several and path is None and form is Format.TEXT else ""
+    one_line = several and path is None
+    try:
+        run()
+    except KeyboardInterrupt:
+        transcript.complete = False
+        raise Interrupted(head + render(transcript, form, one_line=one_line)) from None
+    text = render(transcript, form, one_line=one_line)
+    if path is None:
+        print_text(head + text)
+    else:
+        write_atomic(path, text)
 
 
 def _checked(path: Path, files: Sequence[str]) -> Path:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._check import fail
-from .console import Interrupted, LiveView, print_text, quiet
-from .formats import Format, Transcript, render
-from .options import Delay, Loaded, Model, check_delay, load_model, new_stream
-from .output import STDIN, targets, write_atomic
+from . import offline
+from .console import LiveView, quiet
+from .formats import Format, Transcript
+from .options import Delay, Language, Loaded, MaxTokens, Model, check_delay, load_model, new_stream
+from .output import STDIN, deliver, targets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,8 @@ def transcribe(
     files: Files,
     model: Model = None,
     delay_ms: Delay = None,
+    language: Language = None,
+    max_tokens: MaxTokens = None,
     form: FormatOption = Format.TEXT,
     output: Output = None,
     raw: Raw = False,
@@ -48,39 +51,34 @@ def transcribe(
     if files.count(STDIN) > 1:
         raise fail(OP, "FILE", f"{STDIN} once", f"{files.count(STDIN)} times")
     for file in files:
-        if file != STDIN and not Path(file).exists():
-            raise fail(OP, "FILE", "a file that exists", repr(file))
+        check_file(OP, file)
     # The first recording is read before the model, which can take minutes to come: a wrong file is told at once.
-    audio = _open(files[0], raw)
+    audio = open_audio(files[0], raw)
     loaded = load_model(model)
     for i, (file, path) in enumerate(zip(files, paths, strict=True)):
-        audio = audio if i == 0 else _open(file, raw)
-        _one(loaded, file, audio, path, form, delay_ms, several=len(files) > 1)
+        audio = audio if i == 0 else open_audio(file, raw)
+        if loaded.offline:
+            transcript, run = offline.transcription(loaded, file, audio, delay_ms, language, max_tokens)
+        else:
+            transcript, run = _streamed(loaded, file, audio, delay_ms, language, max_tokens)
+        deliver(run, transcript, path, form, several=len(files) > 1)
 
 
-def _one(
+def _streamed(
     loaded: Loaded,
     file: str,
     audio: np.ndarray | Iterator[np.ndarray],
-    path: Path | None,
-    form: Format,
     delay_ms: float | None,
-    several: bool,
-) -> None:
+    language: str | None,
+    max_tokens: int | None,
+) -> tuple[Transcript, Callable[[], None]]:
+    """A transcript to be, and what fills it."""
+    for option, value in (("--language", language), ("--max-tokens", max_tokens)):
+        if value is not None:
+            raise fail(OP, option, f"none for {loaded.model.family}", value)
     stream, delay_ms = new_stream(loaded, delay_ms)
     transcript = Transcript(file, settings={"model": loaded.name, "delay_ms": delay_ms})
-    head = f"==> {file} <==\n" if several and path is None and form is Format.TEXT else ""
-    one_line = several and path is None
-    try:
-        _run(stream, audio, transcript)
-    except KeyboardInterrupt:
-        transcript.complete = False
-        raise Interrupted(head + render(transcript, form, one_line=one_line)) from None
-    text = render(transcript, form, one_line=one_line)
-    if path is None:
-        print_text(head + text)
-    else:
-        write_atomic(path, text)
+    return transcript, lambda: _run(stream, audio, transcript)
 
 
 def _run(stream: Any, audio: np.ndarray | Iterator[np.ndarray], transcript: Transcript) -> None:
@@ -116,7 +114,13 @@ def _pieces(audio: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         yield audio[start : start + step]
 
 
-def _open(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
+def check_file(op: str, file: str) -> None:
+    """Refuse a file that does not exist."""
+    if file != STDIN and not Path(file).exists():
+        raise fail(op, "FILE", "a file that exists", repr(file))
+
+
+def open_audio(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
     """All samples of a file; those of a raw pipe as they come."""
     from ..audio.load import iter_raw, load_audio, load_raw
 

@@ -24,6 +24,8 @@ class Result:
         words: The words of the text with their times; empty for a model that tells none.
         duration_s: Length of the audio.
         stop: Why the text ends: ``"eos"``, the model ended it; ``"max_tokens"``, the limit did; None: with the audio.
+        chunks, audio_tokens: Pieces that the audio was encoded in, and its tokens in the prompt; None for a model that
+            streams.
     """
 
     text: str
@@ -31,3 +33,5 @@ class Result:
     words: list[Word] = field(default_factory=list)
     duration_s: float = 0.0
     stop: str | None = None
+    chunks: int | None = None
+    audio_tokens: int | None = None

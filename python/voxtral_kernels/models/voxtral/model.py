@@ -213,7 +213,8 @@ class Voxtral(nn.Module):
         if max_tokens > room:
             most = f"audio and max_tokens within {self.config.decoder.max_context} positions"
             raise _check.fail(op, "audio", most, f"{len(built.tokens)} and {max_tokens}")
-        embeddings = self.embed_audio(self.log_mel(built.samples), batch=batch)
+        mel = self.log_mel(built.samples)
+        embeddings = self.embed_audio(mel, batch=batch)
         x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
         text, tokens, stop = TextDecoder(tokenizer), [], LIMIT
         pieces: list[str] = []
@@ -224,7 +225,14 @@ class Voxtral(nn.Module):
             if on_text is not None and pieces[-1]:
                 on_text(pieces[-1])
         pieces.append(text.finish())
-        return Result("".join(pieces), tokens, duration_s=len(samples) / self.config.sample_rate, stop=stop)
+        return Result(
+            "".join(pieces),
+            tokens,
+            duration_s=len(samples) / self.config.sample_rate,
+            stop=stop,
+            chunks=len(mel),
+            audio_tokens=len(embeddings),
+        )
 
     def _tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:
