@@ -1,0 +1,21 @@
+# _emulator: runs compiled Metal kernels as fibers, with access checks. Knows nothing of MLX, hence pybind11.
+find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
+find_package(pybind11 CONFIG REQUIRED)
+
+pybind11_add_module(_emulator
+  csrc/emulator/bindings.cpp
+  csrc/emulator/callbacks.cpp
+  csrc/emulator/checks.cpp
+  csrc/emulator/counters.cpp
+  csrc/emulator/faults.cpp
+  csrc/emulator/fiber.cpp
+  csrc/emulator/grid.cpp
+  csrc/emulator/memory.cpp
+  csrc/emulator/scheduler.cpp)
+# metal/abi.h, the interface with compiled kernels, lies beside the headers that kernels are compiled with.
+target_include_directories(_emulator PRIVATE csrc/emulator python/voxtral_kernels/emulator/include)
+# Fibers switch stacks under the compiler's feet: no stack protector, no interprocedural moves across a switch.
+target_compile_options(_emulator PRIVATE -Wall -Wextra -fno-stack-protector)
+set_target_properties(_emulator PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+target_link_libraries(_emulator PRIVATE ${CMAKE_DL_LIBS})
+install(TARGETS _emulator DESTINATION voxtral_kernels)

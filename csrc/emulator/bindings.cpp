@@ -1,0 +1,247 @@
+// The Python module: load a compiled kernel, launch it, read what was found. Python knows MLX; this does not.
+#include <dlfcn.h>
+#include <link.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+
+#include "callbacks.h"
+#include "counters.h"
+#include "launch.h"
+
+namespace py = pybind11;
+
+namespace emulator {
+
+namespace {
+
+// A compiled kernel. Its import table is filled by name, so that runtime and kernel cannot disagree about it.
+class Library {
+ public:
+  explicit Library(const std::string& path) {
+    module_.handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!module_.handle) throw std::runtime_error(dlerror());
+    auto* table = static_cast<const void**>(symbol("msl_imports"));
+    for (const Export& e : exports()) *table++ = e.address;
+    find_extent(table);
+  }
+  ~Library() { dlclose(module_.handle); }
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
+  void* symbol(const std::string& name) const {
+    void* p = dlsym(module_.handle, name.c_str());
+    if (!p) throw std::runtime_error("the compiled kernel has no symbol " + name);
+    return p;
+  }
+  const Module& module() const { return module_; }
+
+ private:
+  void find_extent(const void* inside) {
+    Dl_info info;
+    dladdr(inside, &info);
+    module_.start = module_.end = reinterpret_cast<uintptr_t>(info.dli_fbase);
+    dl_iterate_phdr(
+        [](dl_phdr_info* image, size_t, void* data) {
+          auto* module = static_cast<Module*>(data);
+          if (image->dlpi_addr != module->start) return 0;
+          for (int i = 0; i < image->dlpi_phnum; ++i) {
+            const auto& header = image->dlpi_phdr[i];
+            if (header.p_type != PT_LOAD) continue;
+            module->end = std::max(module->end, image->dlpi_addr + header.p_vaddr + header.p_memsz);
+          }
+          return 1;
+        },
+        &module_);
+  }
+  Module module_;
+};
+
+struct Result {
+  std::map<unsigned, py::bytes> outputs;
+  std::vector<Finding> findings;
+  uint64_t findings_total = 0;
+  bool completed = false;
+  py::dict counters;
+};
+
+py::dict traffic(const Region& region) {
+  const Traffic& t = region.traffic;
+  py::dict d;
+  auto distinct = [](const std::vector<bool>& bits) { return std::count(bits.begin(), bits.end(), true); };
+  d["bytes_read"] = t.read_bytes;
+  d["bytes_written"] = t.written_bytes;
+  d["distinct_bytes_read"] = distinct(t.read);
+  d["distinct_bytes_written"] = distinct(t.written);
+  d["accesses"] = t.accesses;
+  if (region.on_device()) {
+    d["segments"] = t.segments;
+    d["ideal_segments"] = t.ideal_segments;
+  } else {
+    d["bank_conflicts"] = t.bank_conflicts;
+  }
+  return d;
+}
+
+py::dict counters(Launch& l) {
+  static const char* const names[] = {
+#define NAME(operation) #operation,
+      MSL_SIMD_OPERATIONS(NAME)
+#undef NAME
+  };
+  py::dict d, operations, buffers, variables;
+  d["threads"] = l.totals.threads;
+  d["threadgroups"] = l.totals.threadgroups;
+  d["barriers"] = l.totals.barriers;
+  d["steps"] = l.totals.steps;
+  d["threadgroup_memory_bytes"] = l.totals.threadgroup_memory_bytes;
+  for (size_t i = 0; i < MSL_OPERATION_COUNT; ++i) {
+    if (l.totals.operations[i]) operations[names[i]] = l.totals.operations[i];
+  }
+  d["simd_operations"] = operations;
+  if (l.counters) {
+    for (unsigned slot = 0; slot < Memory::kSlots; ++slot) {
+      const Region& region = l.memory[slot];
+      if (!region.live) continue;
+      (region.on_device() ? buffers : variables)[py::str(region.name)] = traffic(region);
+    }
+    d["buffers"] = buffers;
+    d["threadgroup_memory"] = variables;
+  }
+  return d;
+}
+
+void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
+  l.memory.clear();
+  l.buffers.fill(nullptr);
+  const bool checked = l.options.mode != Mode::plain;
+  for (const BufferSpec& b : buffers) {
+    if (b.index >= Memory::kBuffers) throw std::length_error("Metal has 31 buffers");
+    Region& region = l.memory.place(b.index, b.name, b.space, b.size, b.granule);
+    region.initialised = b.initialised;
+    auto* to = reinterpret_cast<void*>(region.start);
+    if (b.data)
+      memcpy(to, b.data, b.size);
+    else
+      memset(to, 0xff, b.size);
+    if (checked && b.space == Space::output) region.cells.reset(b.size / b.granule);
+    l.buffers[b.index] = to;
+  }
+  for (auto [index, size] : l.options.threadgroup_arguments) {
+    Region& region = l.memory.place(Memory::kFirstArgument + index, "threadgroup(" + std::to_string(index) + ")",
+                                    Space::threadgroup, size, 1);
+    region.initialised = false;
+    if (checked) region.cells.reset(size);
+    l.totals.threadgroup_memory_bytes += size;
+  }
+}
+
+Launch& the_launch() {
+  static Launch l;  // keeps its pages from launch to launch
+  return l;
+}
+std::mutex one_at_a_time;
+
+Result launch_kernel(const Library& library, const std::string& entry, const std::vector<BufferSpec>& buffers,
+                     const Options& options) {
+  Launch& l = the_launch();
+  Result result;
+  std::unique_lock lock(one_at_a_time, std::defer_lock);
+  {
+    py::gil_scoped_release release;
+    lock.lock();
+    l.findings.clear();
+    l.options = options;
+    l.module = library.module();
+    l.totals = Totals{};
+    l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
+    l.entry = reinterpret_cast<Entry>(library.symbol(entry));
+    l.failed = l.expired = false;
+    place_buffers(l, buffers);
+    run(l);
+  }
+  result.findings = l.findings.list();
+  result.findings_total = l.findings.total();
+  result.completed = !l.failed;
+  result.counters = counters(l);
+  for (const BufferSpec& b : buffers) {
+    if (b.space == Space::output)
+      result.outputs[b.index] = py::bytes(reinterpret_cast<const char*>(l.buffers[b.index]), b.size);
+  }
+  return result;
+}
+
+BufferSpec make_spec(unsigned index, std::string name, Space space, size_t size, unsigned granule, bool initialised,
+                     const py::object& data) {
+  BufferSpec spec{index, std::move(name), space, size, granule, initialised, nullptr};
+  if (!data.is_none()) {
+    const py::buffer_info info = py::buffer(data).request();
+    if (static_cast<size_t>(info.size * info.itemsize) < size)
+      throw std::invalid_argument("the data is smaller than the buffer");
+    spec.data = info.ptr;  // the caller keeps `data` alive for the launch
+  }
+  return spec;
+}
+
+}  // namespace
+
+}  // namespace emulator
+
+PYBIND11_MODULE(_emulator, m) {
+  using namespace emulator;
+  m.doc() = "Runs compiled Metal kernels on the CPU. Use voxtral_kernels.emulator.";
+  py::enum_<Mode>(m, "Mode")
+      .value("plain", Mode::plain)
+      .value("checked", Mode::checked)
+      .value("counted", Mode::counted);
+  py::enum_<Space>(m, "Space")
+      .value("input", Space::input)
+      .value("output", Space::output)
+      .value("constant", Space::constant);
+  py::class_<Finding>(m, "Finding")
+      .def_readonly("kind", &Finding::kind)
+      .def_readonly("detail", &Finding::detail)
+      .def_readonly("pc", &Finding::pc)
+      .def_readonly("buffer", &Finding::buffer)
+      .def_readonly("offset", &Finding::offset)
+      .def_readonly("lane", &Finding::lane)
+      .def_property_readonly(
+          "threadgroup",
+          [](const Finding& f) { return py::make_tuple(f.threadgroup[0], f.threadgroup[1], f.threadgroup[2]); })
+      .def_readonly("other_pc", &Finding::other_pc)
+      .def_readonly("other_lane", &Finding::other_lane)
+      .def_readonly("other_threadgroup", &Finding::other_threadgroup)
+      .def_readonly("file", &Finding::file)
+      .def_readonly("line", &Finding::line);
+  py::class_<BufferSpec>(m, "Buffer")
+      .def(py::init(&make_spec), py::arg("index"), py::arg("name"), py::arg("space"), py::arg("size"),
+           py::arg("granule"), py::arg("initialised"), py::arg("data") = py::none());
+  py::class_<Options>(m, "Options")
+      .def(py::init<>())
+      .def_readwrite("mode", &Options::mode)
+      .def_readwrite("grid", &Options::grid)
+      .def_readwrite("threadgroup", &Options::threadgroup)
+      .def_readwrite("seed", &Options::seed)
+      .def_readwrite("step_limit", &Options::step_limit)
+      .def_readwrite("seconds_limit", &Options::seconds_limit)
+      .def_readwrite("threadgroup_arguments", &Options::threadgroup_arguments)
+      .def_readwrite("variables", &Options::variables);
+  py::class_<Result>(m, "Result")
+      .def_readonly("outputs", &Result::outputs)
+      .def_readonly("findings", &Result::findings)
+      .def_readonly("findings_total", &Result::findings_total)
+      .def_readonly("completed", &Result::completed)
+      .def_readonly("counters", &Result::counters);
+  py::class_<Library>(m, "Library").def(py::init<const std::string&>(), py::arg("path"));
+  m.def("launch", &launch_kernel, py::arg("library"), py::arg("entry"), py::arg("buffers"), py::arg("options"),
+        "Runs one kernel over its grid. One launch at a time; the interpreter is free meanwhile.");
+  m.def("imports", [] {
+    std::vector<std::string> names;
+    for (const Export& e : exports()) names.emplace_back(e.name);
+    return names;
+  });
+}

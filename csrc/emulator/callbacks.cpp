@@ -1,0 +1,160 @@
+// Kernels are compiled with -fsanitize=thread and a few checks of -fsanitize=undefined, but linked against these
+// functions in place of the sanitizers' own runtimes.
+#include "callbacks.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "checks.h"
+#include "launch.h"
+
+namespace emulator {
+
+namespace {
+
+uintptr_t number(const void* p) { return reinterpret_cast<uintptr_t>(p); }
+
+#define PC __builtin_return_address(0)
+#define ACCESSES(size)                                                             \
+  void read##size(const void* p) { on_access(number(p), size, Access::read, PC); } \
+  void write##size(const void* p) { on_access(number(p), size, Access::write, PC); }
+ACCESSES(1)
+ACCESSES(2)
+ACCESSES(4)
+ACCESSES(8)
+ACCESSES(16)
+#undef ACCESSES
+
+void read_range(const void* p, size_t n) {
+  if (n) on_access(number(p), n, Access::read, PC);
+}
+void write_range(const void* p, size_t n) {
+  if (n) on_access(number(p), n, Access::write, PC);
+}
+void* checked_memcpy(void* to, const void* from, size_t n) {
+  if (n) on_access(number(from), n, Access::read, PC), on_access(number(to), n, Access::write, PC);
+  return memcpy(to, from, n);
+}
+void* checked_memmove(void* to, const void* from, size_t n) {
+  if (n) on_access(number(from), n, Access::read, PC), on_access(number(to), n, Access::write, PC);
+  return memmove(to, from, n);
+}
+void* checked_memset(void* to, int value, size_t n) {
+  if (n) on_access(number(to), n, Access::write, PC);
+  return memset(to, value, n);
+}
+void nothing() {}
+
+// The compiler's own records of where a check stands (compiler-rt, ubsan/ubsan_value.h).
+struct SourceLocation {
+  const char* file;
+  uint32_t line, column;
+};
+
+[[noreturn]] void fatal_at(const SourceLocation* where, const char* kind, const char* detail, const char* buffer) {
+  Finding f = launch->finding(kind, detail, nullptr);
+  if (where && where->file) f.file = where->file, f.line = where->line;
+  f.buffer = buffer;
+  launch->findings.add(std::move(f));
+  launch->abandon();
+}
+
+void array_bounds(const SourceLocation* where, const void*) {
+  fatal_at(where, "out-of-bounds", "an index outside of its array", "an array");
+}
+void local_bounds() {
+  Finding f = launch->finding("out-of-bounds", "an access outside of its private array", PC);
+  f.buffer = "a private array";
+  launch->findings.add(std::move(f));
+  launch->abandon();
+}
+struct Mismatch {
+  SourceLocation where;
+  const void* type;
+  unsigned char log_alignment, access_kind;
+};
+void misaligned(const Mismatch* data, const void* pointer) {
+  Finding f = launch->finding(
+      "misaligned", "an address that is not a multiple of " + std::to_string(1 << data->log_alignment), nullptr);
+  if (data->where.file) f.file = data->where.file, f.line = data->where.line;
+  if (Region* region = launch->memory.find(number(pointer))) {
+    f.buffer = region->name;
+    f.offset = static_cast<int64_t>(number(pointer) - region->start);
+  }
+  launch->findings.add(std::move(f));
+  launch->abandon();
+}
+void division(const SourceLocation* where, const void*, const void*) {
+  fatal_at(where, "division-by-zero", "an integer is divided by zero, or its quotient overflows", "");
+}
+
+void atomic_access(const void* p, unsigned size, unsigned is_write) {
+  if (launch->options.mode == Mode::plain) return;
+  on_access(number(p), size, is_write ? Access::atomic_write : Access::atomic_read, PC);
+}
+
+#define ADDRESS(function) reinterpret_cast<const void*>(function)
+#define MATH_1(name) {#name, ADDRESS(static_cast<float (*)(float)>(::name))},
+const Export kExports[] = {
+    {"msl_this_lane", ADDRESS(msl_this_lane)},
+    {"msl_lane_index", ADDRESS(msl_lane_index)},
+    {"msl_rendezvous", ADDRESS(msl_rendezvous)},
+    {"msl_threadgroup_barrier", ADDRESS(msl_threadgroup_barrier)},
+    {"msl_simdgroup_barrier", ADDRESS(msl_simdgroup_barrier)},
+    {"msl_fence", ADDRESS(msl_fence)},
+    {"msl_threadgroup_memory", ADDRESS(msl_threadgroup_memory)},
+    {"msl_threadgroup_argument", ADDRESS(msl_threadgroup_argument)},
+    {"msl_atomic", ADDRESS(atomic_access)},
+    {"__tsan_func_entry", ADDRESS(nothing)},
+    {"__tsan_func_exit", ADDRESS(nothing)},
+    {"__tsan_read1", ADDRESS(read1)},
+    {"__tsan_read2", ADDRESS(read2)},
+    {"__tsan_read4", ADDRESS(read4)},
+    {"__tsan_read8", ADDRESS(read8)},
+    {"__tsan_read16", ADDRESS(read16)},
+    {"__tsan_write1", ADDRESS(write1)},
+    {"__tsan_write2", ADDRESS(write2)},
+    {"__tsan_write4", ADDRESS(write4)},
+    {"__tsan_write8", ADDRESS(write8)},
+    {"__tsan_write16", ADDRESS(write16)},
+    {"__tsan_unaligned_read2", ADDRESS(read2)},
+    {"__tsan_unaligned_read4", ADDRESS(read4)},
+    {"__tsan_unaligned_read8", ADDRESS(read8)},
+    {"__tsan_unaligned_read16", ADDRESS(read16)},
+    {"__tsan_unaligned_write2", ADDRESS(write2)},
+    {"__tsan_unaligned_write4", ADDRESS(write4)},
+    {"__tsan_unaligned_write8", ADDRESS(write8)},
+    {"__tsan_unaligned_write16", ADDRESS(write16)},
+    {"__tsan_read_range", ADDRESS(read_range)},
+    {"__tsan_write_range", ADDRESS(write_range)},
+    {"__tsan_memcpy", ADDRESS(checked_memcpy)},
+    {"__tsan_memmove", ADDRESS(checked_memmove)},
+    {"__tsan_memset", ADDRESS(checked_memset)},
+    {"__ubsan_handle_out_of_bounds", ADDRESS(array_bounds)},
+    {"__ubsan_handle_local_out_of_bounds", ADDRESS(local_bounds)},
+    {"__ubsan_handle_local_out_of_bounds_abort", ADDRESS(local_bounds)},
+    {"__ubsan_handle_type_mismatch_v1", ADDRESS(misaligned)},
+    {"__ubsan_handle_divrem_overflow", ADDRESS(division)},
+    MATH_1(expf) MATH_1(exp2f) MATH_1(logf) MATH_1(log2f) MATH_1(log10f) MATH_1(sinf) MATH_1(cosf) MATH_1(tanf)
+        MATH_1(sinhf) MATH_1(coshf) MATH_1(tanhf) MATH_1(asinf) MATH_1(acosf) MATH_1(atanf) MATH_1(asinhf)
+            MATH_1(acoshf) MATH_1(atanhf) MATH_1(floorf) MATH_1(ceilf) MATH_1(truncf) MATH_1(rintf) MATH_1(roundf)
+                MATH_1(sqrtf){"fminf", ADDRESS(static_cast<float (*)(float, float)>(::fminf))},
+    {"fmaxf", ADDRESS(static_cast<float (*)(float, float)>(::fmaxf))},
+    {"atan2f", ADDRESS(static_cast<float (*)(float, float)>(::atan2f))},
+    {"powf", ADDRESS(static_cast<float (*)(float, float)>(::powf))},
+    {"fmodf", ADDRESS(static_cast<float (*)(float, float)>(::fmodf))},
+    {"nextafterf", ADDRESS(static_cast<float (*)(float, float)>(::nextafterf))},
+    {"ldexpf", ADDRESS(static_cast<float (*)(float, int)>(::ldexpf))},
+    {"fmaf", ADDRESS(static_cast<float (*)(float, float, float)>(::fmaf))},
+    {"memcpy", ADDRESS(::memcpy)},
+    {"memmove", ADDRESS(::memmove)},
+    {"memset", ADDRESS(::memset)},
+    {"memcmp", ADDRESS(::memcmp)},
+};
+
+}  // namespace
+
+std::span<const Export> exports() { return kExports; }
+
+}  // namespace emulator

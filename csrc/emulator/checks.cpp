@@ -1,0 +1,200 @@
+// The access checks: bounds, writes to inputs, uninitialised reads and data races. Two accesses of one granule race if
+// one of them writes, not both are atomic, and nothing orders them: they are by different lanes, with no threadgroup
+// barrier (for lanes of one simdgroup: no simdgroup barrier either) in between that names the kind of memory. Nothing
+// orders two threadgroups.
+#include "checks.h"
+
+#include <string>
+
+#include "counters.h"
+#include "launch.h"
+
+namespace emulator {
+
+namespace {
+
+uint32_t lane_of(const Stamp& s) { return (s.who - 1) % 1024; }
+uint32_t threadgroup_of(const Stamp& s) { return (s.who - 1) / 1024; }
+
+// What stands between an earlier access and one by the current lane.
+enum class Order { ordered, wrong_flags, unordered };
+
+Order order_after(const Launch& l, const Stamp& earlier, const Stamp& now, unsigned kind) {
+  if (earlier.who == now.who) return Order::ordered;
+  if (threadgroup_of(earlier) != l.threadgroup) return Order::unordered;
+  if (earlier.threadgroup_epoch < l.synced[kind]) return Order::ordered;
+  const bool passed = earlier.threadgroup_epoch < l.epoch;
+  if (lane_of(earlier) / 32 == lane_of(now) / 32) {
+    const Simdgroup& group = *l.current->group;
+    if (earlier.simdgroup_epoch < group.synced[kind]) return Order::ordered;
+    if (earlier.simdgroup_epoch < group.epoch) return Order::wrong_flags;
+  }
+  return passed ? Order::wrong_flags : Order::unordered;
+}
+
+[[noreturn]] void fatal(Finding finding) {
+  launch->findings.add(std::move(finding));
+  launch->abandon();
+}
+
+std::string bytes_of(Access access, size_t size) {
+  const bool read = access == Access::read || access == Access::atomic_read;
+  return (read ? "read of " : "write of ") + std::to_string(size) + (size == 1 ? " byte" : " bytes");
+}
+
+void outside(uintptr_t address, size_t size, Access access, const void* pc) {
+  const Launch& l = *launch;
+  const auto stack = reinterpret_cast<uintptr_t>(l.current->stack);
+  if (address >= stack && address < stack + kStackBytes) return;    // the lane's own private memory
+  if (address >= l.module.start && address < l.module.end) return;  // `constant` tables of the program
+  char where[32];
+  snprintf(where, sizeof where, "0x%llx", static_cast<unsigned long long>(address));
+  fatal(l.finding("wild-pointer", bytes_of(access, size) + " at " + where + ", which is in no buffer", pc));
+}
+
+void report_race(const Region& region, size_t offset, const Stamp& other, bool other_wrote, Access access, Order order,
+                 const void* pc) {
+  const bool read = access == Access::read || access == Access::atomic_read;
+  std::string what = std::string(read ? "reads" : "writes") + " what another lane " + (other_wrote ? "wrote" : "read");
+  const char* kind = order == Order::wrong_flags ? "missing-mem-flags" : "race";
+  if (order == Order::wrong_flags) {
+    what += region.on_device() ? "; the barrier between them lacks mem_device"
+                               : "; the barrier between them lacks mem_threadgroup";
+  }
+  Finding f = launch->finding(kind, what, pc);
+  f.buffer = region.name;
+  f.offset = static_cast<int64_t>(offset);
+  f.other_pc = other.pc == 0 ? -1 : static_cast<int64_t>(other.pc);
+  f.other_lane = lane_of(other);
+  f.other_threadgroup = threadgroup_of(other);
+  launch->findings.add(std::move(f));
+}
+
+void note_read(Cell& cell, const Stamp& now) {
+  for (int i = 0; i < 2; ++i) {
+    Stamp& slot = cell.reads[i];
+    if (slot.who != 0 && threadgroup_of(slot) != threadgroup_of(now)) {
+      cell.far_read = slot;
+      slot = Stamp{};
+    }
+  }
+  for (int i = 0; i < 2; ++i) {
+    Stamp& slot = cell.reads[i];
+    const bool same_group = slot.who != 0 && lane_of(slot) / 32 == lane_of(now) / 32;
+    if (slot.who != 0 && !same_group && slot.threadgroup_epoch >= launch->epoch) continue;
+    const bool same_time =
+        same_group && slot.threadgroup_epoch == now.threadgroup_epoch && slot.simdgroup_epoch == now.simdgroup_epoch;
+    cell.shared_read[i] = same_time && (cell.shared_read[i] || slot.who != now.who);
+    slot = now;
+    return;
+  }
+}
+
+// Races of a write with the reads that the cell remembers.
+void check_reads(const Region& region, size_t offset, const Cell& cell, const Stamp& now, Access access, unsigned kind,
+                 const void* pc) {
+  for (int i = 0; i < 2; ++i) {
+    Stamp earlier = cell.reads[i];
+    if (earlier.who == 0) continue;
+    // Of several readers in one simdgroup the last stands for all: any of them is another lane.
+    if (earlier.who == now.who && cell.shared_read[i]) earlier.who = now.who + (lane_of(now) % 32 ? -1 : 1);
+    const Order order = order_after(*launch, earlier, now, kind);
+    if (order != Order::ordered) return report_race(region, offset, earlier, false, access, order, pc);
+  }
+  if (cell.far_read.who != 0 && threadgroup_of(cell.far_read) != launch->threadgroup) {
+    report_race(region, offset, cell.far_read, false, access, Order::unordered, pc);
+  }
+}
+
+void check_cell(Region& region, size_t offset, Cell& cell, const Stamp& now, Access access, const void* pc) {
+  const unsigned kind = region.on_device() ? 1 : 0;
+  const bool atomic = access == Access::atomic_read || access == Access::atomic_write;
+  const bool writes = access == Access::write || access == Access::atomic_write;
+  if (cell.write.who == 0) {
+    if (!writes && !region.initialised) {
+      Finding f = launch->finding("uninitialised-read", "nothing was written there", pc);
+      f.buffer = region.name;
+      f.offset = static_cast<int64_t>(offset);
+      launch->findings.add(std::move(f));
+    }
+  } else if (!(atomic && cell.atomic_write)) {
+    const Order order = order_after(*launch, cell.write, now, kind);
+    if (order != Order::ordered) report_race(region, offset, cell.write, true, access, order, pc);
+  }
+  if (writes) {
+    if (!atomic) check_reads(region, offset, cell, now, access, kind, pc);
+    cell.write = now;
+    cell.atomic_write = atomic;
+  } else if (!atomic) {
+    note_read(cell, now);
+  }
+}
+
+}  // namespace
+
+void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
+  Launch& l = *launch;
+  if (l.current == nullptr) return;
+  ++l.totals.steps;
+  if (l.expired || (l.options.step_limit && l.totals.steps > l.options.step_limit)) {
+    fatal(l.finding("step-limit", "the kernel does not come to an end", pc));
+  }
+  Region* region = l.memory.find(address);
+  if (region == nullptr) return outside(address, size, access, pc);
+  const auto offset = static_cast<int64_t>(address - region->start);
+  if (offset < 0 || static_cast<size_t>(offset) + size > region->size || !region->live) {
+    if (!region->live) fatal(l.finding("wild-pointer", bytes_of(access, size) + " in no buffer", pc));
+    Finding f =
+        l.finding("out-of-bounds", bytes_of(access, size) + ", the buffer has " + std::to_string(region->size), pc);
+    f.buffer = region->name;
+    f.offset = offset;
+    fatal(std::move(f));
+  }
+  const bool writes = access == Access::write || access == Access::atomic_write;
+  if (writes && (region->space == Space::input || region->space == Space::constant)) {
+    Finding f = l.finding("write-to-input", bytes_of(access, size), pc);
+    f.buffer = region->name;
+    f.offset = offset;
+    fatal(std::move(f));
+  }
+  if (l.counters) l.counters->record(*region, static_cast<size_t>(offset), size, writes, pc);
+  if (region->cells.size() == 0) return;
+  Stamp now;
+  now.who = l.threadgroup * 1024 + l.current->ids.index + 1;
+  now.pc = static_cast<uint32_t>(l.relative(pc));
+  now.threadgroup_epoch = l.epoch;
+  now.simdgroup_epoch = l.current->group->epoch;
+  const size_t first = static_cast<size_t>(offset) / region->granule;
+  const size_t last = (static_cast<size_t>(offset) + size - 1) / region->granule;
+  for (size_t i = first; i <= last; ++i) {
+    check_cell(*region, i * region->granule, region->cells[i], now, access, pc);
+  }
+}
+
+void check_outputs(Launch& l) {
+  for (unsigned slot = 0; slot < Memory::kBuffers; ++slot) {
+    Region& region = l.memory[slot];
+    if (!region.live) continue;
+    ptrdiff_t offset = 0;
+    if (l.memory.guard_broken(region, &offset)) {
+      Finding f = l.finding("out-of-bounds", "bytes beside the buffer were overwritten", nullptr);
+      f.buffer = region.name;
+      f.offset = offset;
+      l.findings.add(std::move(f));
+    }
+    if (region.initialised || region.cells.size() == 0) continue;
+    size_t unwritten = 0, first = 0;
+    for (size_t i = 0; i < region.cells.size(); ++i) {
+      if (region.cells[i].write.who == 0 && unwritten++ == 0) first = i;
+    }
+    if (unwritten == 0) continue;
+    const std::string count = std::to_string(unwritten * region.granule);
+    Finding f = l.finding("unwritten-output",
+                          count + " of " + std::to_string(region.size) + " bytes were never written", nullptr);
+    f.buffer = region.name;
+    f.offset = static_cast<int64_t>(first * region.granule);
+    l.findings.add(std::move(f));
+  }
+}
+
+}  // namespace emulator

@@ -1,0 +1,143 @@
+#include "faults.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+#if defined(__APPLE__)
+#  include <sys/ucontext.h>
+#else
+#  include <ucontext.h>
+#endif
+
+#include "launch.h"
+
+namespace emulator {
+
+namespace {
+
+constexpr std::array<int, 5> kSignals{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGVTALRM};
+constexpr int kWatchdogSignal = SIGVTALRM;
+
+pthread_t launching_thread;
+
+const void* interrupted_pc(void* context) {
+  auto* c = static_cast<ucontext_t*>(context);
+#if defined(__APPLE__) && defined(__aarch64__)
+  return reinterpret_cast<void*>(c->uc_mcontext->__ss.__pc);
+#elif defined(__APPLE__)
+  return reinterpret_cast<void*>(c->uc_mcontext->__ss.__rip);
+#elif defined(__aarch64__)
+  return reinterpret_cast<void*>(c->uc_mcontext.pc);
+#else
+  return reinterpret_cast<void*>(c->uc_mcontext.gregs[REG_RIP]);
+#endif
+}
+
+void leave(int signal, const char* kind, std::string detail, const void* pc) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  // A finding's pc points behind a call; a fault's points at the instruction itself.
+  const void* after = static_cast<const char*>(pc) + 1;
+  launch->findings.add(launch->finding(kind, std::move(detail), after));
+  launch->abandon();
+}
+
+void describe_fault(int signal, const siginfo_t* info, const void* pc) {
+  const Launch& l = *launch;
+  char text[160];
+  if (signal == SIGFPE) return leave(signal, "division-by-zero", "an integer is divided by zero", pc);
+  if (signal == SIGILL) return leave(signal, "crash", "undefined behaviour was reached", pc);
+  const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
+  const auto stack = reinterpret_cast<uintptr_t>(l.current->stack);
+  if (address >= stack - 4096 && address < stack) {
+    return leave(signal, "stack-overflow", "private memory of a lane exceeds 256 KiB", pc);
+  }
+  Region* region = launch->memory.find(address);
+  if (region != nullptr && region->live) {
+    Finding f = l.finding("out-of-bounds", "an unmapped address beside the buffer", static_cast<const char*>(pc) + 1);
+    f.buffer = region->name;
+    f.offset = static_cast<int64_t>(address - region->start);
+    launch->findings.add(std::move(f));
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+    launch->abandon();
+  }
+  snprintf(text, sizeof text, "access to 0x%llx, which is in no buffer, or misaligned vector",
+           static_cast<unsigned long long>(address));
+  leave(signal, "wild-pointer", text, pc);
+}
+
+struct sigaction previous_actions[kSignals.size()];
+
+void handle(int signal, siginfo_t* info, void* context) {
+  const bool ours = launch != nullptr && launch->current != nullptr && pthread_equal(pthread_self(), launching_thread);
+  const void* pc = interrupted_pc(context);
+  if (signal == kWatchdogSignal) {
+    if (!ours) return;
+    launch->expired = true;
+    // Inside the runtime it may hold locks; there the next access or rendezvous sees `expired`.
+    if (launch->relative(pc) >= 0) leave(signal, "step-limit", "the kernel does not come to an end", pc);
+    return;
+  }
+  if (ours) return describe_fault(signal, info, pc);
+  for (size_t i = 0; i < kSignals.size(); ++i) {  // not ours: as if we had never been here
+    if (kSignals[i] == signal) sigaction(signal, &previous_actions[i], nullptr);
+  }
+}
+
+}  // namespace
+
+struct FaultGuard::Saved {
+  stack_t stack{};
+  std::vector<char> memory;
+};
+
+FaultGuard::FaultGuard(double seconds) : saved_(new Saved) {
+  launching_thread = pthread_self();
+  saved_->memory.resize(size_t(64) << 10);
+  stack_t own{};
+  own.ss_sp = saved_->memory.data();
+  own.ss_size = saved_->memory.size();
+  sigaltstack(&own, &saved_->stack);
+  struct sigaction action{};
+  action.sa_sigaction = handle;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &previous_actions[i]);
+  if (seconds > 0) watchdog_ = std::thread([this, seconds] { watch(seconds); });
+}
+
+FaultGuard::~FaultGuard() {
+  if (watchdog_.joinable()) {
+    {
+      std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    wake_.notify_all();
+    watchdog_.join();
+  }
+  for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous_actions[i], nullptr);
+  if (saved_->stack.ss_flags & SS_DISABLE || saved_->stack.ss_sp == nullptr) saved_->stack.ss_flags = SS_DISABLE;
+  sigaltstack(&saved_->stack, nullptr);
+  delete saved_;
+}
+
+void FaultGuard::watch(double seconds) {
+  std::unique_lock lock(mutex_);
+  if (wake_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return over_; })) return;
+  while (!wake_.wait_for(lock, std::chrono::milliseconds(20), [this] { return over_; })) {
+    pthread_kill(launching_thread, kWatchdogSignal);
+  }
+}
+
+}  // namespace emulator

@@ -1,0 +1,45 @@
+// What the checks report. Python turns `pc` into lines of the user's text.
+#pragma once
+#include <cstdint>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace emulator {
+
+struct Finding {
+  std::string kind;
+  std::string detail;  // words that follow the kind
+  int64_t pc = -1;     // relative to the module's start; -1: nowhere in it
+  std::string buffer;  // empty: no buffer
+  int64_t offset = 0;  // bytes from the buffer's start
+  int64_t lane = -1;   // index in the threadgroup; -1: the whole launch
+  uint32_t threadgroup[3] = {0, 0, 0};
+  int64_t other_pc = -1;  // the other access of a race, the other place of a divergence
+  int64_t other_lane = -1;
+  int64_t other_threadgroup = -1;  // linear
+  std::string file;                // where the compiler itself told the line
+  uint32_t line = 0;
+};
+
+class Findings {
+ public:
+  // Keeps the first finding of each kind at each place, and not more than a page of them.
+  void add(Finding finding) {
+    ++total_;
+    if (list_.size() >= kMost || !seen_.emplace(finding.kind, finding.buffer, finding.pc, finding.line).second) return;
+    list_.push_back(std::move(finding));
+  }
+  void clear() { *this = Findings(); }
+  const std::vector<Finding>& list() const { return list_; }
+  uint64_t total() const { return total_; }
+
+ private:
+  static constexpr size_t kMost = 64;
+  std::vector<Finding> list_;
+  std::set<std::tuple<std::string, std::string, int64_t, uint32_t>> seen_;
+  uint64_t total_ = 0;
+};
+
+}  // namespace emulator

@@ -1,0 +1,89 @@
+#include "memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+namespace emulator {
+
+namespace {
+
+#ifndef MAP_NORESERVE
+#  define MAP_NORESERVE 0
+#endif
+
+size_t page_bytes() {
+  static const size_t bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+}  // namespace
+
+Memory::Memory() {
+  void* p = mmap(nullptr, kSlotBytes * kSlots, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) throw std::bad_alloc();
+  base_ = reinterpret_cast<uintptr_t>(p);
+}
+
+Memory::~Memory() { munmap(reinterpret_cast<void*>(base_), kSlotBytes * kSlots); }
+
+Region& Memory::place(unsigned slot, std::string name, Space space, size_t size, unsigned granule) {
+  if (slot >= kSlots) throw std::length_error("too many threadgroup variables");
+  if (size > kSlotBytes / 4) throw std::length_error("a buffer of more than 1 GiB");
+  Region& region = regions_[slot];
+  const size_t end = kSlotBytes / 2, bytes = round_up(size, 16);
+  const size_t from = end - round_up(bytes + 1, page_bytes());
+  if (region.mapped_to == 0 || from < region.mapped_from) {
+    if (mprotect(reinterpret_cast<void*>(base_ + slot * kSlotBytes + from), end - from, PROT_READ | PROT_WRITE) != 0) {
+      throw std::bad_alloc();
+    }
+    region.mapped_from = from;
+    region.mapped_to = end;
+  }
+  region.name = std::move(name);
+  region.space = space;
+  region.start = base_ + slot * kSlotBytes + end - bytes;
+  region.size = size;
+  region.granule = granule;
+  region.initialised = true;
+  region.live = true;
+  region.cells.reset(0);
+  region.traffic = Traffic{};
+  const size_t before = std::min<size_t>(64, end - bytes - region.mapped_from);
+  memset(reinterpret_cast<void*>(region.start - before), kGuardByte, before);
+  memset(reinterpret_cast<void*>(region.start + size), kGuardByte, bytes - size);
+  return region;
+}
+
+void Memory::clear() {
+  for (Region& region : regions_) {
+    region.live = false;
+    region.cells.reset(0);
+    region.traffic = Traffic{};
+    constexpr size_t kKeep = size_t(64) << 20;  // what a large launch leaves behind goes back to the system
+    if (region.mapped_to - region.mapped_from > kKeep) {
+      const uintptr_t slot = base_ + kSlotBytes * static_cast<size_t>(&region - regions_.data());
+      void* p = reinterpret_cast<void*>(slot + region.mapped_from);
+      madvise(p, region.mapped_to - region.mapped_from, MADV_DONTNEED);
+    }
+  }
+}
+
+bool Memory::guard_broken(const Region& region, ptrdiff_t* offset) const {
+  const auto* start = reinterpret_cast<const unsigned char*>(region.start);
+  const ptrdiff_t size = static_cast<ptrdiff_t>(region.size), end = static_cast<ptrdiff_t>(round_up(region.size, 16));
+  const uintptr_t slot = base_ + kSlotBytes * static_cast<size_t>(&region - regions_.data());
+  const auto before = std::min<ptrdiff_t>(64, static_cast<ptrdiff_t>(region.start - slot - region.mapped_from));
+  for (ptrdiff_t i = -before; i < end; i = i == -1 ? size : i + 1) {
+    if (start[i] != kGuardByte) return *offset = i, true;
+  }
+  return false;
+}
+
+}  // namespace emulator

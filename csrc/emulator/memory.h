@@ -1,0 +1,109 @@
+// Where the buffers and threadgroup variables of a launch live. Each has 4 GiB of addresses of its own, nearly all of
+// them unmapped, so that an index that is wrong by any 32-bit amount still names the buffer it left.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+namespace emulator {
+
+enum class Space { input, output, constant, threadgroup };
+
+// Who touched a granule of memory, and when in its own barriers' time.
+struct Stamp {
+  uint32_t who = 0;  // threadgroup * 1024 + lane + 1; 0: nobody
+  uint32_t pc = 0;   // relative to the module
+  uint32_t threadgroup_epoch = 0;
+  uint32_t simdgroup_epoch = 0;
+};
+
+// The history of a granule that the checks need: the last write, and the last reads by two simdgroups.
+struct Cell {
+  Stamp write;
+  std::array<Stamp, 2> reads;
+  Stamp far_read;  // by an earlier threadgroup
+  bool atomic_write = false;
+  bool shared_read[2] = {false, false};  // several lanes of that simdgroup read in the same epoch
+};
+
+// Zeroed pages of the system, touched only where the kernel goes.
+class Cells {
+ public:
+  void reset(size_t count) {
+    cells_.reset(count ? static_cast<Cell*>(calloc(count, sizeof(Cell))) : nullptr);
+    if (count && !cells_) throw std::bad_alloc();
+    size_ = count;
+  }
+  size_t size() const { return size_; }
+  Cell& operator[](size_t i) { return cells_[i]; }
+  void forget() { memset(static_cast<void*>(cells_.get()), 0, size_ * sizeof(Cell)); }
+
+ private:
+  struct Free {
+    void operator()(Cell* p) const { free(p); }
+  };
+  std::unique_ptr<Cell[], Free> cells_;
+  size_t size_ = 0;
+};
+
+struct Traffic {
+  uint64_t read_bytes = 0, written_bytes = 0;
+  uint64_t accesses = 0;            // of a simdgroup: one instruction, all its lanes
+  uint64_t segments = 0;            // 128-byte segments that these touched
+  uint64_t ideal_segments = 0;      // the least that the same bytes could touch
+  uint64_t bank_conflicts = 0;      // threadgroup memory: extra rounds over 32 banks of 4 bytes
+  std::vector<bool> read, written;  // one bit a byte
+};
+
+struct Region {
+  std::string name;
+  Space space = Space::input;
+  uintptr_t start = 0;
+  size_t size = 0;
+  unsigned granule = 4;
+  bool initialised = true;
+  bool live = false;
+  Cells cells;  // none where no check needs them
+  Traffic traffic;
+  size_t mapped_from = 0, mapped_to = 0;  // offsets in the slot
+
+  bool on_device() const { return space != Space::threadgroup; }
+};
+
+class Memory {
+ public:
+  static constexpr uintptr_t kSlotBytes = uintptr_t(1) << 32;
+  static constexpr unsigned kBuffers = 31, kThreadgroupArguments = 31, kSlots = 128;
+  static constexpr unsigned kFirstArgument = kBuffers, kFirstVariable = kBuffers + kThreadgroupArguments;
+  static constexpr unsigned char kGuardByte = 0xc5;
+
+  Memory();
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  // Makes `slot` hold `size` bytes that end next to an unmapped page.
+  Region& place(unsigned slot, std::string name, Space space, size_t size, unsigned granule);
+  void clear();  // forgets all regions; their pages stay for the next launch
+
+  // The region whose addresses `address` belongs to, in bounds or not; null outside of all slots.
+  Region* find(uintptr_t address) {
+    uintptr_t distance = address - base_;
+    return distance < kSlotBytes * kSlots ? &regions_[distance / kSlotBytes] : nullptr;
+  }
+  Region& operator[](unsigned slot) { return regions_[slot]; }
+  // Offset of a byte beside the region that was overwritten, if any; only bytes on the region's own pages are seen.
+  bool guard_broken(const Region& region, ptrdiff_t* offset) const;
+
+ private:
+  uintptr_t base_ = 0;
+  std::array<Region, kSlots> regions_;
+};
+
+}  // namespace emulator

@@ -1,0 +1,14 @@
+// Between the launch (grid.cpp) and its lanes (scheduler.cpp).
+#pragma once
+#include "launch.h"
+
+namespace emulator {
+
+// Switches to a lane; *save continues where the switch was made.
+void continue_lane(void** save, Lane* next);
+// The lane of the group that is ready and comes next in its order; null if none is.
+Lane* next_ready(const Simdgroup& group, unsigned after);
+// The body of every lane's fiber.
+void lane_main();
+
+}  // namespace emulator

@@ -1,0 +1,240 @@
+"""``emulator.metal_kernel``: the signature of ``mx.fast.metal_kernel``, run on the CPU and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from . import arrays, dialect
+from .errors import KernelError
+from .program import MODES, Entry, Program, launch, make_options
+from .report import Report
+from .runtime import runtime
+
+# What MLX puts before the text of every custom kernel.
+_PREAMBLE = '#include "mlx/backend/metal/kernels/utils.h"\n'
+
+
+def _mlx_include() -> str:
+    return str(Path(mx.__file__).parent / "include")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as MLX would make it: its own text, name and launch size."""
+
+    name: str
+    text: str
+    grid: tuple[int, int, int]
+    threadgroup: tuple[int, int, int]
+    shape_infos: list[tuple[bool, bool, bool]]
+    initial: Any
+
+
+def capture(kernel: Any, inputs: Sequence[mx.array], **launch_arguments: Any) -> Call:
+    """What MLX would compile and launch, from MLX itself; nothing is evaluated."""
+    events: list[dict[str, Any]] = []
+
+    def traced(*arrays_: mx.array) -> list[mx.array]:
+        return kernel(inputs=list(arrays_), stream=mx.gpu, **launch_arguments)
+
+    mx.export_function(events.append, traced, *inputs)
+    found = [e["arguments"] for e in events if e.get("type") == "primitive" and e.get("name") == "CustomKernel"]
+    if len(found) != 1 or len(found[0]) < 11:
+        version = metadata.version("mlx")
+        message = f"MLX {version} does not export custom kernels in the form that the emulator reads"
+        raise KernelError(message)
+    name, text, gx, gy, gz, tx, ty, tz, infos, _, initial, *_ = found[0]
+    return Call(name, text, (gx, gy, gz), (tx, ty, tz), [tuple(i) for i in infos], initial)
+
+
+class MetalKernel:
+    """A kernel that was declared as for ``mx.fast.metal_kernel``. ``report`` belongs to the last call."""
+
+    def __init__(
+        self,
+        name: str,
+        input_names: Sequence[str],
+        output_names: Sequence[str],
+        source: str,
+        header: str = "",
+        ensure_row_contiguous: bool = True,
+        atomic_outputs: bool = False,
+        compile_options: Any = None,
+        *,
+        mode: str = "checked",
+        seed: int = 0,
+        raise_findings: bool = True,
+        step_limit: int = 0,
+        time_limit: float = 120.0,
+        language_version: str = dialect.DEFAULT_VERSION,
+    ):
+        if mode not in MODES:
+            raise ValueError(f"[emulator] mode: expected one of {', '.join(MODES)}, got {mode!r}.")
+        self.report = Report()
+        self._names = (list(input_names), list(output_names))
+        self._texts = (name, source, header)
+        self._contiguous = ensure_row_contiguous
+        options = {} if compile_options is None else {"compile_options": compile_options}
+        self._mlx = mx.fast.metal_kernel(
+            name, input_names, output_names, source, header, ensure_row_contiguous, atomic_outputs, **options
+        )
+        self._defaults = (mode, seed, raise_findings)
+        self._limits = (step_limit, time_limit)
+        self._version = language_version
+        self._programs: dict[str, Program] = {}
+
+    def __call__(
+        self,
+        *,
+        inputs: Sequence[Any],
+        output_shapes: Sequence[Sequence[int]],
+        output_dtypes: Sequence[mx.Dtype],
+        grid: tuple[int, int, int],
+        threadgroup: tuple[int, int, int],
+        template: Sequence[tuple[str, Any]] | None = None,
+        init_value: float | None = None,
+        verbose: bool = False,
+        stream: Any = None,
+        mode: str | None = None,
+        seed: int | None = None,
+        raise_findings: bool | None = None,
+    ) -> list[mx.array]:
+        """Runs the kernel. ``mode``, ``seed`` and ``raise_findings`` override those of the kernel for this call.
+
+        Raises:
+            KernelError: the text does not compile, or a finding was made (unless ``raise_findings`` is False).
+        """
+        mode = self._defaults[0] if mode is None else mode
+        seed = self._defaults[1] if seed is None else seed
+        raises = self._defaults[2] if raise_findings is None else raise_findings
+        given = [x if isinstance(x, mx.array) else mx.array(x) for x in inputs]
+        extra: dict[str, Any] = {} if template is None else {"template": list(template)}
+        if init_value is not None:
+            extra["init_value"] = init_value
+        shapes, dtypes = [tuple(s) for s in output_shapes], list(output_dtypes)
+        call = capture(
+            self._mlx, given, grid=grid, threadgroup=threadgroup, output_shapes=shapes, output_dtypes=dtypes, **extra
+        )
+        if verbose:
+            print(call.text)
+        options = make_options(mode, seed, call.grid, call.threadgroup)
+        options.step_limit, options.seconds_limit = self._limits
+        program = self._program(call)
+        entry = program.entry(call.name, mode, {})
+        options.variables = program.unit.variables
+        buffers, outputs = self._buffers(entry, given, shapes, dtypes, call, init_value)
+        result = launch(entry, buffers, options)
+        self.report = program.report(result, entry, mode)
+        if self.report.findings and raises:
+            raise KernelError(str(self.report), self.report.findings)
+        return [arrays.to_array(result.outputs[i], s, d) for i, s, d in zip(outputs, shapes, dtypes, strict=True)]
+
+    def _program(self, call: Call) -> Program:
+        if call.text not in self._programs:
+            self._programs[call.text] = self._translate(call)
+        return self._programs[call.text]
+
+    def _translate(self, call: Call) -> Program:
+        """The text of a call; lines inside of the user's header and source keep the user's own numbers."""
+        name, source, header = self._texts
+        text = call.text
+        at = text.rfind(source)
+        before, after = text[len(header) : at], text[at + len(source) :]
+        wrapper = f"{name} (wrapper)"
+        marked = f'{_PREAMBLE}#line 1 "{name} header"\n{header}\n#line 1 "{wrapper}"\n{before}\n#line 1 "{name}"\n'
+        marked += f'{source}\n#line {before.count(chr(10)) + 1} "{wrapper}"\n{after}'
+        program = Program(marked, "MLX", [_mlx_include()], self._version, trusted=[_mlx_include()])
+        for path, part in ((f"{name} header", header), (name, source), (wrapper, before)):
+            program.add_source(path, part)
+        return program
+
+    def _buffers(
+        self,
+        entry: Entry,
+        inputs: Sequence[mx.array],
+        shapes: Sequence[tuple[int, ...]],
+        dtypes: Sequence[mx.Dtype],
+        call: Call,
+        init_value: float | None,
+    ) -> tuple[list[Any], list[int]]:
+        """The launch's buffers, and the indices of the outputs among them."""
+        native = runtime()
+        parameters = {p.index: p for p in entry.kernel.parameters if p.kind == "buffer"}
+        buffers: list[Any] = []
+
+        def add(name: str, value: Any, space: Any, initialised: bool = True, size: int = 0, itemsize: int = 4) -> None:
+            data = None
+            if value is not None:
+                data, size, itemsize = self._data(value)
+            index = len(buffers)
+            if index in parameters and parameters[index].is_constant:
+                space = native.Space.constant
+            buffers.append(native.Buffer(index, name, space, size, arrays.granule(itemsize), initialised, data))
+            kept.append(data)
+
+        kept: list[Any] = []
+        for name, x, (has_shape, has_strides, has_ndim) in zip(self._names[0], inputs, call.shape_infos, strict=True):
+            add(name, x, native.Space.input)
+            if x.ndim > 0 and has_shape:
+                add(f"{name}_shape", np.array(x.shape, np.int32), native.Space.constant)
+            if x.ndim > 0 and has_strides:
+                add(f"{name}_strides", np.array(self._strides(x), np.int64), native.Space.constant)
+            if x.ndim > 0 and has_ndim:
+                add(f"{name}_ndim", np.array([x.ndim], np.int32), native.Space.constant)
+        outputs = []
+        for name, shape, dtype in zip(self._names[1], shapes, dtypes, strict=True):
+            outputs.append(len(buffers))
+            size = int(np.prod(shape)) * dtype.size
+            filled = None if init_value is None else mx.full(shape, init_value, dtype)
+            add(name, filled, native.Space.output, init_value is not None, size, dtype.size)
+        self._keep_alive = kept
+        return buffers, outputs
+
+    def _data(self, value: Any) -> tuple[Any, int, int]:
+        if isinstance(value, mx.array) and not self._contiguous:
+            mx.eval(value)
+            view = arrays.view(value)
+            strides = view.strides or ()
+            span = sum((n - 1) * s for n, s in zip(view.shape or (), strides, strict=True)) + value.itemsize
+            if any(s < 0 for s in strides):
+                raise KernelError("[emulator] inputs: expected non-negative strides with ensure_row_contiguous=False.")
+            return value, span if value.size else 0, value.itemsize
+        return arrays.data_of(value)
+
+    def _strides(self, x: mx.array) -> list[int]:
+        if not self._contiguous:
+            mx.eval(x)
+            return [s // x.itemsize for s in arrays.view(x).strides or ()]
+        return [int(np.prod(x.shape[i + 1 :])) for i in range(x.ndim)]
+
+
+def metal_kernel(*args: Any, **kwargs: Any) -> MetalKernel:
+    """A kernel declared as for ``mx.fast.metal_kernel``, run on the CPU.
+
+    The text that runs is the one that MLX itself would compile: preamble, generated signature, template instance.
+
+    Args:
+        name, input_names, output_names, source, header, ensure_row_contiguous, atomic_outputs,
+            compile_options: As in MLX.
+        mode: "plain" (values only), "checked" (default) or "counted" (checked, and ``report.counters``).
+        seed: 0 runs lanes in their order; another permutes lanes, simdgroups and threadgroups, the same for a seed.
+        raise_findings: Whether a finding raises KernelError; if not, read ``report.findings``.
+        step_limit: Accesses, simdgroup operations and barriers after which the kernel is stopped; 0 for no limit.
+        time_limit: Seconds after which it is stopped.
+        language_version: Of Metal: for the dialect check and ``__METAL_VERSION__``.
+
+    Returns:
+        A callable with the arguments of MLX's (``inputs``, ``template``, ``grid``, ``threadgroup``, ``output_shapes``,
+        ``output_dtypes``, ``init_value``, ``verbose``, ``stream``) that returns ``list[mx.array]``. Outputs start as
+        NaN.
+
+    Source: ``mx.fast.metal_kernel`` of MLX 0.32.
+    """
+    return MetalKernel(*args, **kwargs)

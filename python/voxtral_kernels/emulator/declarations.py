@@ -1,0 +1,142 @@
+"""Declarations that the translator reads: threadgroup variables, instantiations, function constants.
+
+Each reader looks at the tokens from index ``i`` on and returns None where something else stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from . import tokens as tk
+from .errors import KernelError
+from .tokens import Token
+
+STATEMENT_STARTS = {";", "{", "}", ":"}
+
+
+def fail(at: Token, message: str) -> KernelError:
+    return KernelError(f"{at.path}:{at.line}: error: {message}")
+
+
+def text_at(tokens: Sequence[Token], i: int) -> str:
+    return tokens[i].text if 0 <= i < len(tokens) else ""
+
+
+def type_end(tokens: Sequence[Token], i: int) -> int | None:
+    """Index behind the type that starts at ``i``: words, ``::`` and template lists."""
+    if text_at(tokens, i) == "typename":
+        i += 1
+    if text_at(tokens, i) == "::":
+        i += 1
+    word = text_at(tokens, i)
+    if not word or tokens[i].kind != tk.IDENTIFIER or word in ("struct", "class", "union"):
+        return None
+    while text_at(tokens, i) in ("unsigned", "signed") and text_at(tokens, i + 1) in ("char", "short", "int", "long"):
+        i += 1
+    i += 1
+    while True:
+        following = text_at(tokens, i)
+        if following == "<":
+            close = tk.closing_angle(tokens, i)
+            if close is None:
+                return None
+            i = close + 1
+        elif following == "::":
+            i += 3 if text_at(tokens, i + 1) == "template" else 2
+        elif following == "const":
+            i += 1
+        else:
+            return i
+
+
+class Variables(NamedTuple):
+    """``threadgroup T a[N], b;``"""
+
+    before: int  # qualifiers that stand before the word threadgroup
+    type_: list[Token]
+    declarators: list[list[Token]]  # name and array bounds
+    alignment: list[Token]
+    end: int
+
+
+def threadgroup_variables(tokens: Sequence[Token], i: int) -> Variables | None:
+    """None where ``threadgroup`` qualifies a pointer, a reference, a parameter or a function's type."""
+    start = i
+    while text_at(tokens, start - 1) in ("const", "volatile", "static", "constexpr"):
+        start -= 1
+    if start == 0 or (tokens[start - 1].text not in STATEMENT_STARTS and tokens[start - 1].kind != tk.DIRECTIVE):
+        return None
+    j = i + 1
+    alignment: list[Token] = []
+    while text_at(tokens, j) in ("const", "volatile", "alignas"):
+        if text_at(tokens, j) == "alignas":
+            close = tk.closing(tokens, j + 1)
+            alignment, j = list(tokens[j : close + 1]), close
+        j += 1
+    name = type_end(tokens, j)
+    if name is None or name >= len(tokens) or tokens[name].kind != tk.IDENTIFIER:
+        return None
+    end = name
+    while end < len(tokens) and text_at(tokens, end) != ";":
+        end = tk.closing(tokens, end) + 1 if text_at(tokens, end) in tk.OPENING else end + 1
+    declarators = tk.split_commas(tokens[name:end])
+    if any(text_at(d, 1) == "(" for d in declarators):
+        return None
+    for name_token, *array in declarators:
+        if name_token.kind != tk.IDENTIFIER or any(t.text == "=" for t in array) or text_at(array, 0) not in ("", "["):
+            raise fail(name_token, "a threadgroup variable is a name, with array bounds and without a value")
+    return Variables(i - start, list(tokens[j:name]), declarators, alignment, end + 1)
+
+
+class Instantiation(NamedTuple):
+    """``template [[host_name("x")]] [[kernel]] decltype(f<T>) f<T>;`` and its form with parameters."""
+
+    host_name: str
+    template_id: list[Token]
+    end: int
+
+
+def instantiation(tokens: Sequence[Token], i: int) -> Instantiation | None:
+    if text_at(tokens, i + 1) != "[":
+        return None
+    j, name = i + 1, ""
+    while text_at(tokens, j) == "[":
+        close = tk.closing(tokens, j)
+        for k in range(j, close):
+            if text_at(tokens, k) == "host_name":
+                stop = tk.closing(tokens, k + 1)
+                name = "".join(t.text.strip('"') for t in tokens[k + 2 : stop])
+        j = close + 1
+    if text_at(tokens, j) == "kernel":
+        j += 1
+    start = j = tk.closing(tokens, j + 1) + 1 if text_at(tokens, j) == "decltype" else j + 1
+    while j < len(tokens) and text_at(tokens, j) not in (";", "("):
+        j = (tk.closing_angle(tokens, j) or j) + 1 if text_at(tokens, j) == "<" else j + 1
+    if not name or j >= len(tokens):
+        raise fail(tokens[i], "an explicit instantiation of a kernel has a host_name")
+    template_id = list(tokens[start:j])
+    while text_at(tokens, j) != ";":
+        j = tk.closing(tokens, j) + 1 if text_at(tokens, j) in tk.OPENING else j + 1
+    return Instantiation(name, template_id, j + 1)
+
+
+class FunctionConstant(NamedTuple):
+    """``constant T name [[function_constant(n)]];``"""
+
+    type_: str
+    name: str
+    number: int
+    end: int
+
+
+def function_constant(tokens: Sequence[Token], i: int) -> FunctionConstant | None:
+    end = type_end(tokens, i + 1)
+    if end is None or text_at(tokens, end + 1) != "[" or text_at(tokens, end + 3) != "function_constant":
+        return None
+    name, close = tokens[end], tk.closing(tokens, end + 4)
+    number = "".join(t.text for t in tokens[end + 5 : close])
+    if not number.isdigit() or text_at(tokens, close + 3) != ";":
+        raise fail(name, "a function constant has a number and no value of its own")
+    type_ = " ".join(t.text for t in tokens[i + 1 : end])
+    return FunctionConstant(type_, name.text, int(number), close + 4)

@@ -1,0 +1,17 @@
+"""The one exception of the emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .report import Finding
+
+
+class KernelError(RuntimeError):
+    """A kernel that Metal would refuse, or that the checks found at fault. ``findings`` holds what they found."""
+
+    def __init__(self, message: str, findings: Sequence[Finding] = ()):
+        super().__init__(message)
+        self.findings = list(findings)

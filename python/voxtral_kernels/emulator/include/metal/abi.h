@@ -1,0 +1,64 @@
+// The C interface between a compiled kernel and the runtime (csrc/emulator). Both include this file.
+#pragma once
+
+typedef struct msl_lane {
+  unsigned position_in_grid[3];
+  unsigned position_in_threadgroup[3];
+  unsigned threadgroup_position[3];
+  unsigned threadgroups[3];      // in the grid
+  unsigned grid[3];              // in threads
+  unsigned threads[3];           // of this threadgroup; fewer at the grid's edges
+  unsigned dispatch_threads[3];  // of a full threadgroup
+  unsigned index;                // in the threadgroup
+  unsigned lane;                 // in the simdgroup
+  unsigned simdgroup;            // in the threadgroup
+  unsigned simdgroups;           // of this threadgroup
+  unsigned dispatch_simdgroups;  // of a full threadgroup
+} msl_lane;
+
+// What one lane brings to a simdgroup operation and where it wants the result.
+typedef struct msl_slot {
+  const void* in;
+  void* out;
+  unsigned argument;
+} msl_slot;
+
+// All lanes that reached a simdgroup operation; bit i of `mask` is lane i.
+typedef struct msl_group {
+  msl_slot* slots[32];
+  unsigned mask;
+} msl_group;
+
+#define MSL_SIMD_OPERATIONS(X)                                                                                       \
+  X(simd_sum)                                                                                                        \
+  X(simd_product) X(simd_min) X(simd_max) X(simd_and) X(simd_or) X(simd_xor) X(simd_prefix_inclusive_sum)            \
+      X(simd_prefix_exclusive_sum) X(simd_prefix_inclusive_product) X(simd_prefix_exclusive_product) X(simd_shuffle) \
+          X(simd_broadcast) X(simd_shuffle_xor) X(simd_shuffle_up) X(simd_shuffle_down) X(simd_shuffle_rotate_up)    \
+              X(simd_shuffle_rotate_down) X(simd_shuffle_and_fill_up) X(simd_shuffle_and_fill_down)                  \
+                  X(simd_broadcast_first) X(simd_ballot) X(simd_is_first) X(simd_active_threads_mask)                \
+                      X(simdgroup_load) X(simdgroup_store) X(simdgroup_multiply_accumulate) X(simdgroup_barrier)     \
+                          X(quad_sum) X(quad_product) X(quad_min) X(quad_max) X(quad_and) X(quad_or) X(quad_xor)     \
+                              X(quad_prefix_inclusive_sum) X(quad_prefix_exclusive_sum)                              \
+                                  X(quad_prefix_inclusive_product) X(quad_prefix_exclusive_product) X(quad_shuffle)  \
+                                      X(quad_broadcast) X(quad_shuffle_xor) X(quad_shuffle_up) X(quad_shuffle_down)  \
+                                          X(quad_shuffle_rotate_up) X(quad_shuffle_rotate_down)                      \
+                                              X(quad_shuffle_and_fill_up) X(quad_shuffle_and_fill_down)              \
+                                                  X(quad_broadcast_first) X(quad_ballot) X(quad_is_first)            \
+                                                      X(quad_active_threads_mask)
+
+#define MSL_ENUMERATE(name) MSL_OP_##name,
+enum msl_operation { MSL_SIMD_OPERATIONS(MSL_ENUMERATE) MSL_OPERATION_COUNT };
+#undef MSL_ENUMERATE
+
+extern "C" {
+const msl_lane* msl_this_lane();
+unsigned msl_lane_index();  // in the simdgroup
+// Waits for the lanes of the simdgroup. One of them, the leader, gets the group and computes; the others get null.
+const msl_group* msl_rendezvous(msl_slot* slot, unsigned operation);
+void msl_threadgroup_barrier(unsigned mem_flags);
+void msl_simdgroup_barrier(unsigned mem_flags);
+void msl_fence(unsigned mem_flags);
+void* msl_threadgroup_memory(unsigned id, unsigned long size, unsigned long alignment);
+void* msl_threadgroup_argument(unsigned index);
+void msl_atomic(const void* address, unsigned size, unsigned is_write);
+}

@@ -1,0 +1,203 @@
+// How the lanes of a group of Width (32: simdgroup, 4: quad) compute together. The leader of a rendezvous runs these
+// over the slots of all lanes that arrived.
+#pragma once
+
+namespace metal {
+
+template <typename T>
+struct msl_lanes {
+  const __generic msl_group* group;
+  MSL_FN bool has(uint lane) const { return group->mask >> lane & 1; }
+  MSL_FN T in(uint lane) const { return *(const __generic T*)group->slots[lane]->in; }
+  MSL_FN void out(uint lane, T value) const { *(__generic T*)group->slots[lane]->out = value; }
+  MSL_FN uint argument(uint lane) const { return group->slots[lane]->argument; }
+};
+
+// What a lane that did not take part would have given: NaN for floats.
+template <typename T>
+MSL_FN T msl_undefined() {
+  T value;
+  __builtin_memset(&value, 0xff, sizeof(T));
+  return value;
+}
+
+struct msl_add {
+  template <typename T>
+  MSL_FN static T apply(T a, T b) {
+    return a + b;
+  }
+  static constexpr constant int identity = 0;
+};
+struct msl_multiply {
+  template <typename T>
+  MSL_FN static T apply(T a, T b) {
+    return a * b;
+  }
+  static constexpr constant int identity = 1;
+};
+struct msl_min {
+  template <typename T>
+  MSL_FN static T apply(T a, T b) {
+    if constexpr (__is_same(T, bfloat))
+      return bfloat(min(float(a), float(b)));
+    else
+      return min(a, b);
+  }
+};
+struct msl_max {
+  template <typename T>
+  MSL_FN static T apply(T a, T b) {
+    if constexpr (__is_same(T, bfloat))
+      return bfloat(max(float(a), float(b)));
+    else
+      return max(a, b);
+  }
+};
+struct msl_and {
+  template <typename T>
+  MSL_FN static T apply(T a, T b) {
+    return a & b;
+  }
+};
+struct msl_or {
+  template <typename T>
+  MSL_FN static T apply(T a, T b) {
+    return a | b;
+  }
+};
+struct msl_xor {
+  template <typename T>
+  MSL_FN static T apply(T a, T b) {
+    return a ^ b;
+  }
+};
+
+// A tree over the lanes that arrived, in the shape of a butterfly.
+template <uint Width, typename Op, typename T>
+MSL_HIDDEN void msl_reduce_group(const __generic msl_group* group) {
+  msl_lanes<T> lanes{group};
+  for (uint first = 0; first < 32; first += Width) {
+    T value[Width];
+    bool has[Width];
+    for (uint i = 0; i < Width; ++i) {
+      has[i] = lanes.has(first + i);
+      if (has[i]) value[i] = lanes.in(first + i);
+    }
+    for (uint step = Width / 2; step; step /= 2) {
+      for (uint i = 0; i < step; ++i) {
+        if (!has[i + step]) continue;
+        value[i] = has[i] ? Op::apply(value[i], value[i + step]) : value[i + step];
+        has[i] = true;
+      }
+    }
+    for (uint i = 0; i < Width; ++i) {
+      if (lanes.has(first + i)) lanes.out(first + i, value[0]);
+    }
+  }
+}
+
+template <uint Width, typename Op, bool Inclusive, typename T>
+MSL_HIDDEN void msl_scan_group(const __generic msl_group* group) {
+  msl_lanes<T> lanes{group};
+  for (uint first = 0; first < 32; first += Width) {
+    T sum = T(Op::identity);
+    for (uint lane = first; lane < first + Width; ++lane) {
+      if (!lanes.has(lane)) continue;
+      T next = Op::apply(sum, lanes.in(lane));
+      lanes.out(lane, Inclusive ? next : sum);
+      sum = next;
+    }
+  }
+}
+
+enum msl_shuffle_mode { msl_direct, msl_xor_mode, msl_up, msl_down, msl_rotate_up, msl_rotate_down };
+
+// Where lane `i` of a group reads from; out of range: itself for up and down.
+template <uint Width>
+MSL_FN int msl_source(msl_shuffle_mode mode, uint i, uint argument) {
+  switch (mode) {
+    case msl_direct:
+      return int(argument);
+    case msl_xor_mode:
+      return int(i ^ argument);
+    case msl_up:
+      return i < argument ? int(i) : int(i - argument);
+    case msl_down:
+      return i + argument >= Width ? int(i) : int(i + argument);
+    case msl_rotate_up:
+      return int((i - argument) % Width);
+    default:
+      return int((i + argument) % Width);
+  }
+}
+
+template <uint Width, msl_shuffle_mode Mode, typename T>
+MSL_HIDDEN void msl_shuffle_group(const __generic msl_group* group) {
+  msl_lanes<T> lanes{group};
+  T value[32];
+  for (uint lane = 0; lane < 32; ++lane) value[lane] = lanes.has(lane) ? lanes.in(lane) : msl_undefined<T>();
+  for (uint lane = 0; lane < 32; ++lane) {
+    if (!lanes.has(lane)) continue;
+    uint first = lane / Width * Width;
+    int from = msl_source<Width>(Mode, lane - first, lanes.argument(lane));
+    lanes.out(lane, from >= 0 && from < int(Width) ? value[first + uint(from)] : msl_undefined<T>());
+  }
+}
+
+template <typename T>
+struct msl_filled {
+  T data, fill;
+};
+// The groups of `modulo` lanes (packed into the argument's upper half) shift as one; `fill` comes in at the edge.
+template <uint Width, bool Up, typename T>
+MSL_HIDDEN void msl_fill_group(const __generic msl_group* group) {
+  msl_filled<T> value[32];
+  for (uint lane = 0; lane < 32; ++lane) {
+    if (group->mask >> lane & 1) {
+      value[lane] = *(const __generic msl_filled<T>*)group->slots[lane]->in;
+    } else {
+      value[lane] = msl_filled<T>{msl_undefined<T>(), msl_undefined<T>()};
+    }
+  }
+  for (uint lane = 0; lane < 32; ++lane) {
+    if (!(group->mask >> lane & 1)) continue;
+    uint delta = group->slots[lane]->argument & 0xffff, modulo = group->slots[lane]->argument >> 16;
+    uint first = lane / modulo * modulo;
+    int from = int(lane - first) + (Up ? -int(delta) : int(delta));
+    T result = from < 0              ? value[first + uint((from + int(modulo)) % int(modulo))].fill
+               : from >= int(modulo) ? value[first + uint(from) % modulo].fill
+                                     : value[first + uint(from)].data;
+    *(__generic T*)group->slots[lane]->out = result;
+  }
+}
+
+template <uint Width, typename T>
+MSL_HIDDEN void msl_first_group(const __generic msl_group* group) {
+  msl_lanes<T> lanes{group};
+  for (uint first = 0; first < 32; first += Width) {
+    uint members = Width == 32 ? group->mask : group->mask >> first & ((1u << (Width & 31)) - 1);
+    if (!members) continue;
+    T value = lanes.in(first + uint(__builtin_ctz(members)));
+    for (uint lane = first; lane < first + Width; ++lane) {
+      if (lanes.has(lane)) lanes.out(lane, value);
+    }
+  }
+}
+
+struct msl_votes {
+  uint set, active;
+};
+template <uint Width>
+MSL_HIDDEN void msl_vote_group(const __generic msl_group* group) {
+  uint set = 0;
+  for (uint lane = 0; lane < 32; ++lane) {
+    if (group->mask >> lane & 1 && *(const __generic bool*)group->slots[lane]->in) set |= 1u << lane;
+  }
+  for (uint lane = 0; lane < 32; ++lane) {
+    if (!(group->mask >> lane & 1)) continue;
+    uint shift = Width == 32 ? 0 : lane / Width * Width, keep = Width == 32 ? ~0u : (1u << (Width & 31)) - 1;
+    *(__generic msl_votes*)group->slots[lane]->out = msl_votes{set >> shift & keep, group->mask >> shift & keep};
+  }
+}
+
+}  // namespace metal

@@ -1,0 +1,89 @@
+// packed_float3 and kin: vectors with the alignment of one element.
+#pragma once
+
+namespace metal {
+
+template <typename T, int N>
+struct packed_storage;
+template <typename T>
+struct packed_storage<T, 2> {
+  T x, y;
+};
+template <typename T>
+struct packed_storage<T, 3> {
+  T x, y, z;
+};
+template <typename T>
+struct packed_storage<T, 4> {
+  T x, y, z, w;
+};
+
+template <typename T, int N>
+struct packed_vec : packed_storage<T, N> {
+  packed_vec() = default;
+  constexpr packed_vec(vec<T, N> v) {
+    for (int i = 0; i < N; ++i) (*this)[i] = v[i];
+  }
+  template <typename... A, typename = enable_if_t<(sizeof...(A) > 1)>>
+  constexpr packed_vec(A... a) : packed_vec(msl_construct<vec<T, N>>(a...)) {}
+  constexpr explicit packed_vec(T v) : packed_vec(vec<T, N>(v)) {}
+  MSL_FN __generic T& operator[](int i) { return (&this->x)[i]; }
+  MSL_FN const __generic T& operator[](int i) const { return (&this->x)[i]; }
+  MSL_FN const constant T& operator[](int i) const constant { return (&this->x)[i]; }
+  MSL_FN operator vec<T, N>() const { return load(&this->x); }
+  MSL_FN operator vec<T, N>() const constant { return load(&this->x); }
+
+ private:
+  template <typename P>
+  MSL_FN static vec<T, N> load(P first) {
+    vec<T, N> v;
+    for (int i = 0; i < N; ++i) v[i] = first[i];
+    return v;
+  }
+};
+
+#define MSL_ARITHMETIC(op)                                               \
+  template <typename T, int N>                                           \
+  MSL_FN vec<T, N> operator op(packed_vec<T, N> a, packed_vec<T, N> b) { \
+    return vec<T, N>(a) op vec<T, N>(b);                                 \
+  }                                                                      \
+  template <typename T, int N>                                           \
+  MSL_FN vec<T, N> operator op(packed_vec<T, N> a, vec<T, N> b) {        \
+    return vec<T, N>(a) op b;                                            \
+  }                                                                      \
+  template <typename T, int N>                                           \
+  MSL_FN vec<T, N> operator op(vec<T, N> a, packed_vec<T, N> b) {        \
+    return a op vec<T, N>(b);                                            \
+  }                                                                      \
+  template <typename T, int N>                                           \
+  MSL_FN vec<T, N> operator op(packed_vec<T, N> a, T b) {                \
+    return vec<T, N>(a) op b;                                            \
+  }                                                                      \
+  template <typename T, int N>                                           \
+  MSL_FN vec<T, N> operator op(T a, packed_vec<T, N> b) {                \
+    return a op vec<T, N>(b);                                            \
+  }
+MSL_ARITHMETIC(+)
+MSL_ARITHMETIC(-)
+MSL_ARITHMETIC(*)
+MSL_ARITHMETIC(/)
+#undef MSL_ARITHMETIC
+
+}  // namespace metal
+
+#define MSL_PACKED(T)                            \
+  typedef metal::packed_vec<T, 2> packed_##T##2; \
+  typedef metal::packed_vec<T, 3> packed_##T##3; \
+  typedef metal::packed_vec<T, 4> packed_##T##4;
+MSL_PACKED(char)
+MSL_PACKED(uchar)
+MSL_PACKED(short)
+MSL_PACKED(ushort)
+MSL_PACKED(int)
+MSL_PACKED(uint)
+MSL_PACKED(long)
+MSL_PACKED(ulong)
+MSL_PACKED(half)
+MSL_PACKED(float)
+MSL_PACKED(bfloat)
+#undef MSL_PACKED

@@ -1,0 +1,71 @@
+// metal_relational: tests of floating-point values, select, any, all.
+#pragma once
+
+namespace metal {
+
+#define MSL_TEST(name, expression)                               \
+  MSL_FN bool name(float x) { return expression; }               \
+  MSL_FN bool name(half x_) {                                    \
+    float x = x_;                                                \
+    return expression;                                           \
+  }                                                              \
+  MSL_FN bool name(bfloat x_) {                                  \
+    float x = x_;                                                \
+    return expression;                                           \
+  }                                                              \
+  template <typename T, int N>                                   \
+  MSL_FN bool_vec<N> name(vec<T, N> a) {                         \
+    bool_vec<N> r;                                               \
+    for (int i = 0; i < N; ++i) r.v[i] = name(T(a[i])) ? -1 : 0; \
+    return r;                                                    \
+  }
+MSL_TEST(isnan, __builtin_isnan(x))
+MSL_TEST(isinf, __builtin_isinf(x))
+MSL_TEST(isfinite, __builtin_isfinite(x))
+MSL_TEST(isnormal, __builtin_isnormal(x))
+MSL_TEST(signbit, __builtin_signbit(x))
+#undef MSL_TEST
+MSL_FN bool isordered(float x, float y) { return x == x && y == y; }
+MSL_FN bool isunordered(float x, float y) { return !(x == x && y == y); }
+
+template <int N>
+MSL_FN bool any(bool_vec<N> a) {
+  for (int i = 0; i < N; ++i) {
+    if (a[i]) return true;
+  }
+  return false;
+}
+template <int N>
+MSL_FN bool all(bool_vec<N> a) {
+  for (int i = 0; i < N; ++i) {
+    if (!a[i]) return false;
+  }
+  return true;
+}
+// Comparisons of vectors: integer vectors here, bool vectors in Metal.
+template <typename T, int N>
+MSL_FN bool any(vec<T, N> mask) {
+  return any(bool_vec<N>(mask));
+}
+template <typename T, int N>
+MSL_FN bool all(vec<T, N> mask) {
+  return all(bool_vec<N>(mask));
+}
+MSL_FN bool any(bool a) { return a; }
+MSL_FN bool all(bool a) { return a; }
+
+template <typename T>
+MSL_FN constexpr T select(T if_false, T if_true, bool condition) {
+  return condition ? if_true : if_false;
+}
+template <typename T, int N>
+MSL_FN vec<T, N> select(vec<T, N> if_false, vec<T, N> if_true, bool_vec<N> condition) {
+  for (int i = 0; i < N; ++i) if_false[i] = condition[i] ? if_true[i] : if_false[i];
+  return if_false;
+}
+template <typename T, typename M, int N>
+MSL_FN vec<T, N> select(vec<T, N> if_false, vec<T, N> if_true, vec<M, N> condition) {
+  return select(if_false, if_true, bool_vec<N>(condition));
+}
+
+}  // namespace metal

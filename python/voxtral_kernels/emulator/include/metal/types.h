@@ -1,0 +1,139 @@
+// metal_types: vectors, their construction and conversion, as_type.
+#pragma once
+
+namespace metal {
+
+template <typename T, int N>
+using vec = T __attribute__((ext_vector_type(N)));
+
+// Element type and count of a scalar (count 1) or vector.
+template <typename T>
+struct vec_traits {
+  using element = T;
+  static constexpr constant int size = 1;
+};
+template <typename T, int N>
+struct vec_traits<vec<T, N>> {
+  using element = T;
+  static constexpr constant int size = N;
+};
+
+// bool2 .. bool4: clang has no such vectors in this dialect. Comparisons of vectors give integer vectors of 0 and -1.
+template <int N>
+struct bool_vec {
+  vec<char, N> v;
+  bool_vec() = default;
+  constexpr bool_vec(bool b) : v(char(b ? -1 : 0)) {}
+  template <typename T>
+  constexpr bool_vec(vec<T, N> mask) {
+    for (int i = 0; i < N; ++i) v[i] = mask[i] ? -1 : 0;
+  }
+  constexpr bool operator[](int i) const { return v[i] != 0; }
+  constexpr bool_vec operator!() const { return bool_vec(!v); }
+  constexpr bool_vec operator&&(bool_vec other) const { return bool_vec(v & other.v); }
+  constexpr bool_vec operator||(bool_vec other) const { return bool_vec(v | other.v); }
+  constexpr bool_vec operator&(bool_vec other) const { return bool_vec(v & other.v); }
+  constexpr bool_vec operator|(bool_vec other) const { return bool_vec(v | other.v); }
+  constexpr bool_vec operator^(bool_vec other) const { return bool_vec(v ^ other.v); }
+};
+template <int N>
+struct vec_traits<bool_vec<N>> {
+  using element = bool;
+  static constexpr constant int size = N;
+};
+
+template <typename V, typename A>
+MSL_FN constexpr void msl_append(thread V& v, thread int& at, A a) {
+  using element = typename vec_traits<V>::element;
+  if constexpr (vec_traits<A>::size == 1) {
+    v[at++] = static_cast<element>(a);
+  } else {
+    for (int i = 0; i < vec_traits<A>::size; ++i) v[at++] = static_cast<element>(a[i]);
+  }
+}
+
+// float4(...) and vec<T, 4>(...): the translator spells every vector construction as this call.
+template <typename V, typename... A>
+MSL_FN constexpr V msl_construct(A... a) {
+  using element = typename vec_traits<V>::element;
+  constexpr int given = (0 + ... + vec_traits<A>::size);
+  static_assert(given == 0 || (given == 1 && sizeof...(A) == 1) || given == vec_traits<V>::size,
+                "a vector is built from one scalar, or from as many components as it has");
+  V v(element(0));
+  int at = 0;
+  if constexpr (given == 1 && vec_traits<V>::size > 1) {
+    (..., (v = V(static_cast<element>(a))));
+  } else if constexpr (given > 0 && __is_same(V, bool_vec<vec_traits<V>::size>)) {
+    (..., msl_append(v.v, at, a));
+    v = V(v.v);
+  } else {
+    (..., msl_append(v, at, a));
+  }
+  return v;
+}
+
+#define MSL_VECTORS(T)    \
+  typedef vec<T, 2> T##2; \
+  typedef vec<T, 3> T##3; \
+  typedef vec<T, 4> T##4;
+MSL_VECTORS(char)
+MSL_VECTORS(uchar)
+MSL_VECTORS(short)
+MSL_VECTORS(ushort)
+MSL_VECTORS(int)
+MSL_VECTORS(uint)
+MSL_VECTORS(long)
+MSL_VECTORS(ulong)
+MSL_VECTORS(half)
+MSL_VECTORS(float)
+MSL_VECTORS(bfloat)
+#undef MSL_VECTORS
+typedef bool_vec<2> bool2;
+typedef bool_vec<3> bool3;
+typedef bool_vec<4> bool4;
+
+}  // namespace metal
+
+// The vector names stand in the global namespace too, as in Metal's own headers.
+#define MSL_GLOBAL(T) \
+  using metal::T##2;  \
+  using metal::T##3;  \
+  using metal::T##4;
+MSL_GLOBAL(char)
+MSL_GLOBAL(uchar)
+MSL_GLOBAL(short)
+MSL_GLOBAL(ushort)
+MSL_GLOBAL(int)
+MSL_GLOBAL(uint)
+MSL_GLOBAL(long)
+MSL_GLOBAL(ulong)
+MSL_GLOBAL(half)
+MSL_GLOBAL(float)
+MSL_GLOBAL(bfloat)
+MSL_GLOBAL(bool)
+#undef MSL_GLOBAL
+
+template <typename To, typename From>
+MSL_FN constexpr To as_type(From x) {
+  return __builtin_bit_cast(To, x);
+}
+
+namespace metal {
+using ::as_type;
+using ::bfloat;
+using ::int16_t;
+using ::int32_t;
+using ::int64_t;
+using ::int8_t;
+using ::ptrdiff_t;
+using ::size_t;
+using ::uchar;
+using ::uint;
+using ::uint16_t;
+using ::uint32_t;
+using ::uint64_t;
+using ::uint8_t;
+using ::uintptr_t;
+using ::ulong;
+using ::ushort;
+}  // namespace metal

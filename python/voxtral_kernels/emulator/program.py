@@ -1,0 +1,154 @@
+"""A Metal text made runnable: preprocessed, checked, translated, compiled on demand, launched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import dialect, toolchain
+from .errors import KernelError
+from .lines import LineTable
+from .parameters import BUILTINS, Parameter
+from .report import Finding, Report, make_finding
+from .runtime import runtime
+from .translate import Kernel, translate
+
+MODES = ("plain", "checked", "counted")
+
+
+@dataclass
+class Entry:
+    """A compiled entry point: the library, the symbol in it, and what the kernel takes."""
+
+    library: Any
+    symbol: str
+    kernel: Kernel
+    lines: LineTable
+
+
+class Program:
+    """One translation unit.
+
+    Args:
+        text: Metal, with the ``#include`` lines that it needs.
+        path: What findings and errors call the text.
+        include_dirs: Where ``#include "..."`` looks.
+        language_version: Of Metal, "3.1" say: for ``__METAL_VERSION__`` and the dialect's rules.
+        trusted: Folders whose files are exempt from the dialect check: MLX's own headers.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        path: str,
+        include_dirs: Sequence[str | os.PathLike[str]] = (),
+        language_version: str = dialect.DEFAULT_VERSION,
+        trusted: Sequence[str] = (),
+    ):
+        self.path = path
+        self._sources = {path: text}
+        major, minor = language_version.split(".")
+        marked = f'# 1 "{path}"\n{text}'
+        preprocessed = toolchain.preprocess(marked, include_dirs, [f"__METAL_VERSION__={major}{minor}0"])
+        tokens, self.unit = translate(preprocessed, path)
+        violations = dialect.check(tokens, version=language_version, preprocessed=True)
+        violations = [v for v in violations if not v.path.startswith(tuple(trusted))] if trusted else violations
+        if violations:
+            raise KernelError("\n".join(map(str, violations)))
+        self._entries: dict[tuple[Any, ...], Entry] = {}
+
+    def entry(self, name: str, mode: str, constants: Mapping[int, Any]) -> Entry:
+        """The entry point ``name``: a kernel, the ``host_name`` of an instance, or a template id ``f<float, 4>``."""
+        key = (name, mode == "plain", tuple(sorted(constants.items())))
+        if key not in self._entries:
+            self._entries[key] = self._compile(name, mode != "plain", constants)
+        return self._entries[key]
+
+    def _compile(self, name: str, instrumented: bool, constants: Mapping[int, Any]) -> Entry:
+        call = self.unit.instances.get(name, name)
+        kernel = self.unit.kernels.get(call.split("<", 1)[0].strip())
+        if kernel is None:
+            known = ", ".join([*self.unit.instances, *self.unit.kernels]) or "none"
+            raise KernelError(f"[emulator] entry: expected one of the kernels {known}, got {name}.")
+        if kernel.is_template and "<" not in call:
+            raise KernelError(f"[emulator] entry: expected a template id such as {name}<float>, got {name}.")
+        text = self.unit.text + _entry_point(kernel, call, self._existing(kernel, constants))
+        path = toolchain.compile_library(text, instrumented, self._defines(constants))
+        return Entry(runtime().Library(str(path)), "msl_run", kernel, LineTable(path))
+
+    def _defines(self, constants: Mapping[int, Any]) -> list[str]:
+        defines = []
+        for index, (name, guarded) in sorted(self.unit.constants.items()):
+            value = constants.get(index, constants.get(name))  # type: ignore[call-overload]
+            if value is None and not guarded:
+                raise KernelError(
+                    f"[emulator] constants: expected a value for {name}, function_constant({index}), got none."
+                )
+            literal = (
+                "0" if value is None else str(int(value)) if isinstance(value, (bool, int)) else repr(float(value))
+            )
+            defines += [f"MSL_CONSTANT_{index}={literal}", f"MSL_CONSTANT_{index}_DEFINED={int(value is not None)}"]
+        return defines
+
+    def _existing(self, kernel: Kernel, constants: Mapping[int, Any]) -> list[Parameter]:
+        """Parameters whose function constant is false get a null pointer."""
+        return kernel.parameters
+
+    def source_line(self, path: str, line: int) -> str:
+        if path not in self._sources:
+            try:
+                with open(path) as file:
+                    self._sources[path] = file.read()
+            except OSError:
+                self._sources[path] = ""
+        lines = self._sources[path].splitlines()
+        return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+
+    def add_source(self, path: str, text: str) -> None:
+        """Text of a ``#line`` region, for findings to quote."""
+        self._sources[path] = text
+
+    def report(self, result: Any, entry: Entry, mode: str) -> Report:
+        findings: list[Finding] = [make_finding(f, entry.lines, self.source_line) for f in result.findings]
+        return Report(findings, dict(result.counters) if mode == "counted" else {}, result.findings_total)
+
+
+def _entry_point(kernel: Kernel, call: str, parameters: Sequence[Parameter]) -> str:
+    """The function that the runtime calls for each lane."""
+    arguments = []
+    for p in parameters:
+        if p.kind == "builtin":
+            arguments.append(f"metal::msl_position({BUILTINS[p.builtin]})")
+            continue
+        wrapper = "metal::msl_object" if p.is_reference else "metal::msl_memory"
+        memory = f"buffers[{p.index}]" if p.kind == "buffer" else f"msl_threadgroup_argument({p.index})"
+        arguments.append(f"{wrapper}({memory})")
+    attributes = 'visibility("default"), nodebug, disable_sanitizer_instrumentation'
+    lane = "const __generic msl_lane* at = msl_this_lane(); (void)at;"
+    return (
+        f'\n#line {kernel.at.line} "{kernel.at.path}"\n'
+        f'extern "C" __attribute__(({attributes})) void msl_run(void* const* buffers) '
+        f"{{ {lane} {call}({', '.join(arguments)}); }}\n"
+    )
+
+
+def launch(entry: Entry, buffers: Sequence[Any], options: Any) -> Any:
+    return runtime().launch(entry.library, entry.symbol, list(buffers), options)
+
+
+def make_options(mode: str, seed: int, grid: Sequence[int], threadgroup: Sequence[int]) -> Any:
+    """Options of a launch, arguments checked."""
+    if mode not in MODES:
+        raise ValueError(f"[emulator] mode: expected one of {', '.join(MODES)}, got {mode!r}.")
+    for what, size in (("grid", grid), ("threadgroup", threadgroup)):
+        if len(size) != 3 or any(int(n) < 1 for n in size):
+            raise ValueError(f"[emulator] {what}: expected three positive sizes, got {tuple(size)}.")
+    native = runtime()
+    options = native.Options()
+    options.mode = getattr(native.Mode, mode)
+    options.seed = seed
+    options.grid = [int(n) for n in grid]
+    options.threadgroup = [min(int(t), int(g)) for t, g in zip(threadgroup, grid, strict=True)]
+    return options

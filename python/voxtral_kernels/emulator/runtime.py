@@ -1,0 +1,17 @@
+"""The native module that runs compiled kernels (csrc/emulator)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from .errors import KernelError
+
+
+def runtime() -> Any:
+    """``voxtral_kernels._emulator``; one clear sentence where the package was installed without a C++ compiler."""
+    try:
+        return import_module("voxtral_kernels._emulator")
+    except ImportError as error:
+        message = f"the emulator's runtime is not installed (no C++ compiler at installation?): {error}"
+        raise KernelError(message) from None

@@ -1,0 +1,181 @@
+"""The host's compiler: the clang and lld of PyPI's ``ziglang``, and the folder where compiled kernels are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from .errors import KernelError
+
+INCLUDE = Path(__file__).parent / "include"
+
+# C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
+_DIALECT = [
+    *("-x", "c++", "-std=c++17", "-Xclang", "-x", "-Xclang", "clcpp", "-Xclang", "-cl-std=clc++2021"),
+    *("-Xclang", "-cl-ext=+cl_khr_fp16,+__opencl_c_program_scope_global_variables"),
+    *("-Xclang", "-cl-single-precision-constant"),
+]
+_CODE = [
+    *("-O2", "-fPIC", "-fvisibility=hidden", "-nostdinc", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"),
+    *("-ffp-contract=off", "-fno-finite-loops", "-fno-stack-protector", "-gline-tables-only", "-gdwarf-4"),
+    *("-Wno-unknown-attributes", "-Wno-unknown-pragmas", "-Wno-pass-failed", "-Wno-unused-value"),
+    *("-Wno-return-type-c-linkage", "-ferror-limit=8", "-fno-caret-diagnostics", "-fno-color-diagnostics"),
+]
+# Access callbacks (csrc/emulator/callbacks.cpp answers them), with one callback for each access as it was written.
+_INSTRUMENTED = [
+    *("-DMSL_CHECKED=1", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0"),
+    *(
+        "-fsanitize=array-bounds,local-bounds,alignment,integer-divide-by-zero",
+        "-fno-sanitize-trap=all",
+        "-fno-sanitize-merge",
+    ),
+    *("-fno-vectorize", "-fno-slp-vectorize"),
+]
+
+
+def cache_dir() -> Path:
+    """Where compiled kernels are kept: ``VOXTRAL_KERNELS_CACHE``, or the platform's folder for caches."""
+    given = os.environ.get("VOXTRAL_KERNELS_CACHE")
+    if given:
+        base = Path(given)
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches" / "voxtral-kernels"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voxtral-kernels"
+    folder = base / "emulator"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@cache
+def _zig() -> str:
+    try:
+        import ziglang
+    except ImportError:
+        message = "the emulator compiles kernels with the package ziglang: pip install 'voxtral-kernels[emulator]'"
+        raise KernelError(message) from None
+    return str(Path(ziglang.__file__).parent / ("zig.exe" if os.name == "nt" else "zig"))
+
+
+@cache
+def _target() -> list[str]:
+    machine = platform.machine().lower()
+    if machine in ("arm64", "aarch64"):
+        return ["-target", "aarch64-linux-gnu"]
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
+    except (OSError, IndexError):
+        flags = []
+    level = "x86-64-v3" if {"avx2", "f16c", "fma", "bmi2"} <= set(flags) else "x86-64-v2"
+    return ["-target", "x86_64-linux-gnu", f"-march={level}"]
+
+
+def _run(arguments: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([_zig(), *arguments], input=text, capture_output=True, text=True, check=False)
+
+
+@cache
+def _identity() -> str:
+    """What a compiled kernel depends on besides its own text: compiler, target and our headers."""
+    from .runtime import runtime
+
+    digest = hashlib.sha256(_run(["version"]).stdout.encode())
+    digest.update(repr([_target(), _DIALECT, _CODE, _INSTRUMENTED, runtime().imports()]).encode())
+    for path in sorted((INCLUDE / "metal").iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], defines: Sequence[str] = ()) -> str:
+    """``text`` with its includes and macros expanded; line markers tell where each line comes from."""
+    arguments = ["clang", *_target(), "-E", "-x", "c++", "-std=c++17", "-nostdinc", "-fno-caret-diagnostics"]
+    arguments += [f"-D{d}" for d in ("__METAL__=1", "__METAL_MACOS__=1", "__HAVE_BFLOAT__=1", *defines)]
+    arguments += [f"-I{os.fspath(d)}" for d in include_dirs] + ["-isystem", str(INCLUDE), "-"]
+    done = _run(arguments, text)
+    if done.returncode:
+        raise KernelError(_readable(done.stderr))
+    return done.stdout
+
+
+def compile_library(text: str, instrumented: bool, defines: Sequence[str] = ()) -> Path:
+    """The shared library of a translated kernel, from the cache if it was compiled before.
+
+    Several processes may compile the same kernel: each writes its own file and moves it into place.
+    """
+    flags = [*_target(), *_DIALECT, *_CODE, *(_INSTRUMENTED if instrumented else []), *(f"-D{d}" for d in defines)]
+    key = hashlib.sha256("\0".join([_identity(), text, *flags]).encode()).hexdigest()[:32]
+    folder = cache_dir()
+    target = folder / f"{key}.so"
+    if target.exists():
+        return target
+    imports = _imports_object(folder)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        source, object_, library = (os.path.join(scratch, f"kernel.{e}") for e in ("cpp", "o", "so"))
+        Path(source).write_text('#include "metal/prelude.h"\n' + text)
+        done = _run(["clang", *flags, f"-I{INCLUDE}", "-c", source, "-o", object_])
+        if done.returncode:
+            raise KernelError(_readable(done.stderr))
+        _link(object_, str(imports), library)
+        os.replace(library, target)
+    return target
+
+
+def _link(*files: str) -> None:
+    *objects, library = files
+    done = _run(["ld.lld", "-shared", "--no-undefined", *objects, "-o", library])
+    if done.returncode:
+        missing = sorted(
+            {line.rsplit(":", 1)[1].strip() for line in done.stderr.splitlines() if "undefined symbol" in line}
+        )
+        raise KernelError("the kernel calls functions that the emulator lacks: " + (", ".join(missing) or done.stderr))
+
+
+def _imports_object(folder: Path) -> Path:
+    """Jumps through a table that the runtime fills when it loads the kernel: no symbol of ours becomes global."""
+    from .runtime import runtime
+
+    target = folder / f"imports-{_identity()[:32]}.o"
+    if target.exists():
+        return target
+    names = runtime().imports()
+    arm = _target()[1].startswith("aarch64")
+    # The compiler calls __tsan_init while the library is loaded, before anybody could fill the table.
+    lines = [".text", ".globl __tsan_init", ".hidden __tsan_init", "__tsan_init: ret"]
+    for i, name in enumerate(names):
+        jump = (
+            f"adrp x16, .Ltable+{8 * i}\n ldr x16, [x16, :lo12:.Ltable+{8 * i}]\n br x16"
+            if arm
+            else f"jmp *.Ltable+{8 * i}(%rip)"
+        )
+        kind = "%function" if arm else "@function"
+        lines.append(f".globl {name}\n.hidden {name}\n.type {name}, {kind}\n{name}:\n {jump}")
+    lines += [".data", ".balign 8", ".globl msl_imports", "msl_imports:", ".Ltable:", f".zero {8 * len(names)}"]
+    lines.append('.section .note.GNU-stack,"",' + ("%progbits" if arm else "@progbits"))
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        object_ = os.path.join(scratch, "imports.o")
+        done = _run(["clang", *_target(), "-x", "assembler", "-c", "-", "-o", object_], "\n".join(lines) + "\n")
+        if done.returncode:
+            raise KernelError(done.stderr)
+        os.replace(object_, target)
+    return target
+
+
+def _readable(stderr: str) -> str:
+    """The compiler's messages in Metal's words."""
+    words = {
+        "__global": "device", "__constant": "constant", "__local": "threadgroup", "__private": "thread",
+        "OpenCL": "Metal", "metal::msl_construct": "construct",
+    }  # fmt: skip
+    dropped = (" generated.", "note: candidate", "expanded from macro", "In file included from")
+    lines = [line for line in stderr.splitlines() if not any(words in line for words in dropped)]
+    text = "\n".join(lines)
+    for ours, theirs in words.items():
+        text = text.replace(ours, theirs)
+    return text
