@@ -150,7 +150,7 @@ class Weights:
         self.shapes = shapes(self.config, self._has)
         self._check()
         probe = "language_model.layers.0.attention.o_proj"
-        probe += ".scales" if self._quantized(f"{probe}.weight") else ".weight"
+        probe += ".scales" if self.quantized(f"{probe}.weight") else ".weight"
         self.stored_dtype = FLOATS[self._tensors.tensors[self.layout.source(probe)].dtype]
         self.dtype = dtype or self.stored_dtype
         self._arrays: dict[str, mx.array] = {}
@@ -164,7 +164,8 @@ class Weights:
     def _has(self, name: str) -> bool:
         return self.layout.source(name) in self._tensors.tensors
 
-    def _quantized(self, name: str) -> bool:
+    def quantized(self, name: str) -> bool:
+        """Whether the file has a weight quantised."""
         return self._has(name.removesuffix("weight") + "scales")
 
     def _turned(self, name: str) -> bool:
@@ -180,7 +181,7 @@ class Weights:
         expected: dict[str, tuple[int, ...]] = {}
         for name, shape in self.shapes.items():
             source = self.layout.source(name)
-            if name.endswith("weight") and self._quantized(name):
+            if name.endswith("weight") and self.quantized(name):
                 expected |= self._quantized_shapes(source.removesuffix(".weight"), shape)
             else:
                 expected[source] = (shape[0], shape[2], shape[1]) if self._turned(name) else shape
@@ -203,7 +204,7 @@ class Weights:
 
     def _quantization(self, name: str) -> Quantization | None:
         """That of a weight; None for a plain one."""
-        if self.quantization is None or not self._quantized(name):
+        if self.quantization is None or not self.quantized(name):
             return None
         return self.quantization.of(self.layout.source(name).removesuffix(".weight"))
 
@@ -253,7 +254,7 @@ class Weights:
     def items(self) -> Iterator[tuple[str, mx.array]]:
         """Every tensor by this package's names, quantised ones in their parts."""
         for name in self.shapes:
-            if name.endswith(".weight") and self._quantized(name):
+            if name.endswith(".weight") and self.quantized(name):
                 stem = name.removesuffix("weight")
                 yield from ((f"{stem}{part}", self.array(f"{stem}{part}")) for part in ("weight", "scales", "biases"))
             else:

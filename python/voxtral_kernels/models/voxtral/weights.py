@@ -79,10 +79,9 @@ class Weights(weights.Weights):
         c = self.config.encoder
         if _POSITIONS not in self.shapes:
             return sinusoids(c.max_positions, c.dim)
-        matrix = self.matrix(_POSITIONS.removesuffix(".weight"))
-        if matrix.quantization is None:
+        if not self.quantized(_POSITIONS):
             return self.array(_POSITIONS, mx.float32)
-        return matrix.take(mx.arange(c.max_positions)).astype(mx.float32)
+        return self.matrix(_POSITIONS.removesuffix(".weight")).take(mx.arange(c.max_positions)).astype(mx.float32)
 
     def norm(self, stem: str) -> LayerNorm:
         """A LayerNorm by its name."""
