@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import shutil
 import struct
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,15 @@ def test_standard_input_is_the_same_as_the_file(run, stdin, cards):
 def test_raw_file(run, cards, tmp_path):
     (tmp_path / "a.pcm").write_bytes(soundfile.read(cards, dtype="int16")[0].tobytes())
     assert run("transcribe", tmp_path / "a.pcm", "--raw", "--model", "tiny") == (0, CARDS + "\n", "")
+
+
+def test_raw_named_pipe(run, cards, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    pcm = soundfile.read(cards, dtype="int16")[0].tobytes()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(pcm,))
+    writer.start()
+    assert run("transcribe", tmp_path / "pipe", "--raw", "--model", "tiny") == (0, CARDS + "\n", "")
+    writer.join()
 
 
 def test_8_khz_stereo(run, cards, tmp_path):

@@ -51,7 +51,7 @@ def run(audio: np.ndarray | Iterator[np.ndarray], transcript: Transcript, genera
     transcript.duration_s = len(samples) / SAMPLE_RATE
     transcript.settings["stop"] = None
     mx.reset_peak_memory()
-    with LiveView(transcript.source, transcript.duration_s) as view:
+    with LiveView(transcript.source, None) as view:  # it hears all at once: there is no position to show
 
         def show(text: str) -> None:
             transcript.text += text

@@ -121,18 +121,25 @@ def check_file(op: str, file: str) -> None:
 
 
 def open_audio(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
-    """All samples of a file; those of a raw pipe as they come."""
+    """All samples of a recording; those of a raw pipe as they come. ``-`` is standard input."""
     from ..audio.load import iter_raw, load_audio, load_raw
 
-    if file == STDIN and sys.stdin.isatty():
-        raise fail(OP, "FILE", "audio on standard input", "a terminal")
-    if raw and (file == STDIN or not Path(file).is_file()):  # a pipe or device is heard as it comes
-        return iter_raw(sys.stdin.buffer if file == STDIN else open(file, "rb"), argument=_name(file))
+    if file == STDIN:
+        if sys.stdin.isatty():
+            raise fail(OP, "FILE", "audio on standard input", "a terminal")
+        if raw:
+            return iter_raw(sys.stdin.buffer, argument="stdin")
+        with quiet():
+            return load_audio(sys.stdin.buffer, argument="stdin")
     if raw:
-        return load_raw(Path(file).read_bytes(), argument=file)
+        return load_raw(Path(file).read_bytes(), argument=file) if Path(file).is_file() else _raw_pipe(file)
     with quiet():
-        return load_audio(sys.stdin.buffer if file == STDIN else file, argument=_name(file))
+        return load_audio(file, argument=file)
 
 
-def _name(file: str) -> str:
-    return "stdin" if file == STDIN else file
+def _raw_pipe(file: str) -> Iterator[np.ndarray]:
+    """A named pipe or a device, heard as it comes."""
+    from ..audio.load import iter_raw
+
+    with open(file, "rb") as source:
+        yield from iter_raw(source, argument=file)
