@@ -26,7 +26,7 @@ class Library {
     module_.handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!module_.handle) throw std::runtime_error(dlerror());
     auto* table = static_cast<const void**>(symbol("msl_imports"));
-    for (const Export& e : exports()) *table++ = e.address;
+    for (size_t i = 0; i < exports().size(); ++i) table[i] = exports()[i].address;
     find_extent(table);
   }
   ~Library() { dlclose(module_.handle); }
@@ -43,7 +43,7 @@ class Library {
  private:
   void find_extent(const void* inside) {
     Dl_info info;
-    dladdr(inside, &info);
+    if (!dladdr(inside, &info)) throw std::runtime_error("the compiled kernel has no address");
     module_.start = module_.end = reinterpret_cast<uintptr_t>(info.dli_fbase);
     dl_iterate_phdr(
         [](dl_phdr_info* image, size_t, void* data) {

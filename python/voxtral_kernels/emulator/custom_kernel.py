@@ -105,8 +105,9 @@ class MetalKernel:
         mode: str | None = None,
         seed: int | None = None,
         raise_findings: bool | None = None,
+        step_limit: int | None = None,
     ) -> list[mx.array]:
-        """Runs the kernel. ``mode``, ``seed`` and ``raise_findings`` override those of the kernel for this call.
+        """Runs the kernel. What stands behind ``stream`` overrides the kernel's own settings for this call.
 
         Raises:
             KernelError: the text does not compile, or a finding was made (unless ``raise_findings`` is False).
@@ -126,6 +127,8 @@ class MetalKernel:
             print(call.text)
         options = make_options(mode, seed, call.grid, call.threadgroup)
         options.step_limit, options.seconds_limit = self._limits
+        if step_limit is not None:
+            options.step_limit = step_limit
         program = self._program(call)
         entry = program.entry(call.name, mode, {})
         options.variables = program.unit.variables

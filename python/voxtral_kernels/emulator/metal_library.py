@@ -43,6 +43,7 @@ class Library:
         mode: str | None = None,
         seed: int | None = None,
         raise_findings: bool | None = None,
+        step_limit: int | None = None,
         uninitialised: Sequence[int] = (),
     ) -> list[mx.array]:
         """Runs one kernel.
@@ -54,7 +55,9 @@ class Library:
             threadgroup: Threads of a threadgroup.
             constants: Values of function constants, by index.
             threadgroup_memory: Bytes of each ``[[threadgroup(n)]]`` argument.
-            outputs: Indices of the buffers to return, in shape and dtype as given.
+            outputs: Indices of the buffers that the kernel may write, to return in shape and dtype as given. A write to
+                another one is a finding.
+            mode, seed, raise_findings, step_limit: As in ``library``, for this run.
             uninitialised: Outputs whose given values do not count: they start as NaN, and reading them before a write,
                 or never writing them, is a finding.
 
@@ -64,6 +67,8 @@ class Library:
         mode = self._defaults[0] if mode is None else mode
         options = make_options(mode, self._defaults[1] if seed is None else seed, grid, threadgroup)
         options.step_limit, options.seconds_limit = self._limits
+        if step_limit is not None:
+            options.step_limit = step_limit
         options.threadgroup_arguments = sorted((threadgroup_memory or {}).items())
         options.variables = self._program.unit.variables
         compiled = self._program.entry(entry, mode, constants or {})
@@ -104,8 +109,6 @@ class Library:
             space = native.Space.output if index in outputs else native.Space.input
             if p and p.is_constant:
                 space = native.Space.constant
-            elif p and not p.is_const and index not in outputs:
-                space = native.Space.output  # the kernel may write it; nobody asked for it back
             fresh = index in uninitialised
             args = (index, name, space, size, arrays.granule(itemsize), not fresh)
             specs.append(native.Buffer(*args, None if fresh else data))

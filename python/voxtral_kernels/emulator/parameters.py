@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import tokens as tk
 from .errors import KernelError
@@ -47,18 +47,18 @@ class Parameter:
 
 
 def read_parameters(tokens: Sequence[Token]) -> list[Parameter]:
-    """The parameters between a kernel's parentheses. Buffers without a number get the next one."""
-    parameters: list[Parameter] = []
-    next_buffer = 0
-    for part in tk.split_commas(tokens):
-        parameter = _read(part, next_buffer)
-        if parameter.kind == "buffer":
-            next_buffer = parameter.index + 1
-        parameters.append(parameter)
+    """The parameters between a kernel's parentheses. A buffer without a number gets the first that is free."""
+    parameters = [_read(part) for part in tk.split_commas(tokens)]
+    taken = {p.index for p in parameters if p.kind == "buffer"}
+    for i, parameter in enumerate(parameters):
+        if parameter.kind == "buffer" and parameter.index < 0:
+            free = next(n for n in range(len(parameters) + 1) if n not in taken)
+            taken.add(free)
+            parameters[i] = replace(parameter, index=free)
     return parameters
 
 
-def _read(part: list[Token], next_buffer: int) -> Parameter:
+def _read(part: list[Token]) -> Parameter:
     declaration, attributes = _split_attributes(part)
     words = [t.text for t in declaration]
     names = [t for t in declaration if t.kind == tk.IDENTIFIER]
@@ -81,7 +81,7 @@ def _read(part: list[Token], next_buffer: int) -> Parameter:
         raise _fail(part[0], f"the parameter {name} is neither a buffer nor has it an attribute")
     if "threadgroup" in words:
         raise _fail(part[0], f"the threadgroup parameter {name} needs [[threadgroup(n)]]")
-    index = _number(part, attributes["buffer"]) if "buffer" in attributes else next_buffer
+    index = _number(part, attributes["buffer"]) if "buffer" in attributes else -1
     pointee = words[: words.index("*")] if "*" in words else words
     is_constant = "constant" in words
     is_reference = "&" in words

@@ -10,7 +10,7 @@ from typing import Any
 from . import dialect, toolchain
 from .errors import KernelError
 from .lines import LineTable
-from .parameters import BUILTINS, Parameter
+from .parameters import BUILTINS
 from .report import Finding, Report, make_finding
 from .runtime import runtime
 from .translate import Kernel, translate
@@ -63,10 +63,23 @@ class Program:
         """The entry point ``name``: a kernel, the ``host_name`` of an instance, or a template id ``f<float, 4>``."""
         key = (name, mode == "plain", tuple(sorted(constants.items())))
         if key not in self._entries:
-            self._entries[key] = self._compile(name, mode != "plain", constants)
+            self._compile(name, mode != "plain", constants)
         return self._entries[key]
 
-    def _compile(self, name: str, instrumented: bool, constants: Mapping[int, Any]) -> Entry:
+    def _compile(self, name: str, instrumented: bool, constants: Mapping[int, Any]) -> None:
+        """Compiles ``name``, and with it all kernels that are no templates: the compiler reads them anyway."""
+        kernels = {name: self._find(name)} | {n: (k, n) for n, k in self.unit.kernels.items() if not k.is_template}
+        text = self.unit.text
+        for i, (kernel, call) in enumerate(kernels.values()):
+            text += _entry_point(f"msl_run_{i}", kernel, call)
+        path = toolchain.compile_library(text, instrumented, self._defines(constants))
+        library, lines = runtime().Library(str(path)), LineTable(path)
+        for i, (entry_name, (kernel, _)) in enumerate(kernels.items()):
+            key = (entry_name, not instrumented, tuple(sorted(constants.items())))
+            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines)
+
+    def _find(self, name: str) -> tuple[Kernel, str]:
+        """The kernel of an entry's name, and how it is called."""
         call = self.unit.instances.get(name, name)
         kernel = self.unit.kernels.get(call.split("<", 1)[0].strip())
         if kernel is None:
@@ -74,9 +87,7 @@ class Program:
             raise KernelError(f"[emulator] entry: expected one of the kernels {known}, got {name}.")
         if kernel.is_template and "<" not in call:
             raise KernelError(f"[emulator] entry: expected a template id such as {name}<float>, got {name}.")
-        text = self.unit.text + _entry_point(kernel, call, self._existing(kernel, constants))
-        path = toolchain.compile_library(text, instrumented, self._defines(constants))
-        return Entry(runtime().Library(str(path)), "msl_run", kernel, LineTable(path))
+        return kernel, call
 
     def _defines(self, constants: Mapping[int, Any]) -> list[str]:
         defines = []
@@ -91,10 +102,6 @@ class Program:
             )
             defines += [f"MSL_CONSTANT_{index}={literal}", f"MSL_CONSTANT_{index}_DEFINED={int(value is not None)}"]
         return defines
-
-    def _existing(self, kernel: Kernel, constants: Mapping[int, Any]) -> list[Parameter]:
-        """Parameters whose function constant is false get a null pointer."""
-        return kernel.parameters
 
     def source_line(self, path: str, line: int) -> str:
         if path not in self._sources:
@@ -115,21 +122,21 @@ class Program:
         return Report(findings, dict(result.counters) if mode == "counted" else {}, result.findings_total)
 
 
-def _entry_point(kernel: Kernel, call: str, parameters: Sequence[Parameter]) -> str:
+def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
     """The function that the runtime calls for each lane."""
     arguments = []
-    for p in parameters:
+    for p in kernel.parameters:
         if p.kind == "builtin":
             arguments.append(f"metal::msl_position({BUILTINS[p.builtin]})")
             continue
         wrapper = "metal::msl_object" if p.is_reference else "metal::msl_memory"
         memory = f"buffers[{p.index}]" if p.kind == "buffer" else f"msl_threadgroup_argument({p.index})"
         arguments.append(f"{wrapper}({memory})")
-    attributes = 'visibility("default"), nodebug, disable_sanitizer_instrumentation'
+    attributes = 'visibility("default"), disable_sanitizer_instrumentation'
     lane = "const __generic msl_lane* at = msl_this_lane(); (void)at;"
     return (
         f'\n#line {kernel.at.line} "{kernel.at.path}"\n'
-        f'extern "C" __attribute__(({attributes})) void msl_run(void* const* buffers) '
+        f'extern "C" __attribute__(({attributes})) void {symbol}(void* const* buffers) '
         f"{{ {lane} {call}({', '.join(arguments)}); }}\n"
     )
 

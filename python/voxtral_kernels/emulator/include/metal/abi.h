@@ -29,34 +29,40 @@ typedef struct msl_group {
   unsigned mask;
 } msl_group;
 
-#define MSL_SIMD_OPERATIONS(X)                                                                                       \
-  X(simd_sum)                                                                                                        \
-  X(simd_product) X(simd_min) X(simd_max) X(simd_and) X(simd_or) X(simd_xor) X(simd_prefix_inclusive_sum)            \
-      X(simd_prefix_exclusive_sum) X(simd_prefix_inclusive_product) X(simd_prefix_exclusive_product) X(simd_shuffle) \
-          X(simd_broadcast) X(simd_shuffle_xor) X(simd_shuffle_up) X(simd_shuffle_down) X(simd_shuffle_rotate_up)    \
-              X(simd_shuffle_rotate_down) X(simd_shuffle_and_fill_up) X(simd_shuffle_and_fill_down)                  \
-                  X(simd_broadcast_first) X(simd_ballot) X(simd_is_first) X(simd_active_threads_mask)                \
-                      X(simdgroup_load) X(simdgroup_store) X(simdgroup_multiply_accumulate) X(simdgroup_barrier)     \
-                          X(quad_sum) X(quad_product) X(quad_min) X(quad_max) X(quad_and) X(quad_or) X(quad_xor)     \
-                              X(quad_prefix_inclusive_sum) X(quad_prefix_exclusive_sum)                              \
-                                  X(quad_prefix_inclusive_product) X(quad_prefix_exclusive_product) X(quad_shuffle)  \
-                                      X(quad_broadcast) X(quad_shuffle_xor) X(quad_shuffle_up) X(quad_shuffle_down)  \
-                                          X(quad_shuffle_rotate_up) X(quad_shuffle_rotate_down)                      \
-                                              X(quad_shuffle_and_fill_up) X(quad_shuffle_and_fill_down)              \
-                                                  X(quad_broadcast_first) X(quad_ballot) X(quad_is_first)            \
-                                                      X(quad_active_threads_mask)
+// clang-format off
+#define MSL_SIMD_OPERATIONS(X) \
+  X(simd_sum) X(simd_product) X(simd_min) X(simd_max) X(simd_and) X(simd_or) X(simd_xor) \
+  X(simd_prefix_inclusive_sum) X(simd_prefix_exclusive_sum) X(simd_prefix_inclusive_product) \
+  X(simd_prefix_exclusive_product) X(simd_shuffle) X(simd_broadcast) X(simd_shuffle_xor) X(simd_shuffle_up) \
+  X(simd_shuffle_down) X(simd_shuffle_rotate_up) X(simd_shuffle_rotate_down) X(simd_shuffle_and_fill_up) \
+  X(simd_shuffle_and_fill_down) X(simd_broadcast_first) X(simd_ballot) X(simd_is_first) \
+  X(simd_active_threads_mask) X(simdgroup_load) X(simdgroup_store) X(simdgroup_multiply_accumulate) \
+  X(simdgroup_barrier) X(quad_sum) X(quad_product) X(quad_min) X(quad_max) X(quad_and) X(quad_or) X(quad_xor) \
+  X(quad_prefix_inclusive_sum) X(quad_prefix_exclusive_sum) X(quad_prefix_inclusive_product) \
+  X(quad_prefix_exclusive_product) X(quad_shuffle) X(quad_broadcast) X(quad_shuffle_xor) X(quad_shuffle_up) \
+  X(quad_shuffle_down) X(quad_shuffle_rotate_up) X(quad_shuffle_rotate_down) X(quad_shuffle_and_fill_up) \
+  X(quad_shuffle_and_fill_down) X(quad_broadcast_first) X(quad_ballot) X(quad_is_first) \
+  X(quad_active_threads_mask)
+// clang-format on
 
 #define MSL_ENUMERATE(name) MSL_OP_##name,
 enum msl_operation { MSL_SIMD_OPERATIONS(MSL_ENUMERATE) MSL_OPERATION_COUNT };
 #undef MSL_ENUMERATE
 
+// Each call in the text stays a call of its own: lanes that wait at two of them have diverged.
+#if defined(__clang__)
+#  define MSL_MEETING __attribute__((convergent, nomerge))
+#else
+#  define MSL_MEETING
+#endif
+
 extern "C" {
 const msl_lane* msl_this_lane();
 unsigned msl_lane_index();  // in the simdgroup
 // Waits for the lanes of the simdgroup. One of them, the leader, gets the group and computes; the others get null.
-const msl_group* msl_rendezvous(msl_slot* slot, unsigned operation);
-void msl_threadgroup_barrier(unsigned mem_flags);
-void msl_simdgroup_barrier(unsigned mem_flags);
+MSL_MEETING const msl_group* msl_rendezvous(msl_slot* slot, unsigned operation);
+MSL_MEETING void msl_threadgroup_barrier(unsigned mem_flags);
+MSL_MEETING void msl_simdgroup_barrier(unsigned mem_flags);
 void msl_fence(unsigned mem_flags);
 void* msl_threadgroup_memory(unsigned id, unsigned long size, unsigned long alignment);
 void* msl_threadgroup_argument(unsigned index);

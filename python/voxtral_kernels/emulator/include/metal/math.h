@@ -2,10 +2,11 @@
 #pragma once
 
 extern "C" {
-#define MSL_LIBM_1(X)                                                                                               \
-  X(expf)                                                                                                           \
-  X(exp2f) X(logf) X(log2f) X(log10f) X(sinf) X(cosf) X(tanf) X(sinhf) X(coshf) X(tanhf) X(asinf) X(acosf) X(atanf) \
-      X(asinhf) X(acoshf) X(atanhf)
+// clang-format off
+#define MSL_LIBM_1(X) \
+  X(expf) X(exp2f) X(logf) X(log2f) X(log10f) X(sinf) X(cosf) X(tanf) X(sinhf) X(coshf) X(tanhf) X(asinf) \
+  X(acosf) X(atanf) X(asinhf) X(acoshf) X(atanhf)
+// clang-format on
 #define MSL_DECLARE(name) float name(float);
 MSL_LIBM_1(MSL_DECLARE)
 #undef MSL_DECLARE
