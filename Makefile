@@ -28,13 +28,19 @@ $(VENV)/.lint-tools: pyproject.toml | $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.installed
+# Other packages' models, which the drop-in accelerates: apart from the environment and without their dependencies.
+build/hosts/.installed: tests/patch/requirements.txt | $(BIN)/python
+	rm -rf build/hosts
+	$(BIN)/python -m pip install --quiet --no-deps --target build/hosts -r $<
+	touch $@
+
+test: $(VENV)/.installed build/hosts/.installed
 	$(BIN)/python -m pytest -m "not soak"
 
-soak: $(VENV)/.installed
+soak: $(VENV)/.installed build/hosts/.installed
 	$(BIN)/python -m pytest -m soak
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed build/hosts/.installed
 	mkdir -p build
 	$(BIN)/python -m bench --json build/bench.json --html build/bench.html
 

@@ -6,12 +6,14 @@ from ._backends import explain, use_backend
 from .cache import LinearKVCache, RingKVCache
 from .models import load
 from .ops import ada_rms_norm, causal_conv1d_gelu, conv1d_gelu, sliding_window_attention
+from .patch import accelerate
 
 __version__ = "0.1.0"
 
 __all__ = [
     "LinearKVCache",  # keys and values of every position
     "RingKVCache",  # keys and values of a window, flat in memory
+    "accelerate",  # make another package's model use the kernels
     "ada_rms_norm",  # adaptive RMSNorm, optional residual add
     "causal_conv1d_gelu",  # streaming convolution, bias, exact GELU
     "conv1d_gelu",  # the same with zero padding on both sides

@@ -1,0 +1,236 @@
+"""Other packages' models as the tests and the drop-in benchmark run them: imported without PyTorch, built small.
+
+The packages lie in ``build/hosts`` (``make build/hosts``), apart from the environment. A parent package whose import
+would pull in what its MLX model does not use (PyTorch, transformers, web servers) is stood in for by an empty module
+with the same ``__path__``: the model's own files are imported unchanged.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+import voxtral_kernels
+
+FOLDER = Path(__file__).resolve().parents[1] / "build" / "hosts"
+TINY = Path(voxtral_kernels.__file__).parent / "data" / "tiny"
+SAMPLE_RATE, SAMPLES_PER_TOKEN, DELAY = 16000, 1280, 6
+
+# Parents that are stood in for, with their folder; and modules that only servers and microphones need.
+_PARENTS = ("whisperlivekit", "mlx_voxtral", "mlx_lm", "mlx_audio.stt.models")
+_UNUSED = ("sounddevice", "uvicorn", "webrtcvad")
+
+
+def install() -> None:
+    """Make the hosts importable; a second call does nothing.
+
+    Raises:
+        ModuleNotFoundError: they are not in ``build/hosts``.
+    """
+    if str(FOLDER) in sys.path:
+        return
+    if not (FOLDER / "voxmlx").is_dir():
+        raise ModuleNotFoundError(f"no hosts in {FOLDER}: run `make build/hosts/.installed`")
+    sys.path.append(str(FOLDER))
+    for name in (*_PARENTS, *_UNUSED):
+        module = types.ModuleType(name)
+        if name in _PARENTS:
+            module.__path__ = [str(FOLDER / name.replace(".", "/"))]
+        sys.modules[name] = module
+        parent, _, leaf = name.rpartition(".")
+        if parent:
+            setattr(importlib.import_module(parent), leaf, module)
+
+
+def host(name: str) -> Any:
+    """A module of a host by its dotted name."""
+    install()
+    return importlib.import_module(name)
+
+
+def _config(encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int, int]) -> dict[str, Any]:
+    """A configuration in Mistral's form; voxmlx and WhisperLiveKit read it."""
+    audio = {"num_mel_bins": 128}
+    encoder_args = {"rope_theta": 1e4, "sliding_window": windows[0], "audio_encoding_args": audio} | encoder
+    whisper = {"encoder_args": encoder_args, "downsample_args": {"downsample_factor": 4}}
+    shared = {"rope_theta": 1e4, "sliding_window": windows[1], "vocab_size": 96, "ada_rms_norm_t_cond_dim": 32}
+    return {"multimodal": {"whisper_model_args": whisper}} | shared | decoder
+
+
+# Sizes of the random models: odd head counts, grouped queries, windows that a second of audio passes.
+SMALL_ENCODER = {"dim": 64, "n_layers": 2, "n_heads": 2, "head_dim": 32, "hidden_dim": 96}
+SMALL_DECODER = {"dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "hidden_dim": 96}
+SMALL_WINDOWS = (24, 16)
+SMALL = _config(SMALL_ENCODER, SMALL_DECODER, SMALL_WINDOWS)
+
+
+def randomize(model: nn.Module, seed: int = 0) -> Any:
+    """Fill every weight with float32 noise of a size that keeps activations near one; norms near one."""
+    rng = np.random.default_rng(seed)
+
+    def noise(path: str, a: mx.array) -> mx.array:
+        draw = rng.standard_normal(a.shape).astype(np.float32)
+        return mx.array(1 + 0.1 * draw if a.ndim == 1 and "norm" in path else draw / np.sqrt(a[0].size))
+
+    from mlx.utils import tree_map_with_path
+
+    model.update(tree_map_with_path(noise, model.parameters()))
+    mx.eval(model.parameters())
+    return model
+
+
+class Voxmlx:
+    """voxmlx, and what its own loops do, step by step."""
+
+    name = "voxmlx"
+
+    def small(self) -> Any:
+        return randomize(host("voxmlx.model").VoxtralRealtime(SMALL))
+
+    def tiny(self) -> Any:
+        model, _ = host("voxmlx.weights").load_model(TINY)
+        model.set_dtype(mx.float32)
+        return model
+
+    def loaded(self) -> Any:
+        """What the host's own loops take: the model, or its holder."""
+        return self.tiny()
+
+    def embed(self, model: Any, mel: mx.array) -> mx.array:
+        return model.encode(mel)
+
+    def embed_stream(self, model: Any, mel: mx.array, chunks: Sequence[int]) -> tuple[mx.array, list[Any]]:
+        """Audio embeddings of mel fed in these chunks, and the encoder's caches."""
+        state: tuple[Any, ...] = (None,) * 4
+        parts = []
+        for piece in _split(mel, chunks):
+            embeds, *state = self.step(model)(piece, *state)
+            if embeds is not None:
+                parts.append(embeds)
+        return mx.concatenate(parts), state[2]
+
+    def step(self, model: Any) -> Any:
+        return model.encode_step
+
+    def condition(self, model: Any) -> mx.array:
+        return model.time_embedding(mx.array([DELAY], mx.float32))
+
+    def new_cache(self, model: Any, size: int) -> list[Any]:
+        cache = host("voxmlx.cache").RotatingKVCache
+        return [cache(size) for _ in model.language_model.layers]
+
+    def decode(self, model: Any, x: mx.array, cache: list[Any]) -> mx.array:
+        """Logits ``[L, V]`` of the newest rows ``x [L, D]``."""
+        mask = "causal" if x.shape[0] > 1 else None
+        return model.decode(x[None], self.condition(model), mask, cache)[0]
+
+    def quantize(self, model: Any) -> None:
+        nn.quantize(model, group_size=32, bits=4)
+
+
+class WhisperLiveKit(Voxmlx):
+    """WhisperLiveKit's `voxtral_mlx`."""
+
+    name = "whisperlivekit"
+
+    def small(self) -> Any:
+        return randomize(host("whisperlivekit.voxtral_mlx.model").VoxtralMLXModel(SMALL))
+
+    def tiny(self) -> Any:
+        return self.loaded().model
+
+    def loaded(self) -> Any:
+        asr = host("whisperlivekit.voxtral_mlx_asr").VoxtralMLXASR(model_dir=str(TINY))
+        asr.model.set_dtype(mx.float32)
+        return asr
+
+    def step(self, model: Any) -> Any:
+        return model.encode_incremental
+
+    def condition(self, model: Any) -> mx.array:
+        return model.delay_embedding(mx.array([DELAY], mx.float32))
+
+    def new_cache(self, model: Any, size: int) -> list[Any]:
+        cache = host("whisperlivekit.voxtral_mlx.model").SlidingKVCache
+        return [cache(size) for _ in model.decoder.blocks]
+
+
+class MlxAudio:
+    """mlx-audio's `voxtral_realtime`; its adapter is 3072 wide in code, so these instances get another."""
+
+    name = "mlx-audio"
+
+    def _build(self, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
+        package = host("mlx_audio.stt.models.voxtral_realtime")
+        config = package.ModelConfig(
+            encoder_args=package.EncoderConfig.from_dict(encoder), decoder=package.DecoderConfig.from_dict(decoder)
+        )
+        model = package.Model(config)
+        width, wide = decoder["dim"], 4 * encoder["dim"]
+        model.encoder.audio_language_projection_0 = nn.Linear(wide, width, bias=False)
+        model.encoder.audio_language_projection_2 = nn.Linear(width, width, bias=False)
+        return model
+
+    def small(self) -> Any:
+        theta = {"rope_theta": 1e4}
+        encoder = SMALL_ENCODER | theta | {"n_kv_heads": 2, "sliding_window": SMALL_WINDOWS[0]}
+        decoder = SMALL_DECODER | theta | {"vocab_size": 96}
+        model = randomize(self._build(encoder, decoder))
+        model._ensure_ada_scales(DELAY * 80)
+        return model
+
+    def tiny(self) -> Any:
+        import json
+
+        params = json.loads((TINY / "params.json").read_text())
+        whisper = params["multimodal"]["whisper_model_args"]["encoder_args"]
+        # This host fails on a prompt of more than half its decoder's window, as 39 of 64 is: it gets its default.
+        model = self._build(whisper, params | {"sliding_window": 8192})
+        weights = model.sanitize(mx.load(str(TINY / "consolidated.safetensors")))
+        model.load_weights(list(weights.items()))
+        model.set_dtype(mx.float32)
+        return type(model).post_load_hook(model, TINY)
+
+    def loaded(self) -> Any:
+        return self.tiny()
+
+    def embed(self, model: Any, mel: mx.array) -> mx.array:
+        return model.encoder(mel)
+
+    def embed_stream(self, model: Any, mel: mx.array, chunks: Sequence[int]) -> tuple[mx.array, list[Any]]:
+        session = model.create_streaming_session()
+        parts = []
+        for piece in _split(mel, chunks):
+            frames = session._sconv.step(piece)
+            parts.append(session._sproj.step(session._senc.step(frames)))
+        return mx.concatenate([p for p in parts if p.shape[0]]), session._senc._caches
+
+    def new_cache(self, model: Any, size: int) -> list[Any]:
+        return model.decoder.make_cache()
+
+    def decode(self, model: Any, x: mx.array, cache: list[Any]) -> mx.array:
+        hidden, _ = model.decoder.forward(x, start_pos=cache[0].offset, cache=cache)
+        return model.decoder.logits(hidden)
+
+    def quantize(self, model: Any) -> None:
+        nn.quantize(model, group_size=32, bits=4, class_predicate=lambda p, m: hasattr(m, "to_quantized"))
+
+
+REALTIME = (Voxmlx(), WhisperLiveKit(), MlxAudio())
+
+
+def _split(mel: mx.array, chunks: Sequence[int]) -> list[mx.array]:
+    """``mel [n_mels, T]`` in pieces of these lengths, over and over."""
+    pieces, start, i = [], 0, 0
+    while start < mel.shape[1]:
+        pieces.append(mel[:, start : start + chunks[i % len(chunks)]])
+        start, i = start + chunks[i % len(chunks)], i + 1
+    return pieces

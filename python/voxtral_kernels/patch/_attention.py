@@ -1,0 +1,149 @@
+"""A host's attention, served by `sliding_window_attention` out of our cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from .. import _check
+from ..cache import KVCache, LinearKVCache, RingKVCache
+from ..models import rope
+from ..ops import sliding_window_attention
+
+# The attribute of a host's cache object that holds ours.
+_SLOT = "_voxtral_kernels_cache"
+Rotate = Callable[[mx.array, int], mx.array]
+
+
+def tables(head_dim: int, theta: float) -> Rotate:
+    """Interleaved rotary positions from float64 angles; the layers of a stack share one, hence one table a chunk."""
+    memo: tuple[tuple[int, int], rope.Tables] | None = None
+
+    def rotate(x: mx.array, offset: int) -> mx.array:
+        nonlocal memo
+        held, key = memo, (offset, x.shape[2])
+        if held is None or held[0] != key:
+            memo = held = key, rope.tables(offset, x.shape[2], head_dim, theta)
+        return rope.rotate(x, held[1])
+
+    return rotate
+
+
+def stock(head_dim: int, theta: float) -> Rotate:
+    """Interleaved rotary positions as the hosts make them: float32 angles on the device."""
+    return lambda x, offset: mx.fast.rope(x, head_dim, traditional=True, base=theta, scale=1.0, offset=offset)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an attention module is, said once a layer.
+
+    Args:
+        names: Children for q, k, v and out.
+        n_heads, n_kv_heads, head_dim: Sizes.
+        scale: Factor of the scores.
+        rotate: Rotates ``[B, H, L, D]`` from an absolute position on.
+        window: Visible keys in a call without a cache; None for plain causal.
+        new_cache: Our cache for a host's fresh cache object.
+        offset: Attribute of the host's cache that counts its positions.
+    """
+
+    names: tuple[str, str, str, str]
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    scale: float
+    rotate: Rotate
+    window: int | None
+    new_cache: Callable[[Any], KVCache]
+    offset: str
+
+
+def ring(window: int | None, capacity: str | None, layer: int, n_layers: int) -> Callable[[Any], KVCache]:
+    """Makes the cache of one layer; the commits of the layers spread over the steps.
+
+    Args:
+        window: Visible keys; None for those that the host's cache would hold, in its attribute ``capacity``.
+        capacity: None: the host's cache has no bound, nor has ours then.
+    """
+
+    def new(host_cache: Any) -> KVCache:
+        bound = window if window is not None or capacity is None else getattr(host_cache, capacity)
+        phase = layer / n_layers
+        return LinearKVCache(phase=phase) if bound is None else RingKVCache(bound, phase=phase)
+
+    return new
+
+
+def serve(module: nn.Module, spec: Spec, x: mx.array, cache: Any, offset: int | None = None) -> mx.array:
+    """Causal attention of the newest positions.
+
+    Args:
+        module: Holds the projections.
+        spec: Its sizes.
+        x: ``[B, L, D]``; L = 0 gives an empty result.
+        cache: The host's cache object, ours, or None.
+        offset: Absolute position of the first row; None: that of the cache, or 0.
+
+    Returns:
+        ``[B, L, D]``.
+    """
+    if x.shape[1] == 0:
+        return x
+    ours = _behind(cache, spec)
+    if offset is None:
+        offset = 0 if ours is None else ours.offset
+    q, k, v = (
+        mx.unflatten(module[name](x), -1, (heads, spec.head_dim)).transpose(0, 2, 1, 3)
+        for name, heads in zip(spec.names, (spec.n_heads, spec.n_kv_heads, spec.n_kv_heads), strict=False)
+    )
+    q, k = spec.rotate(q, offset), spec.rotate(k, offset)
+    window = spec.window if ours is None else None
+    out = sliding_window_attention(q, k, v, scale=spec.scale, window=window, cache=ours)
+    if ours is not None and ours is not cache:
+        setattr(cache, spec.offset, ours.offset)
+        # The hosts evaluate these to bound their graph; they hold no keys, only the dependency.
+        cache.keys = cache.values = out[..., :0]
+    return module[spec.names[3]](mx.flatten(out.transpose(0, 2, 1, 3), -2))
+
+
+def _behind(cache: Any, spec: Spec) -> KVCache | None:
+    """Our cache for a host's cache object: made at its first use, and kept with it."""
+    if cache is None or isinstance(cache, KVCache):
+        return cache
+    ours: KVCache | None = vars(cache).get(_SLOT)
+    if ours is None:
+        if cache.keys is not None:
+            got = f"one with {getattr(cache, spec.offset)} positions from before accelerate(): start a new session"
+            raise _check.fail("accelerate", "cache", "an empty cache", got)
+        ours = spec.new_cache(cache)
+        vars(cache)[_SLOT], vars(cache)["update_and_fetch"] = ours, _refuse
+    elif getattr(cache, spec.offset) != ours.offset:
+        got = f"one moved to {getattr(cache, spec.offset)} from outside"
+        raise _check.fail("accelerate", "cache", f"a cache at position {ours.offset}", got)
+    return ours
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    """In place of ``update_and_fetch`` of a host's cache whose keys are in ours."""
+    got = "one that began accelerated: after undo(), or with a mask array of your own, start a new session"
+    raise _check.fail("accelerate", "cache", "a cache of the host's own", got)
+
+
+def nbytes(caches: list[Any]) -> int:
+    """Bytes that the hosts' cache objects hold, in our caches or their own."""
+    total = 0
+    for cache in caches:
+        ours = vars(cache).get(_SLOT)
+        held = (cache.keys, cache.values) if ours is None else ()
+        total += ours.nbytes if ours is not None else sum(a.nbytes for a in held if a is not None)
+    return total
+
+
+def is_given(mask: Any) -> bool:
+    """Whether a mask is an array of the caller's, which only the host's own attention can honour."""
+    return isinstance(mask, mx.array)

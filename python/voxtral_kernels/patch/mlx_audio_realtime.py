@@ -1,0 +1,183 @@
+"""mlx-audio 0.6.2, `voxtral_realtime`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from . import _attention, _conv
+from ._attention import Spec
+from ._delay import add_norm
+from ._patched import Plan
+from ._stand_in import stand_in
+from ._verify import Structure
+
+_PROJECTIONS = ("wq", "wk", "wv", "wo")
+_FEED_FORWARD = ("feed_forward_w1", "feed_forward_w2", "feed_forward_w3")
+
+
+class EncoderAttention:
+    """Encoder attention of ``x [L, D]``; the host's mask says the same as the window and is not looked at."""
+
+    def __call__(self: Any, x: mx.array, rope_offset: int, mask: Any, cache: Any = None) -> mx.array:
+        return _attention.serve(self, self._spec, x[None], cache, rope_offset)[0]
+
+
+class DecoderAttention:
+    """Decoder attention of ``x [L, D]``."""
+
+    def __call__(self: Any, x: mx.array, start_pos: int, cache: Any = None) -> mx.array:
+        return _attention.serve(self, self._spec, x[None], cache, start_pos)[0]
+
+
+class DecoderLayer:
+    """Decoder layer: residual add, norm and delay conditioning in one op."""
+
+    def __call__(self: Any, x: mx.array, start_pos: int, ada_scale: Any = None, cache: Any = None) -> mx.array:
+        attended = self.attention(self.attention_norm(x), start_pos, cache=cache)
+        scale = None if self.ada_rms_norm_t_cond is None else ada_scale
+        normed, h = add_norm(attended, x, self.ffn_norm, scale)
+        gated = nn.silu(self.feed_forward_w1(normed)) * self.feed_forward_w3(normed)
+        return h + self.feed_forward_w2(gated)
+
+
+class Encoder:
+    """The encoder's conv stem over a whole recording."""
+
+    def conv_stem(self: Any, mel: mx.array) -> mx.array:
+        frames = _conv.causal(mel.T[None], _Conv(self.conv_layers_0_conv), _Conv(self.conv_layers_1_conv))[0][0]
+        return frames[frames.shape[0] % self.config.downsample_factor :]
+
+
+class WholeTokenEncoder(Encoder):
+    """Also long recordings piece by piece: pieces of whole tokens, where the host's of 750 frames lose 2 each."""
+
+    def encode_chunks(self: Any, conv_out: mx.array) -> Iterator[mx.array]:
+        window, layers = self.config.sliding_window, self.transformer_layers
+        piece = max(window // self.config.downsample_factor, 1) * self.config.downsample_factor
+        caches = [_attention.ring(window, None, i, len(layers))(None) for i in range(len(layers))]
+        for start in range(0, conv_out.shape[0], piece):
+            x = conv_out[start : start + piece]
+            for layer, cache in zip(layers, caches, strict=True):
+                x = layer(x, start, None, cache=cache)
+            yield self.transformer_norm(x)
+
+
+class SessionStem:
+    """The conv stem of a streaming session: the host's class with our state."""
+
+    _states: tuple[Any, Any] = (None, None)
+
+    def step(self: Any, mel_chunk: mx.array) -> mx.array:
+        first, second = _Conv(self._c0.conv), _Conv(self._c1.conv)
+        frames, self._states = _conv.causal(mel_chunk.T[None].astype(first.weight.dtype), first, second, self._states)
+        return frames[0]
+
+
+class _Conv:
+    """A host's causal convolution as the ops' helper takes it."""
+
+    def __init__(self, host: Any) -> None:
+        self.weight, self.bias, self.stride = host.conv.weight, host.conv.bias, host.stride
+
+
+def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
+    """Plan the acceleration of a model; raises before anything is changed."""
+    check = Structure(plan.host)
+    check.attributes(model, "encoder, decoder", nn.Module, "")
+    check.attributes(model, "config", object, "")
+    right = plan.semantics == "right"
+    rotary = _attention.tables if right else _attention.stock
+    _fill_stem(plan, check, model)
+    _fill_encoder(plan, check, model.encoder, rotary)
+    _fill_decoder(plan, check, model.decoder, rotary, decoder_window)
+    if right:
+        plan.changes.append("encoder and decoder: rotary angles come from float64; the host's float32 ones drift")
+    plan.leave("encoder norms and MLPs, adapter, token embedding, output head", "stock MLX ops serve them well")
+    plan.leave("mel, whole and streamed", "the host's own is in phase")
+    plan.leave("delay scales", "the host computes them once itself")
+    plan.leave("VoxtralStreamingSession(model) made by hand", "its conv stem; create_streaming_session() makes ours")
+    plan.marked.append(model)
+
+
+def _fill_stem(plan: Plan, check: Structure, model: Any) -> None:
+    encoder = model.encoder
+    check.signature(encoder, "conv_stem", "mel", "encoder")
+    check.attributes(encoder, "conv_layers_0_conv, conv_layers_1_conv", nn.Module, "encoder")
+    for name, stride in (("conv_layers_0_conv", 1), ("conv_layers_1_conv", 2)):
+        conv = encoder[name]
+        check.attributes(conv, "conv", nn.Module, f"encoder.{name}")
+        check.conv(conv.conv, stride, f"encoder.{name}.conv")
+        check.equal(f"encoder.{name}.padding", (conv.padding, conv.conv.padding), (3 - stride, 0))
+    check.signature(encoder, "encode_chunks", "conv_out", "encoder")
+    check.attributes(encoder.config, "sliding_window, downsample_factor", int, "encoder.config")
+    right = plan.semantics == "right"
+    new = stand_in(encoder, WholeTokenEncoder if right else Encoder)
+    what = "causal_conv1d_gelu" + (", and in encode_chunks pieces of whole tokens" if right else "")
+    plan.swap(model, "encoder", new, "encoder.conv_stem", what)
+    if right:
+        plan.changes.append(
+            "encoder: generate() on long recordings keeps every frame; the host's pieces, a window long, each lose the"
+            " frames beyond a multiple of 4"
+        )
+    method = "create_streaming_session"
+    check.signature(model, method, "max_tokens, temperature, transcription_delay_ms", "model")
+    session = functools.partial(_session, getattr(model, method))
+    plan.swap(model, method, session, f"{method}()._sconv", "causal_conv1d_gelu with its streaming state")
+
+
+def _session(create: Any, **options: Any) -> Any:
+    """A session of the host's with our conv stem."""
+    session = create(**options)
+    session._sconv = stand_in(session._sconv, SessionStem)
+    return session
+
+
+def _fill_encoder(plan: Plan, check: Structure, encoder: Any, rotary: Any) -> None:
+    check.attributes(encoder, "transformer_layers", list, "encoder")
+    check.attributes(encoder.config, "sliding_window", int, "encoder.config")
+    layers, window = encoder.transformer_layers, encoder.config.sliding_window
+    rotate = None
+    for i, layer in enumerate(layers):
+        path = f"encoder.transformer_layers.{i}.attention"
+        check.attributes(layer, "attention", nn.Module, path.removesuffix(".attention"))
+        host = layer.attention
+        check.signature(host, "__call__", "x, rope_offset, mask, cache", path)
+        check.attributes(host, "n_heads, head_dim, rope_theta", (int, float), path)
+        sizes = (host.n_heads, host.n_heads, host.head_dim, host.head_dim**-0.5)
+        check.attention(host, sizes, _PROJECTIONS, path)
+        rotate = rotate or rotary(host.head_dim, host.rope_theta)
+        new_cache = _attention.ring(window, None, i, len(layers))
+        spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
+        new = stand_in(host, EncoderAttention, _spec=spec)
+        plan.swap(layer, "attention", new, path, f"sliding_window_attention, RingKVCache({window})")
+
+
+def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, window: int | None) -> None:
+    check.attributes(decoder, "layers", list, "decoder")
+    check.attributes(decoder.config, "sliding_window", int, "decoder.config")
+    check.signature(decoder, "forward", "embeds, start_pos, cache", "decoder")
+    window = window or decoder.config.sliding_window
+    rotate = None
+    for i, layer in enumerate(decoder.layers):
+        path = f"decoder.layers.{i}"
+        check.signature(layer, "__call__", "x, start_pos, ada_scale, cache", path)
+        children = ("attention", "attention_norm", "ffn_norm", *_FEED_FORWARD)
+        check.attributes(layer, ", ".join(children), nn.Module, path)
+        check.attributes(layer, "ada_rms_norm_t_cond", (nn.Module, type(None)), path)
+        host = layer.attention
+        check.signature(host, "__call__", "x, start_pos, cache", f"{path}.attention")
+        check.attributes(host, "n_heads, n_kv_heads, head_dim, rope_theta, scale", (int, float), f"{path}.attention")
+        sizes = (host.n_heads, host.n_kv_heads, host.head_dim, host.scale)
+        check.attention(host, sizes, _PROJECTIONS, f"{path}.attention")
+        rotate = rotate or rotary(host.head_dim, host.rope_theta)
+        new_cache = _attention.ring(window, None, i, len(decoder.layers))
+        spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
+        new = stand_in(layer, DecoderLayer)
+        new["attention"] = stand_in(host, DecoderAttention, _spec=spec)
+        what = f"sliding_window_attention, RingKVCache({window}); ada_rms_norm"
+        plan.swap(decoder.layers, i, new, path, what)

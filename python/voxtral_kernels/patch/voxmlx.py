@@ -1,0 +1,68 @@
+"""voxmlx 0.0.2: `voxmlx.model.VoxtralRealtime`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from . import _attention, _conv, _realtime
+from ._patched import Plan
+from ._verify import Structure
+
+NAMES = _realtime.Names(
+    layers="layers",
+    decoder="language_model",
+    attention="attention",
+    attention_norm="attn_norm",
+    ada="ada_norm",
+    ada_linear=("linear_in", "linear_out"),
+    ffn_norm="ffn_norm",
+    mlp="mlp",
+    projections=("q_proj", "k_proj", "v_proj", "o_proj"),
+    final_norm="norm",
+    embedding="embed_tokens",
+    capacity="max_size",
+    encoder_call="x, offset, mask, cache",
+    condition="t_cond",
+)
+
+
+class EncoderAttention:
+    """Encoder attention over the window."""
+
+    def __call__(self: Any, x: mx.array, offset: int, mask: Any, cache: Any = None) -> mx.array:
+        if _attention.is_given(mask):
+            return super().__call__(x, offset, mask, cache)  # type: ignore[misc]
+        return _attention.serve(self, self._spec, x, cache, offset if cache is None else None)
+
+
+class Encoder:
+    """The encoder's conv stem, whole and streamed."""
+
+    def forward_conv(self: Any, mel: mx.array) -> mx.array:
+        return _conv.causal(mel.T[None], self.conv1, self.conv2)[0]
+
+    def forward_conv_step(self: Any, new_mel: mx.array, conv1_tail: Any, conv2_tail: Any) -> tuple[Any, Any, Any]:
+        out, states = self._stem(new_mel, self.conv1, self.conv2, (conv1_tail, conv2_tail))
+        return out, *states
+
+
+def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
+    """Plan the acceleration of a model; raises before anything is changed."""
+    check = Structure(plan.host)
+    check.attributes(model, "encoder, adapter, time_embedding", nn.Module, "")
+    tails = "new_mel, conv1_tail, conv2_tail"
+    check.signature(model, "encode_step", f"{tails}, encoder_cache, ds_buf", "model")
+    stem = {"forward_conv": "mel", "forward_conv_step": tails}
+    _realtime.fill_stem(plan, check, model, Encoder, stem)
+    _realtime.fill_encoder_attention(plan, check, model.encoder, NAMES, EncoderAttention)
+    _realtime.fill_decoder(plan, check, model, NAMES, decoder_window)
+    _realtime.leave(plan)
+    plan.leave(
+        "voxmlx.audio.log_mel_spectrogram_step",
+        "a function of the module, not of the model: it keeps 240 samples of 360 unread ones, so that every streamed"
+        " frame after the first chunk comes 120 samples late",
+    )
+    plan.marked.append(model)

@@ -1,0 +1,121 @@
+"""WhisperLiveKit 0.2.26, `voxtral_mlx`: the model, its holder `VoxtralMLXASR`, and the online processor."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from . import _attention, _conv, _realtime
+from ._patched import MARK, Plan
+from ._verify import Structure
+
+NAMES = _realtime.Names(
+    layers="blocks",
+    decoder="decoder",
+    attention="self_attn",
+    attention_norm="pre_attn_norm",
+    ada="adaptive_scale",
+    ada_linear=("proj_in", "proj_out"),
+    ffn_norm="pre_ffn_norm",
+    mlp="ffn",
+    projections=("q_proj", "k_proj", "v_proj", "out_proj"),
+    final_norm="final_norm",
+    embedding="token_embedding",
+    capacity="capacity",
+    encoder_call="x, mask, cache",
+    condition="delay_cond",
+)
+_LEFT_PAD_SAMPLES = 32 * 1280
+_N_FFT, _HOP = 400, 160
+
+
+class EncoderAttention:
+    """Encoder attention over the window."""
+
+    def __call__(self: Any, x: mx.array, mask: Any, cache: Any = None) -> mx.array:
+        if _attention.is_given(mask):
+            return super().__call__(x, mask, cache)  # type: ignore[misc]
+        return _attention.serve(self, self._spec, x, cache)
+
+
+class Encoder:
+    """The encoder's conv stem, whole and streamed."""
+
+    def _apply_convs(self: Any, mel: mx.array) -> mx.array:
+        return _conv.causal(mel.T[None], self.conv1, self.conv2)[0]
+
+    def forward_conv_incremental(self: Any, x_in: mx.array, tail1: Any, tail2: Any) -> tuple[Any, Any, Any]:
+        out, states = self._stem(x_in, self.conv1, self.conv2, (tail1, tail2))
+        return out, *states
+
+
+def fill(plan: Plan, given: Any, decoder_window: int | None) -> None:
+    """Plan the acceleration of a model, of the holder's model, or of a processor and its model."""
+    kind = type(given).__name__
+    if isinstance(given, nn.Module):
+        _fill_model(plan, given, decoder_window)
+        plan.leave("compute_mel_streaming", f"a function of the module: accelerate the online processor, {_MEL}")
+        return
+    check = Structure(plan.host)
+    processor = hasattr(given, "_encode_pending")
+    asr = given.asr if processor else given
+    check.attributes(asr, "model", nn.Module, kind)
+    check.attributes(asr, "config", dict, kind)
+    if MARK not in vars(asr.model):
+        _fill_model(plan, asr.model, decoder_window or asr.config.get("sliding_window"))
+    plan.marked.append(given)
+    if not processor:
+        plan.leave("VoxtralMLXOnlineProcessor", f"made for each connection: accelerate it too, {_MEL}")
+    elif plan.semantics == "right":
+        _fill_processor(plan, check, given)
+
+
+_MEL = "as it keeps 240 samples of 360 unread ones, so that every frame after the first chunk comes 120 samples late"
+
+
+def _fill_model(plan: Plan, model: Any, decoder_window: int | None) -> None:
+    check = Structure(plan.host)
+    check.attributes(model, "encoder, adapter, delay_embedding", nn.Module, "")
+    parameters = "new_mel, conv_tail1, conv_tail2, enc_cache, ds_remainder"
+    check.signature(model, "encode_incremental", parameters, "model")
+    stem = {"_apply_convs": "mel", "forward_conv_incremental": "x_in, tail1, tail2"}
+    _realtime.fill_stem(plan, check, model, Encoder, stem)
+    _realtime.fill_encoder_attention(plan, check, model.encoder, NAMES, EncoderAttention)
+    _realtime.fill_decoder(plan, check, model, NAMES, decoder_window)
+    _realtime.leave(plan)
+    plan.marked.append(model)
+
+
+def _fill_processor(plan: Plan, check: Structure, processor: Any) -> None:
+    """Let the processor carry all unread samples from one chunk's mel to the next."""
+    check.signature(processor, "_encode_pending", "", "VoxtralMLXOnlineProcessor")
+    check.signature(processor, "_get_pending", "", "VoxtralMLXOnlineProcessor")
+    check.attributes(processor, "_first_chunk", bool, "VoxtralMLXOnlineProcessor")
+    check.attributes(processor, "_pending_len", int, "VoxtralMLXOnlineProcessor")
+    if not processor._first_chunk:
+        raise check.fail(
+            "VoxtralMLXOnlineProcessor", "one that has not heard any audio", "one in the middle of a stream"
+        )
+    new = types.MethodType(_encode_pending, processor)
+    path = "VoxtralMLXOnlineProcessor._encode_pending"
+    plan.swap(processor, "_encode_pending", new, path, "hands all unread samples on to the next chunk's mel")
+    plan.changes.append(
+        "mel: a streamed frame starts where the whole recording's does; the host's come 120 samples late"
+    )
+
+
+def _encode_pending(self: Any) -> None:
+    """The host's own method; then its overlap becomes the 360 samples that no frame has begun with yet."""
+    before, first, overlap = self._get_pending(), self._first_chunk, self._mel_overlap
+    type(self)._encode_pending(self)
+    taken = before[: len(before) - self._pending_len]
+    if len(taken):
+        if first:
+            overlap = np.zeros(_N_FFT // 2 + _LEFT_PAD_SAMPLES, np.float32)
+        heard = np.concatenate([overlap, taken])
+        frames = 1 + (len(heard) - _N_FFT) // _HOP
+        self._mel_overlap = heard[frames * _HOP :]

@@ -1,0 +1,83 @@
+"""The hosts' own loops, unmodified, over recordings: their transcripts before and after beside our own."""
+
+import json
+
+import jiwer
+import pytest
+
+import voxtral_kernels as vk
+from bench import host_loops, hosts
+
+EXAMPLES = hosts.FOLDER.parents[1] / "examples"
+REFERENCES = json.loads((EXAMPLES / "references.json").read_text())
+# Recordings on which every unaccelerated loop errs, or that show a whole sentence; `bench drop-in` runs all.
+SOME = ["human-card-2.wav", "human-go-forward.wav"]
+LOOPS = [(host, name) for host, loops in host_loops.LOOPS.items() for name in loops]
+
+
+def transcripts(host, name, loaded, recordings):
+    return {r: host_loops.LOOPS[host][name](loaded, EXAMPLES / r) for r in recordings}
+
+
+def errors(texts):
+    spoken = [REFERENCES[r]["text"] for r in texts]
+    measured = jiwer.process_words(spoken, [text or " " for text in texts.values()])
+    return measured.substitutions + measured.deletions + measured.insertions
+
+
+def show(host, name, before, after, reference):
+    for recording, text in REFERENCES.items():
+        if recording in after:
+            print(f"\n{recording}: {text['text']}")
+            for who, texts in ((host, before), ("accelerated", after), ("ours", reference)):
+                print(f"  {who:16}{texts[recording]}")
+    print(f"{host} {name}: word errors {errors(before)} before, {errors(after)} after, {errors(reference)} ours")
+
+
+@pytest.fixture(scope="module")
+def reference(ours):
+    return {r: ours.transcribe(EXAMPLES / r).text for r in SOME}
+
+
+@pytest.mark.parametrize(("host", "name"), LOOPS, ids=["-".join(loop).replace(" ", "-") for loop in LOOPS])
+def test_a_hosts_own_loop_says_what_our_model_says(host, name, reference):
+    loaded = host_loops.tiny(host)
+    before = transcripts(host, name, loaded, SOME)
+    with vk.accelerate(loaded, decoder_window=64):
+        after = transcripts(host, name, loaded, SOME)
+    show(host, name, before, after, reference)
+    assert after == reference
+
+
+def test_an_accelerated_processor_hands_all_samples_on(reference):
+    loaded = host_loops.tiny("whisperlivekit")
+    vk.accelerate(loaded)
+    make = hosts.host("whisperlivekit.voxtral_mlx_asr").VoxtralMLXOnlineProcessor
+    for recording in SOME:
+        processor = make(loaded)
+        with vk.accelerate(processor) as patched:
+            assert any("120 samples" in change for change in patched.report().changes)
+            assert host_loops.whisperlivekit_processor(loaded, EXAMPLES / recording, processor) == reference[recording]
+        assert "_encode_pending" not in vars(processor)
+
+
+def test_a_processor_in_the_middle_of_a_stream_is_refused():
+    loaded = host_loops.tiny("whisperlivekit")
+    processor = hosts.host("whisperlivekit.voxtral_mlx_asr").VoxtralMLXOnlineProcessor(loaded)
+    host_loops.whisperlivekit_processor(loaded, EXAMPLES / SOME[0], processor)
+    with pytest.raises(ValueError, match="one in the middle of a stream"):
+        vk.accelerate(processor)
+    assert vk.accelerate(loaded).report().replaced
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("host", "name"), LOOPS, ids=["-".join(loop).replace(" ", "-") for loop in LOOPS])
+def test_every_recording(host, name, ours):
+    loaded = host_loops.tiny(host)
+    reference = {r: ours.transcribe(EXAMPLES / r).text for r in REFERENCES}
+    before = transcripts(host, name, loaded, REFERENCES)
+    with vk.accelerate(loaded, decoder_window=64):
+        after = transcripts(host, name, loaded, REFERENCES)
+    show(host, name, before, after, reference)
+    # WhisperLiveKit starts anew after 20 s, in the middle of words.
+    assert errors(after) <= errors(reference) + (6 if host == "whisperlivekit" else 1)
