@@ -202,6 +202,7 @@ AUDIO, TEXT = "config.json audio_config", "config.json text_config"
         ("text_config.attention_bias", True, f"{TEXT}.attention_bias: expected False, got True."),
         ("text_config.rope_scaling", {"type": "yarn"}, f"{TEXT}.rope_scaling: expected None, got "),
         ("text_config.rope_parameters", {"rope_type": "yarn"}, f"{TEXT}.rope_parameters.rope_type: expected 'default'"),
+        ("text_config.sliding_window", 4096, f"{TEXT}.sliding_window: expected None, got 4096."),
         ("text_config.tie_word_embeddings", "no", f"{TEXT}.tie_word_embeddings: expected true or false, got 'no'."),
         ("text_config", None, f"{TEXT}: expected a JSON object, got NoneType."),
         ("audio_token_id", -1, "config.json audio_token_id: expected an integer from 0 to "),

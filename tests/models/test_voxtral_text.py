@@ -1,5 +1,6 @@
 """Offline Voxtral's text: prompts as mistral_common builds them, generation, where it stops, long audio."""
 
+import dataclasses
 import io
 import runpy
 from pathlib import Path
@@ -204,6 +205,18 @@ def test_transcribe_refuses(random_model, options, error):
     with pytest.raises(ValueError, match=r"^\[") as raised:
         random_model.transcribe(noise(1), **options)
     assert str(raised.value) == f"[{'embed_audio' if 'batch' in options else 'transcribe'}] {error}"
+
+
+def test_the_context_bounds_the_text(random_model, monkeypatch):
+    config = random_model.config
+    short = dataclasses.replace(config, decoder=dataclasses.replace(config.decoder, max_context=383))
+    monkeypatch.setattr(random_model, "config", short)
+    result = random_model.transcribe(noise(1), seed=0)
+    assert (len(result.tokens), result.stop) == (3, "max_tokens")  # 380 positions are the prompt's
+    with pytest.raises(ValueError, match=r"^\[transcribe\] audio: expected .* within 383 positions, got 380 and 4\.$"):
+        random_model.transcribe(noise(1), max_tokens=4)
+    with pytest.raises(ValueError, match=r"^\[transcribe\] audio: expected .* within 383 positions, got 755 and 1\.$"):
+        random_model.transcribe(noise(31))
 
 
 @pytest.mark.parametrize("question", ["", "  ", None])

@@ -80,7 +80,7 @@ def from_mistral(config: Section) -> Config:
     whisper = config.section("multimodal").section("whisper_model_args")
     encoder = whisper.section("encoder_args")
     audio = encoder.section("audio_encoding_args")
-    for key, value in (("use_biases", False), ("causal", True)):
+    for key, value in (("use_biases", False), ("causal", True), ("sliding_window", None), ("yarn", None)):
         config.fixed(key, value)
     encoder.fixed("use_biases", True)
     heads = encoder.integer("n_heads", 1, MAX_HEADS)
@@ -123,8 +123,10 @@ def from_transformers(config: Section) -> Config:
     encoder.fixed("activation_function", "gelu")
     encoder.fixed("scale_embedding", False)
     config.fixed("projector_hidden_act", "gelu")
-    for key, value in (("hidden_act", "silu"), ("attention_bias", False), ("mlp_bias", False), ("rope_scaling", None)):
+    for key, value in (("hidden_act", "silu"), ("attention_bias", False), ("mlp_bias", False)):
         decoder.fixed(key, value)
+    for key in ("rope_scaling", "sliding_window"):
+        decoder.fixed(key, None)
     result = Config(
         EncoderConfig(
             dim=encoder.integer("hidden_size", 1, MAX_DIM),

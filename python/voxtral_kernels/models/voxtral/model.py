@@ -15,7 +15,7 @@ from ...audio.load import load_audio
 from ...audio.mel import MelConfig, log_mel
 from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Result
-from ..sampling import sampler
+from ..sampling import Sampler, sampler
 from ..section import OFFLINE, OP, REALTIME
 from . import prompt as prompts
 from . import weights
@@ -151,7 +151,8 @@ class Voxtral(nn.Module):
         Args:
             audio: Path, bytes of an audio file, or samples ``[T]`` at 16 kHz.
             language: ISO 639-1 code, e.g. ``"en"``; None lets the model find out.
-            max_tokens: Most tokens to generate; None for one every 80 ms of audio, more than any speech needs.
+            max_tokens: Most tokens to generate; None for one every 80 ms of audio (more than any speech needs), as far
+                as the decoder's context goes.
             temperature, top_p, seed: See `sampling.sampler`; temperature 0 takes the likeliest token.
             batch: Chunks encoded at once.
             on_text: Called with each new piece of text.
@@ -160,14 +161,14 @@ class Voxtral(nn.Module):
             ``.stop`` says why it ended: ``"eos"`` or ``"max_tokens"``.
 
         Raises:
-            ValueError: audio that cannot be read, an argument out of its range, or audio and ``max_tokens`` longer than
-                the decoder's context.
+            ValueError: audio that cannot be read, an argument out of its range, or more audio and tokens than the
+                decoder's context holds.
         """
         samples = load_audio(audio)
         built = prompts.transcription(self._tokenizer(), samples, language)
-        limit = max_tokens if max_tokens is not None else built.tokens.count(self.config.audio_token)
+        limit = self._limit("transcribe", built, max_tokens, built.tokens.count(self.config.audio_token))
         draw = sampler(temperature, top_p, seed, op="transcribe")
-        return self._run("transcribe", samples, built, limit, draw, batch, on_text)
+        return self._run(samples, built, limit, draw, batch, on_text)
 
     def ask(
         self,
@@ -194,25 +195,30 @@ class Voxtral(nn.Module):
         """
         samples = load_audio(audio)
         built = prompts.question(self._tokenizer(), samples, question)
-        limit = max_tokens if max_tokens is not None else ANSWER_TOKENS
-        return self._run("ask", samples, built, limit, sampler(temperature, top_p, seed, op="ask"), batch, on_text)
+        limit = self._limit("ask", built, max_tokens, ANSWER_TOKENS)
+        return self._run(samples, built, limit, sampler(temperature, top_p, seed, op="ask"), batch, on_text)
+
+    def _limit(self, op: str, built: Prompt, max_tokens: int | None, default: int) -> int:
+        """Most tokens to generate: as asked, or the default as far as the context goes."""
+        context, length = self.config.decoder.max_context, len(built.tokens)
+        limit = (
+            min(default, context - length) if max_tokens is None else _check.integer(op, "max_tokens", max_tokens, 1)
+        )
+        if limit < 1 or length + limit > context:
+            expected = f"audio and max_tokens within {context} positions"
+            raise _check.fail(op, "audio", expected, f"{length} and {max(1, limit)}")
+        return limit
 
     def _run(
         self,
-        op: str,
         samples: np.ndarray,
         built: Prompt,
         max_tokens: int,
-        draw: Any,
+        draw: Sampler,
         batch: int,
         on_text: Callable[[str], None] | None,
     ) -> Result:
         tokenizer = self._tokenizer()
-        _check.integer(op, "max_tokens", max_tokens, 1)
-        room = self.config.decoder.max_context - len(built.tokens)
-        if max_tokens > room:
-            most = f"audio and max_tokens within {self.config.decoder.max_context} positions"
-            raise _check.fail(op, "audio", most, f"{len(built.tokens)} and {max_tokens}")
         mel = self.log_mel(built.samples)
         embeddings = self.embed_audio(mel, batch=batch)
         x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
