@@ -143,7 +143,7 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
   for (int m = 0; m < M; ++m) {
 #pragma unroll
     for (int n = 0; n < N; ++n) {
-      sum[m][n] = Fragment(0.0f);
+      sum[m][n] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     }
   }
   for (int k = 0; k < K; ++k) {
@@ -222,12 +222,7 @@ template <typename T, int K, int STRIDE, int F, int V, bool HAS_BIAS, bool GELU>
   threadgroup T staged[Conv::N_FRAMES * Conv::CHUNK];
   threadgroup float results[F * Conv::CHANNELS];
   const uint b = threadgroup_position_in_grid.z;
-  Frames<T, decltype(x), decltype(context)> frames{x + size_t(b) * state[3] * x_shape[2],
-                                                   context + size_t(b) * state[1] * x_shape[2],
-                                                   state[0],
-                                                   state[1],
-                                                   state[3],
-                                                   uint(x_shape[2])};
+  const auto frames = frames_of_batch<T>(x, context, b, state[0], state[1], state[3], x_shape[2]);
   causal_conv1d_gelu_vector<T, F, K, STRIDE, V, HAS_BIAS, GELU>(
       frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], uint(weight_shape[0]), uint(state[2]), staged,
       results, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
@@ -248,12 +243,7 @@ template <typename T, int K, int STRIDE, int BM, int BN, bool HAS_BIAS, bool GEL
   using Tiles = ConvTiles<T, BM, BN>;
   threadgroup T tiles[Tiles::SIZE];
   const uint b = threadgroup_position_in_grid.z;
-  Frames<T, decltype(x), decltype(context)> frames{x + size_t(b) * state[3] * x_shape[2],
-                                                   context + size_t(b) * state[1] * x_shape[2],
-                                                   state[0],
-                                                   state[1],
-                                                   state[3],
-                                                   uint(x_shape[2])};
+  const auto frames = frames_of_batch<T>(x, context, b, state[0], state[1], state[3], x_shape[2]);
   causal_conv1d_gelu_tiled<T, BM, BN, K, STRIDE, HAS_BIAS, GELU>(
       frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], weight_shape[0], state[2], tiles,
       threadgroup_position_in_grid.y, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,

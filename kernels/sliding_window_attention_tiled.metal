@@ -92,7 +92,7 @@ METAL_FUNC void sliding_window_attention_tiled(
   Fragment sum[D / 8];
 #pragma unroll
   for (int n = 0; n < D / 8; ++n) {
-    sum[n] = Fragment(0.0f);
+    sum[n] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   }
   OnlineSoftmax softmax;
   for (int base = rows_kv.first_visible(first + first_row / group, window); base < end; base += BK) {
@@ -106,7 +106,7 @@ METAL_FUNC void sliding_window_attention_tiled(
     if (seen) {
 #pragma unroll
       for (int n = 0; n < BK / 8; ++n) {
-        weight[n] = Fragment(0.0f);
+        weight[n] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
       }
       for (int d = 0; d < D; d += 8) {
         const Fragment query = load_fragment(queries + simd * 8 * LD + d, LD, at);

@@ -28,3 +28,16 @@ struct Frames {
     return zeros;
   }
 };
+
+// Batch b of x [B, n_new, c_in] and context [B, n_context, c_in].
+template <typename T, typename X, typename S>
+METAL_FUNC Frames<T, X, S> frames_of_batch(X x, S context, uint b, int pad_left, int n_context, int n_new, int c_in) {
+  Frames<T, X, S> frames;
+  frames.x = x + size_t(b) * n_new * c_in;
+  frames.context = context + size_t(b) * n_context * c_in;
+  frames.pad_left = pad_left;
+  frames.n_context = n_context;
+  frames.n_new = n_new;
+  frames.c_in = uint(c_in);
+  return frames;
+}
