@@ -1,9 +1,9 @@
 // Formula   y = h * rsqrt(mean(h^2) + eps) * weight * (1 + scale), h = x or T(x + residual)
 // Layout    x, residual, y, h: [rows, dim] row-contiguous; weight: [dim]; scale: [rows / rows_per_scale, dim]
-// Grid      one threadgroup per row, a multiple of 32 threads, V elements a thread and step
+// Grid      one threadgroup per row, a multiple of 32 threads; a thread takes PIECES pieces of V elements, then more
 // Numerics  sum of squares and product in float32; h and y rounded once, at their store
-// Traffic   registers: reads x, residual, weight, scale once, writes y and h once; looped: reads x (or h) twice
-// Limits    registers: dim <= V * threads; rows_per_scale divides rows
+// Traffic   x, residual, weight, scale, y, h once; looped: what lies past PIECES * V * threads is read twice (x or h)
+// Limits    not LOOPED: dim <= PIECES * V * threads; rows_per_scale divides rows
 // Source    RMSNorm, Zhang & Sennrich 2019; Voxtral Realtime `ada_rms_norm_t_cond`
 #include <metal_stdlib>
 
@@ -26,6 +26,15 @@ METAL_FUNC void ada_rms_norm_load(X x, X residual, device T* h, uint i, uint dim
   for (int j = 0; j < V; ++j) {
     out[j] = float(row.v[j]);
   }
+}
+
+template <int V>
+METAL_FUNC float sum_of_squares(const thread float* value) {
+  float sum = 0;
+  for (int j = 0; j < V; ++j) {
+    sum = fma(value[j], value[j], sum);
+  }
+  return sum;
 }
 
 template <typename T, typename U, int V, bool HAS_WEIGHT, bool HAS_SCALE, typename W, typename S>
@@ -53,8 +62,8 @@ METAL_FUNC void ada_rms_norm_store(thread float* value, float inv_rms, W weight,
   store_bounded<T, V>(y, i, dim, rounded);
 }
 
-template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE, bool HAS_RESIDUAL, typename X,
-          typename W,
+template <typename T, typename U, int V, int PIECES, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE, bool HAS_RESIDUAL,
+          typename X, typename W,
           typename S>
 METAL_FUNC void ada_rms_norm(X x,          // [rows, dim]; X, W, S: pointers, device or constant
                              W weight,     // [dim]
@@ -71,24 +80,32 @@ METAL_FUNC void ada_rms_norm(X x,          // [rows, dim]; X, W, S: pointers, de
   h += size_t(row) * dim;
   scale += size_t(row / rows_per_scale) * dim;
 
-  float value[V];
+  float kept[PIECES][V];
   float sum_sq = 0;
-  for (uint i = tid * V; i < dim; i += n_threads * V) {
-    ada_rms_norm_load<T, V, HAS_RESIDUAL>(x, residual, h, i, dim, value);
-    for (int j = 0; j < V; ++j) {
-      sum_sq += value[j] * value[j];
+#pragma unroll
+  for (uint p = 0; p < PIECES; ++p) {
+    const uint i = (p * n_threads + tid) * V;
+    if (i < dim) {
+      ada_rms_norm_load<T, V, HAS_RESIDUAL>(x, residual, h, i, dim, kept[p]);
+      sum_sq += sum_of_squares<V>(kept[p]);
     }
+  }
+  float value[V];
+  for (uint i = (PIECES * n_threads + tid) * V; LOOPED && i < dim; i += n_threads * V) {
+    ada_rms_norm_load<T, V, HAS_RESIDUAL>(x, residual, h, i, dim, value);
+    sum_sq += sum_of_squares<V>(value);
   }
   sum_sq = threadgroup_sum(sum_sq, partial, lane, simd, n_threads / kSimd);
   const float inv_rms = precise::rsqrt(sum_sq / float(dim) + eps);
 
-  if (!LOOPED) {
-    if (tid * V < dim) {
-      ada_rms_norm_store<T, U, V, HAS_WEIGHT, HAS_SCALE>(value, inv_rms, weight, scale, y, tid * V, dim);
+#pragma unroll
+  for (uint p = 0; p < PIECES; ++p) {
+    const uint i = (p * n_threads + tid) * V;
+    if (i < dim) {
+      ada_rms_norm_store<T, U, V, HAS_WEIGHT, HAS_SCALE>(kept[p], inv_rms, weight, scale, y, i, dim);
     }
-    return;
   }
-  for (uint i = tid * V; i < dim; i += n_threads * V) {
+  for (uint i = (PIECES * n_threads + tid) * V; LOOPED && i < dim; i += n_threads * V) {
     // A thread reads back only what it wrote to h itself.
     if (HAS_RESIDUAL) {
       ada_rms_norm_load<T, V, false>((const device T*)h, (const device T*)h, h, i, dim, value);
@@ -101,7 +118,7 @@ METAL_FUNC void ada_rms_norm(X x,          // [rows, dim]; X, W, S: pointers, de
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
 // row_info = {rows_per_scale}.
-template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
+template <typename T, typename U, int V, int PIECES, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
 [[kernel]] void ada_rms_norm_kernel(const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]],
                                     const device T* weight [[buffer(2)]], const device U* scale [[buffer(3)]],
                                     const constant int* row_info [[buffer(4)]], const constant float* eps [[buffer(5)]],
@@ -114,13 +131,13 @@ template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_
   // BODY ada_rms_norm
   threadgroup float partial[kSimd];
   const uint tid = thread_position_in_threadgroup.x;
-  ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, false>(
+  ada_rms_norm<T, U, V, PIECES, LOOPED, HAS_WEIGHT, HAS_SCALE, false>(
       x, weight, scale, x, y, y, uint(x_shape[1]), uint(row_info[0]), eps[0], partial, threadgroup_position_in_grid.y,
       tid, threads_per_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }
 
-template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
+template <typename T, typename U, int V, int PIECES, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
 [[kernel]] void ada_rms_norm_residual_kernel(const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]],
                                              const device T* weight [[buffer(2)]], const device U* scale [[buffer(3)]],
                                              const device T* residual [[buffer(4)]],
@@ -135,7 +152,7 @@ template <typename T, typename U, int V, bool LOOPED, bool HAS_WEIGHT, bool HAS_
   // BODY ada_rms_norm_residual
   threadgroup float partial[kSimd];
   const uint tid = thread_position_in_threadgroup.x;
-  ada_rms_norm<T, U, V, LOOPED, HAS_WEIGHT, HAS_SCALE, true>(
+  ada_rms_norm<T, U, V, PIECES, LOOPED, HAS_WEIGHT, HAS_SCALE, true>(
       x, weight, scale, residual, y, h, uint(x_shape[1]), uint(row_info[0]), eps[0], partial,
       threadgroup_position_in_grid.y, tid, threads_per_threadgroup.x, thread_index_in_simdgroup,
       simdgroup_index_in_threadgroup);

@@ -5,8 +5,8 @@
 // Numerics  products and sums in float32 (tiled: 8x8 matrices widened from T), erf GELU; rounded once, at the store
 // Traffic   vector: weight once, frames once per 32 channels; tiled: weight once per BM frames, frames K / STRIDE times
 //           per BN channels
-// Limits    vector: n_out <= F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 32 V or (BM + BN) * LD elements of T
-// Source    Voxtral Realtime's conv stem (causal), Whisper's (symmetric); implicit GEMM
+// Limits    vector: n_out <= F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 256 bytes or (BM + BN) * LD elements
+// of T Source    Voxtral Realtime's conv stem (causal), Whisper's (symmetric); implicit GEMM
 #include <metal_stdlib>
 
 #include "common/packed.h"
@@ -16,13 +16,15 @@
 
 using namespace metal;
 
-template <typename T, int F, int K, int STRIDE, int V>
+template <typename T, int F, int K, int STRIDE>
 struct ConvVector {
+  static constexpr constant int V = 8 / int(sizeof(T));
   static constexpr constant int SIMDS = 8;
   static constexpr constant int PER_SIMD = 4;  // output channels of a simdgroup
   static constexpr constant int CHANNELS = SIMDS * PER_SIMD;
   static constexpr constant int N_FRAMES = (F - 1) * STRIDE + K;
-  static constexpr constant int CHUNK = 32 * V;  // input channels at a time
+  static constexpr constant int CHUNK = 32 * V;     // input channels at a time: 256 bytes
+  static constexpr constant int LD = CHANNELS + 4;  // of the results: 8 frames x 4 channels in 32 banks
 };
 
 template <bool HAS_BIAS, bool GELU, typename P>
@@ -34,7 +36,7 @@ METAL_FUNC float conv_epilogue(float sum, P bias, uint channel) {
 }
 
 // Few frames: the weights stream through the registers once, the frames wait in threadgroup memory.
-template <typename T, int F, int K, int STRIDE, int V, bool HAS_BIAS, bool GELU, typename X, typename S, typename W,
+template <typename T, int F, int K, int STRIDE, bool HAS_BIAS, bool GELU, typename X, typename S, typename W,
           typename P>
 METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
                                           W weight,     // [c_out, K, c_in]
@@ -42,9 +44,10 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
                                           device T* y,  // [n_out, c_out] of this batch
                                           uint c_out, uint n_out,
                                           threadgroup T* staged,       // [N_FRAMES * CHUNK]
-                                          threadgroup float* results,  // [F * CHANNELS]
+                                          threadgroup float* results,  // [F * LD]
                                           uint block, uint tid, uint lane, uint simd) {
-  using Conv = ConvVector<T, F, K, STRIDE, V>;
+  using Conv = ConvVector<T, F, K, STRIDE>;
+  constexpr int V = Conv::V;
   const uint first = block * Conv::CHANNELS + simd * Conv::PER_SIMD;
   float sum[Conv::PER_SIMD][F];
 #pragma unroll
@@ -94,24 +97,25 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
   }
   if (lane < uint(F * Conv::PER_SIMD)) {
     const uint channel = first + lane % Conv::PER_SIMD;
-    results[lane / Conv::PER_SIMD * Conv::CHANNELS + simd * Conv::PER_SIMD + lane % Conv::PER_SIMD] =
+    results[lane / Conv::PER_SIMD * Conv::LD + simd * Conv::PER_SIMD + lane % Conv::PER_SIMD] =
         conv_epilogue<HAS_BIAS, GELU>(mine, bias, min(channel, c_out - 1));
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const uint frame = tid / Conv::CHANNELS;
   const uint channel = block * Conv::CHANNELS + tid % Conv::CHANNELS;
   if (frame < n_out && channel < c_out) {
-    y[size_t(frame) * c_out + channel] = T(results[tid]);
+    y[size_t(frame) * c_out + channel] = T(results[frame * Conv::LD + tid % Conv::CHANNELS]);
   }
 }
 
 template <typename T, int BM, int BN>
 struct ConvTiles {
-  static constexpr constant int V = 16 / int(sizeof(T));
-  static constexpr constant int BK = 8 * V;  // input channels at a time: 128 bytes
+  static constexpr constant int V = 8 / int(sizeof(T));
+  static constexpr constant int PIECES = 16;
+  static constexpr constant int BK = PIECES * V;  // input channels at a time: 128 bytes
   // Row strides that spread the 8x8 reads over the banks: weights are read along columns, frames along rows.
   static constexpr constant int FRAME_LD = BK + 8;
-  static constexpr constant int WEIGHT_LD = BK + V;
+  static constexpr constant int WEIGHT_LD = BK + 2 * V;
   static constexpr constant int OUT_LD = BN + 8;
   static constexpr constant int SIZE = (BM + BN) * FRAME_LD;  // holds the output's BM * OUT_LD too
 };
@@ -149,9 +153,9 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
   for (int k = 0; k < K; ++k) {
     for (uint c = 0; c < frames.c_in; c += Tiles::BK) {
       threadgroup_barrier(mem_flags::mem_threadgroup);
-      for (int i = int(tid); i < (BM + BN) * 8; i += 128) {
-        const int row = i / 8;
-        const uint piece = i % 8 * V;
+      for (int i = int(tid); i < (BM + BN) * Tiles::PIECES; i += 128) {
+        const int row = i / Tiles::PIECES;
+        const uint piece = i % Tiles::PIECES * V;
         if (row < BM) {
           const int frame = (first_t + row) * STRIDE + k;
           store_packed<V>(frame_tile + row * Tiles::FRAME_LD + piece, frames.template load<V>(frame, c + piece));
@@ -208,7 +212,7 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
 // state = {pad_left, n_context, n_out, n_new}; x stands in for an absent context, the context for an x without frames.
-template <typename T, int K, int STRIDE, int F, int V, bool HAS_BIAS, bool GELU>
+template <typename T, int K, int STRIDE, int F, bool HAS_BIAS, bool GELU>
 [[kernel]] void causal_conv1d_gelu_vector_kernel(
     const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]], const device T* context [[buffer(2)]],
     const device T* weight [[buffer(3)]], const constant int* weight_shape [[buffer(4)]],
@@ -218,12 +222,12 @@ template <typename T, int K, int STRIDE, int F, int V, bool HAS_BIAS, bool GELU>
     uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
     uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
   // BODY causal_conv1d_gelu_vector
-  using Conv = ConvVector<T, F, K, STRIDE, V>;
+  using Conv = ConvVector<T, F, K, STRIDE>;
   threadgroup T staged[Conv::N_FRAMES * Conv::CHUNK];
-  threadgroup float results[F * Conv::CHANNELS];
+  threadgroup float results[F * Conv::LD];
   const uint b = threadgroup_position_in_grid.z;
   const auto frames = frames_of_batch<T>(x, context, b, state[0], state[1], state[3], x_shape[2]);
-  causal_conv1d_gelu_vector<T, F, K, STRIDE, V, HAS_BIAS, GELU>(
+  causal_conv1d_gelu_vector<T, F, K, STRIDE, HAS_BIAS, GELU>(
       frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], uint(weight_shape[0]), uint(state[2]), staged,
       results, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
       simdgroup_index_in_threadgroup);

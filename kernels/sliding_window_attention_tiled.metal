@@ -17,11 +17,11 @@ using namespace metal;
 
 template <typename T, int D, int BQ, int BK>
 struct AttentionTiles {
-  static constexpr constant int V = 16 / int(sizeof(T));
-  static constexpr constant int PIECES = D / V;  // pieces of 16 bytes a row
+  static constexpr constant int V = 8 / int(sizeof(T));
+  static constexpr constant int PIECES = D / V;  // pieces of 8 bytes a row
   static constexpr constant int THREADS = 4 * BQ;
   // Row strides that spread the 8x8 reads over the banks: the keys are read along columns, the others along rows.
-  static constexpr constant int KEY_LD = D + V;
+  static constexpr constant int KEY_LD = D + 16 / int(sizeof(T));
   static constexpr constant int LD = D + 8;
 };
 

@@ -3,7 +3,7 @@
 //           out [B, L, Hq, D]; a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
 // Grid      one threadgroup of 32 * SIMDS per (split of the keys, kv head, batch); its simdgroups take keys in turn
 // Numerics  dot products, softmax and sums in float32; rounded once, at the store; splits are merged in float32
-// Traffic   each visible key and value row once for all rows; split: 8 (D + 2) bytes more a row and split
+// Traffic   each visible key and value row once for all rows; split: 8 (D + 2) bytes more a row and split (at most 32)
 // Limits    L * group <= ROWS, ROWS * D <= 1024, D a multiple of 16 up to 256; row strides of q may be any
 // Source    online softmax, Milakov & Gimelshein 2018; split keys, Dao et al. 2023 (Flash-Decoding)
 #include <metal_stdlib>
@@ -19,12 +19,12 @@ using namespace metal;
 template <typename T, int D, int ROWS>
 struct VectorLayout {
   static constexpr constant int kMost = D % 32 == 0 ? 32 : 16;
-  // Few lanes a key make few shuffles; the sums of all rows should still fit 32 registers a lane.
-  static constexpr constant int LANES = ROWS * D <= 32 * 8 ? 8 : ROWS * D <= 32 * 16 ? 16 : kMost;
+  // 16 lanes of 8 bytes cover a 128-byte segment; more of them where the sums of all rows need more registers.
+  static constexpr constant int LANES = ROWS * D <= 32 * 16 ? 16 : kMost;
   static constexpr constant int SLOTS = 32 / LANES;
   static constexpr constant int E = D / LANES;
-  static constexpr constant int kWidest = 16 / int(sizeof(T));
-  static constexpr constant int V = E % kWidest == 0 ? kWidest : E % 4 == 0 ? 4 : E % 2 == 0 ? 2 : 1;
+  static constexpr constant int kWidest = 8 / int(sizeof(T));
+  static constexpr constant int V = E % kWidest == 0 ? kWidest : E % 2 == 0 ? 2 : 1;
 };
 
 // This lane's elements of a row of D: piece c, element j is row[(c * LANES + part) * V + j].
@@ -49,7 +49,7 @@ METAL_FUNC void sliding_window_attention_vector(
     device O* out,                      // [B, L, Hq, D]; SPLIT: float [B, Hq, L, n_splits, D], sums below the peak
     device float* stats,                // SPLIT: [B, Hq, L, n_splits, 2], peak and total
     int n_heads, int n_kv_heads, int n_queries, int n_tail, int window, float scale,
-    threadgroup float* sums,   // [SIMDS * D]
+    threadgroup float* sums,   // [SIMDS * D], first the queries: ROWS <= SIMDS
     threadgroup float* peaks,  // [2 * SIMDS * ROWS], peaks then totals
     uint b, uint kv_head, uint split, uint n_splits, uint tid, uint lane, uint simd) {
   using Layout = VectorLayout<T, D, ROWS>;
@@ -62,17 +62,22 @@ METAL_FUNC void sliding_window_attention_vector(
   const int last = rows_kv.ring_end + n_tail - 1;
   const int first = last - n_queries + 1;
 
+  // Each query once a threadgroup, then from there into the registers.
+  for (int i = int(tid); i < ROWS * D; i += SIMDS * 32) {
+    const int r = i / D;
+    const device T* row =
+        q + b * q_strides[0] + (kv_head * group + r % group) * q_strides[1] + (r / group) * q_strides[2];
+    sums[i] = r < n_rows ? scale * float(row[i % D * q_strides[3]]) : 0.0f;
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
   float query[ROWS][E];
   float sum[ROWS][E];
   OnlineSoftmax softmax[ROWS];
 #pragma unroll
   for (int r = 0; r < ROWS; ++r) {
-    const device T* row =
-        q + b * q_strides[0] + (kv_head * group + r % group) * q_strides[1] + (r / group) * q_strides[2];
 #pragma unroll
     for (int e = 0; e < E; ++e) {
-      const int d = ((e / Layout::V) * Layout::LANES + int(part)) * Layout::V + e % Layout::V;
-      query[r][e] = r < n_rows ? scale * float(row[d * q_strides[3]]) : 0.0f;
+      query[r][e] = sums[r * D + ((e / Layout::V) * Layout::LANES + int(part)) * Layout::V + e % Layout::V];
       sum[r][e] = 0;
     }
   }
@@ -185,29 +190,30 @@ METAL_FUNC void sliding_window_attention_vector(
   }
 }
 
-// One thread per element of a row: the splits' sums, brought to one peak.
+// One thread per element of a row: the splits' sums, brought to one peak. Lane s knows what split s weighs.
 template <typename T>
 METAL_FUNC void sliding_window_attention_vector_merge(const device float* partial,  // [B, Hq, L, n_splits, D]
                                                       const device float* stats,    // [B, Hq, L, n_splits, 2]
                                                       device T* out,                // [B, L, Hq, D]
                                                       uint n_heads, uint n_queries, uint n_splits, uint dim, uint row,
-                                                      uint d) {
+                                                      uint d, uint lane) {
   partial += size_t(row) * n_splits * dim;
   stats += size_t(row) * n_splits * 2;
-  OnlineSoftmax all;
-  for (uint s = 0; s < n_splits; ++s) {
-    all.raise(stats[2 * s]);
-  }
+  const float peak = lane < n_splits ? stats[2 * lane] : kNothingSeen;
+  const float total = lane < n_splits ? stats[2 * lane + 1] : 0.0f;
+  float factor = metal::exp(peak - simd_max(peak));
+  factor /= simd_sum(total * factor);
   float sum = 0;
   for (uint s = 0; s < n_splits; ++s) {
-    const float factor = metal::exp(stats[2 * s] - all.peak);
-    all.total += stats[2 * s + 1] * factor;
-    sum = fma(partial[s * dim + d], factor, sum);
+    const float weight = simd_shuffle(factor, ushort(s));
+    sum = fma(d < dim ? partial[s * dim + d] : 0.0f, weight, sum);
   }
   const uint l = row % n_queries;
   const uint head = row / n_queries % n_heads;
   const uint b = row / n_queries / n_heads;
-  out[((size_t(b) * n_queries + l) * n_heads + head) * dim + d] = T(sum / all.total);
+  if (d < dim) {
+    out[((size_t(b) * n_queries + l) * n_heads + head) * dim + d] = T(sum);
+  }
 }
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
@@ -269,10 +275,11 @@ template <typename T>
     const device float* partial [[buffer(0)]], const constant int* partial_shape [[buffer(1)]],
     const device float* stats [[buffer(2)]], device T* out [[buffer(3)]],
     uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
-    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]]) {
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]]) {
   // BODY sliding_window_attention_vector_merge
   sliding_window_attention_vector_merge<T>(partial, stats, out, partial_shape[1], partial_shape[2], partial_shape[3],
                                            partial_shape[4], threadgroup_position_in_grid.y,
-                                           thread_position_in_threadgroup.x);
+                                           thread_position_in_threadgroup.x, thread_index_in_simdgroup);
   // END
 }

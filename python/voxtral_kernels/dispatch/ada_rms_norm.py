@@ -12,12 +12,18 @@ from ._canary import normal
 
 FILE = "ada_rms_norm.metal"
 MAX_THREADS = 1024
+MAX_PIECES = 2
 INPUTS = ("x", "weight", "scale")
 
 
 def width(x: mx.array) -> int:
-    """Elements a thread takes at once: 16 bytes."""
-    return 16 // x.dtype.size
+    """Elements a thread takes at once: 8 bytes, so that a simdgroup takes two whole 128-byte segments."""
+    return 8 // x.dtype.size
+
+
+def pieces(x: mx.array) -> int:
+    """Such pieces that a thread keeps in registers."""
+    return 1 if x.shape[-1] <= MAX_THREADS * width(x) else MAX_PIECES
 
 
 def unsupported(r: AdaRmsNorm) -> list[str]:
@@ -29,10 +35,10 @@ def variant(r: AdaRmsNorm) -> tuple[str, str]:
     """``registers``, ``looped`` or ``empty``, and why."""
     if r.x.size == 0:
         return "empty", "There are no rows; nothing is launched."
-    dim, fits = r.x.shape[-1], MAX_THREADS * width(r.x)
+    dim, fits = r.x.shape[-1], MAX_THREADS * MAX_PIECES * width(r.x)
     if dim <= fits:
         return "registers", f"A row of {dim} fits the registers of one threadgroup ({fits} elements)."
-    return "looped", f"A row of {dim} is longer than {fits} elements, so it is read twice."
+    return "looped", f"A row of {dim} is longer than {fits} elements: the rest is read twice."
 
 
 def template(r: AdaRmsNorm) -> list[tuple[str, Any]]:
@@ -41,6 +47,7 @@ def template(r: AdaRmsNorm) -> list[tuple[str, Any]]:
         ("T", r.x.dtype),
         ("U", r.x.dtype if r.scale is None else r.scale.dtype),
         ("V", width(r.x)),
+        ("PIECES", pieces(r.x)),
         ("LOOPED", variant(r)[0] == "looped"),
         ("HAS_WEIGHT", r.weight is not None),
         ("HAS_SCALE", r.scale is not None),
@@ -49,7 +56,8 @@ def template(r: AdaRmsNorm) -> list[tuple[str, Any]]:
 
 def canary(r: AdaRmsNorm) -> AdaRmsNorm:
     """A small request with the same template arguments: three rows, a ragged end."""
-    dim = MAX_THREADS * width(r.x) + 33 if variant(r)[0] == "looped" else 331
+    kept = MAX_THREADS * width(r.x)
+    dim = MAX_PIECES * kept + 33 if variant(r)[0] == "looped" else (pieces(r.x) - 1) * kept + 331
     x, residual = (normal(seed, (3, dim), r.x.dtype) for seed in (0, 1))
     weight = None if r.weight is None else normal(2, (dim,), r.x.dtype)
     scale = None if r.scale is None else normal(3, (3, dim), r.scale.dtype)
@@ -60,7 +68,7 @@ def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None
     """``y``, or ``(y, h)`` where the request has a residual."""
     if r.x.size == 0:
         return (r.x, r.x) if r.residual is not None else r.x
-    dim, v = r.x.shape[-1], width(r.x)
+    dim = r.x.shape[-1]
     rows = r.x.size // dim
     x = r.x.reshape(rows, dim)
     rows_per_scale = rows // r.scale.shape[0] if r.scale is not None and r.scale.ndim == 2 else rows
@@ -72,7 +80,7 @@ def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None
     if r.residual is not None:
         inputs.append(r.residual.reshape(rows, dim))
         names, outputs, body = (*INPUTS, "residual"), ("y", "h"), "ada_rms_norm_residual"
-    threads = min(MAX_THREADS, 32 * -(-dim // (32 * v)))
+    threads = min(MAX_THREADS, 32 * -(-dim // (32 * width(x) * pieces(x))))
     results = kernel(factory, FILE, body, (*names, "row_info", "eps"), outputs)(
         inputs=[*inputs, ints(rows_per_scale), floats(r.eps)],
         template=template(r),

@@ -14,7 +14,7 @@ FILE = "causal_conv1d_gelu.metal"
 INPUTS = ("x", "context", "weight", "bias", "state")
 FEW = 8  # output frames that the vector variant takes
 CHANNELS = 32  # output channels of one of its threadgroups
-MAX_TAPS = 16  # bounds the frames it stages to 32 KB
+MAX_TAPS = 16  # bounds the frames it stages: 30 of 256 bytes
 WIDE = 64  # output frames from which the large tiles pay
 
 
@@ -37,16 +37,10 @@ def tiles(r: CausalConv1dGelu) -> tuple[int, int]:
     return (64, 64) if r.n_out >= WIDE else (32, 32)
 
 
-def width(r: CausalConv1dGelu) -> int:
-    """Channels a lane of the vector variant takes at once: 16 bytes, less where that would leave lanes idle."""
-    widest = 16 // r.x.dtype.size
-    return widest if r.x.shape[2] % (32 * widest) == 0 else min(widest, 4)
-
-
 def template(r: CausalConv1dGelu) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
     if variant(r)[0] == "vector":
-        sizes = [("F", 1 << (r.n_out - 1).bit_length()), ("V", width(r))]
+        sizes = [("F", 1 << (r.n_out - 1).bit_length())]
     else:
         sizes = list(zip(("BM", "BN"), tiles(r), strict=True))
     taps = [("T", r.x.dtype), ("K", r.weight.shape[1]), ("STRIDE", r.stride)]
@@ -56,7 +50,7 @@ def template(r: CausalConv1dGelu) -> list[tuple[str, Any]]:
 def canary(r: CausalConv1dGelu) -> CausalConv1dGelu:
     """A small request with the same template arguments: state, zeros on both sides, ragged channels."""
     dtype, taps, vector = r.x.dtype, r.weight.shape[1], variant(r)[0] == "vector"
-    c_in = 32 * width(r) if vector and width(r) == 16 // dtype.size else 41
+    c_in = 41
     n_out = r.n_out if vector else tiles(r)[0] + 5
     frames = (n_out - 1) * r.stride + taps
     pad = 1 if frames > 3 else 0

@@ -116,6 +116,7 @@ def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.D
         stream=stream,
     )
     merge = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))
-    grid, group = (dim, batch * heads * length, 1), (dim, 1, 1)
+    lanes = 32 * -(-dim // 32)
+    grid, group = (lanes, batch * heads * length, 1), (lanes, 1, 1)
     y = merge(inputs=parts, template=[("T", r.q.dtype)], grid=grid, threadgroup=group, **out)[0]
     return y.transpose(0, 2, 1, 3)
