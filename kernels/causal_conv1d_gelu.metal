@@ -27,11 +27,8 @@ struct ConvVector {
   static constexpr constant int LD = CHANNELS + 4;  // of the results: 8 frames x 4 channels in 32 banks
 };
 
-template <bool HAS_BIAS, bool GELU, typename P>
-METAL_FUNC float conv_epilogue(float sum, P bias, uint channel) {
-  if (HAS_BIAS) {
-    sum += float(bias[channel]);
-  }
+template <bool GELU>
+METAL_FUNC float conv_epilogue(float sum) {
   return GELU ? erf_gelu(sum) : sum;
 }
 
@@ -96,9 +93,9 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
     }
   }
   if (lane < uint(F * Conv::PER_SIMD)) {
-    const uint channel = first + lane % Conv::PER_SIMD;
-    results[lane / Conv::PER_SIMD * Conv::LD + simd * Conv::PER_SIMD + lane % Conv::PER_SIMD] =
-        conv_epilogue<HAS_BIAS, GELU>(mine, bias, min(channel, c_out - 1));
+    const uint o = lane % Conv::PER_SIMD;
+    mine += HAS_BIAS ? float(bias[min(first + o, c_out - 1)]) : 0.0f;
+    results[lane / Conv::PER_SIMD * Conv::LD + simd * Conv::PER_SIMD + o] = conv_epilogue<GELU>(mine);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const uint frame = tid / Conv::CHANNELS;
@@ -187,16 +184,16 @@ METAL_FUNC void causal_conv1d_gelu_tiled(Frames<T, X, S> frames,
   // Through threadgroup memory, so that whole rows of channels are stored.
   threadgroup_barrier(mem_flags::mem_threadgroup);
 #pragma unroll
-  for (int m = 0; m < M; ++m) {
+  for (int n = 0; n < N; ++n) {
+    const int column = simd_n + n * 8;
+    const int channel = first_n + column + at.column;
+    const float first_bias = HAS_BIAS ? float(bias[min(channel, c_out - 1)]) : 0.0f;
+    const float second_bias = HAS_BIAS ? float(bias[min(channel + 1, c_out - 1)]) : 0.0f;
 #pragma unroll
-    for (int n = 0; n < N; ++n) {
-      const int row = simd_m + m * 8;
-      const int column = simd_n + n * 8;
-      const int channel = min(first_n + column + at.column, c_out - 1);
-      const float first = conv_epilogue<HAS_BIAS, GELU>(sum[m][n].thread_elements()[0], bias, channel);
-      const float second =
-          conv_epilogue<HAS_BIAS, GELU>(sum[m][n].thread_elements()[1], bias, min(channel + 1, c_out - 1));
-      store_fragment(tiles + row * Tiles::OUT_LD + column, Tiles::OUT_LD, at, first, second);
+    for (int m = 0; m < M; ++m) {
+      const float first = conv_epilogue<GELU>(sum[m][n].thread_elements()[0] + first_bias);
+      const float second = conv_epilogue<GELU>(sum[m][n].thread_elements()[1] + second_bias);
+      store_fragment(tiles + (simd_m + m * 8) * Tiles::OUT_LD + column, Tiles::OUT_LD, at, first, second);
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);

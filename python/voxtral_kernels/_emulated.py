@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import _backends
@@ -10,12 +13,27 @@ from ._kernels import Kernels
 
 ENVIRONMENT = "VOXTRAL_KERNELS_EMULATOR_MODE"
 
+_settings: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
+    "voxtral_kernels_emulator", default=None
+)
 
-def factory(**description: Any) -> Any:
-    """`emulator.metal_kernel`, in checked mode unless the environment names another."""
+
+@contextlib.contextmanager
+def settings(**changed: Any) -> Iterator[None]:
+    """Launch the kernels of the block with these arguments of `emulator.metal_kernel`: ``mode``, ``seed`` ..."""
+    token = _settings.set({**(_settings.get() or {}), **changed})
+    try:
+        yield
+    finally:
+        _settings.reset(token)
+
+
+def factory(**description: Any) -> Callable[..., Any]:
+    """`emulator.metal_kernel`, in checked mode unless the environment or `settings` names another."""
     from . import emulator
 
-    return emulator.metal_kernel(mode=os.environ.get(ENVIRONMENT) or "checked", **description)
+    built = emulator.metal_kernel(mode=os.environ.get(ENVIRONMENT) or "checked", **description)
+    return lambda **arguments: built(**arguments, **(_settings.get() or {}))
 
 
 def backend(op: str) -> Kernels:
@@ -27,7 +45,7 @@ def backend(op: str) -> Kernels:
     try:
         import ziglang  # noqa: F401
 
-        from .emulator import metal_kernel  # noqa: F401
+        from . import _emulator  # noqa: F401
     except ImportError as error:
         raise _backends.UnavailableError(
             f"the emulator is not installed ({error}); pip install 'voxtral-kernels[emulator]'."

@@ -1,0 +1,200 @@
+"""``python -m bench counters``: the shaders' traffic, counted on the emulator and gated.
+
+Device bytes are what lanes ask for, without any cache; small arguments in ``constant`` are left out. Every figure is
+deterministic. docs/kernels.md derives what each variant should move.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from voxtral_kernels import emulator, testing
+from voxtral_kernels._metal import kernel
+from voxtral_kernels.reference.ada_rms_norm import Case as Norm
+from voxtral_kernels.reference.causal_conv1d_gelu import Case as Conv
+from voxtral_kernels.reference.sliding_window_attention import Case as Attention
+
+from . import sdpa_counters
+from .cases import suites
+from .traffic import derived_bytes
+
+DERIVED, SEGMENTS = 1.05, 1.10
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A shape, and how much more than the least possible traffic it may move; None: no bound but the derived figure."""
+
+    name: str
+    op: str
+    case: Any
+    least: float | None = None
+    dtype: mx.Dtype = mx.bfloat16
+    weights_once: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one shape was counted at."""
+
+    name: str
+    variant: str
+    device_bytes: int
+    over_least: float
+    over_derived: float
+    segments: float
+    bank_conflicts: int
+    barriers: int
+    threadgroup_bytes: int
+    failures: list[str]
+
+
+ENCODER = Attention(1, 32, 32, 1, 64, 750, past=2000, tail=40)
+DECODER = Attention(1, 32, 8, 1, 128, 8192, past=20000, tail=100)
+GATES = [
+    Gate("attention, encoder, L = 1", "sliding_window_attention", ENCODER, 1.05),
+    Gate("attention, decoder, L = 1", "sliding_window_attention", DECODER, 1.05),
+    Gate("attention, decoder, L = 1", "sliding_window_attention", DECODER, 1.05, mx.float32),
+    Gate(
+        "attention, encoder, L = 4",
+        "sliding_window_attention",
+        Attention(1, 32, 32, 4, 64, 750, past=2000, tail=40),
+    ),
+    Gate("attention, encoder, L = 64", "sliding_window_attention", Attention(1, 8, 8, 64, 64, 750, past=2000, tail=40)),
+    Gate("attention, encoder, L = 200", "sliding_window_attention", Attention(1, 4, 4, 200, 64, 750)),
+    Gate("attention, decoder, prefill", "sliding_window_attention", Attention(1, 32, 8, 39, 128, 8192)),
+    Gate("ada_rms_norm, 1 row", "ada_rms_norm", Norm(1, 1, 3072, scale="row", residual=True), 1.05),
+    Gate("ada_rms_norm, 1 row", "ada_rms_norm", Norm(1, 1, 3072, scale="row"), 1.05, mx.float32),
+    Gate("ada_rms_norm, 39 rows", "ada_rms_norm", Norm(1, 39, 3072, scale="row", residual=True)),
+    Gate("conv1, 8 frames", "causal_conv1d_gelu", Conv(1, 8, 128, 1280, context=2), 1.25, weights_once=True),
+    Gate(
+        "conv2, 8 frames", "causal_conv1d_gelu", Conv(1, 16, 1280, 1280, stride=2, context=1), 1.25, weights_once=True
+    ),
+    Gate("conv2, 4 frames", "causal_conv1d_gelu", Conv(1, 8, 1280, 1280, 3, 2, context=1), 1.25, weights_once=True),
+    Gate("conv1, 64 frames", "causal_conv1d_gelu", Conv(1, 64, 128, 1280, context=2)),
+    Gate("conv2, 64 frames", "causal_conv1d_gelu", Conv(1, 128, 1280, 256, stride=2, context=1)),
+]
+# Fewer than 8 elements: MLX passes them in `constant`.
+SMALL = {"state", "eps", "row_info"}
+
+
+class Counted:
+    """A kernel factory whose launches are counted."""
+
+    def __init__(self) -> None:
+        self.reports: list[dict[str, Any]] = []
+
+    def __call__(self, **description: Any) -> Callable[..., Any]:
+        built = emulator.metal_kernel(mode="counted", **description)
+
+        def launch(**arguments: Any) -> Any:
+            outputs = built(**arguments)
+            small = {n for n, a in zip(description["input_names"], arguments["inputs"], strict=True) if a.size < 8}
+            self.reports.append({"counters": built.report.counters, "small": small})
+            return outputs
+
+        return launch
+
+
+def count(gate: Gate) -> Row:
+    """Run the shape once in counted mode."""
+    kernel.cache_clear()
+    factory = Counted()
+    request = testing.definition(gate.op).example(gate.case, gate.dtype, 0)
+    dispatch = importlib.import_module(f"voxtral_kernels.dispatch.{gate.op}")
+    dispatch.launch(request, factory, None)
+    kernel.cache_clear()
+    (suite,) = suites((gate.op,))
+    least = suite.least_bytes(gate.case, gate.dtype.size)
+    total, segments, ideal, weights = 0, 0, 0, 0
+    for name, traffic in device_buffers(factory.reports):
+        moved = traffic["bytes_read"] + traffic["bytes_written"]
+        total, segments, ideal = total + moved, segments + traffic["segments"], ideal + traffic["ideal_segments"]
+        weights += moved if name == "weight" else 0
+    failures = list(_failures(gate, total / least, total / derived_bytes(gate.op, request), segments / ideal))
+    if gate.weights_once and weights != request.weight.nbytes:
+        failures.append(f"weights read {weights / request.weight.nbytes:.3f} times")
+    counters = [r["counters"] for r in factory.reports]
+    local = [t for c in counters for t in c["threadgroup_memory"].values()]
+    return Row(
+        f"{gate.name}, {str(gate.dtype).rpartition('.')[2]}",
+        dispatch.variant(request)[0],
+        total,
+        total / least,
+        total / derived_bytes(gate.op, request),
+        segments / ideal,
+        sum(t["bank_conflicts"] for t in local),
+        sum(c["barriers"] for c in counters),
+        sum(t["bytes_read"] + t["bytes_written"] for t in local),
+        failures,
+    )
+
+
+def device_buffers(reports: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, int]]]:
+    """Buffers in device memory, by name."""
+    for report in reports:
+        for name, traffic in report["counters"]["buffers"].items():
+            if not name.endswith(("_shape", "_strides")) and name not in report["small"]:
+                yield name, traffic
+
+
+def _failures(gate: Gate, over_least: float, over_derived: float, segments: float) -> Iterator[str]:
+    if gate.least is not None and over_least > gate.least:
+        yield f"bytes / least {over_least:.3f} > {gate.least}"
+    if over_derived > DERIVED:
+        yield f"bytes / derived {over_derived:.3f} > {DERIVED}"
+    if segments > SEGMENTS:
+        yield f"segments / ideal {segments:.3f} > {SEGMENTS}"
+
+
+COLUMNS = ("MB", "/least", "/derived", "segm.", "conflicts", "barriers", "tg MB")
+
+
+def line(name: str, variant: str, values: tuple[str, ...]) -> str:
+    """A line of the table."""
+    return f"{name:42} {variant:13}" + "".join(f"{value:>10}" for value in values)
+
+
+def show(row: Row) -> None:
+    """Print the row, and below it where it is worse than its gate."""
+    derived = f"{row.over_derived:.3f}" if row.over_derived else "-"
+    figures = (f"{row.device_bytes / 1e6:.3f}", f"{row.over_least:.3f}", derived, f"{row.segments:.3f}")
+    local = (str(row.bank_conflicts), str(row.barriers), f"{row.threadgroup_bytes / 1e6:.3f}")
+    print(line(row.name, row.variant, (*figures, *local)), flush=True)
+    for failure in row.failures:
+        print(f"    WORSE: {failure}")
+
+
+def main(argv: list[str]) -> int:
+    """Count every shape; 1 when one is worse than its gate."""
+    parser = argparse.ArgumentParser(prog="python -m bench counters", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON list instead of the table")
+    parser.add_argument("--only", default="", help="shapes whose name contains this")
+    options = parser.parse_args(argv)
+    rows = []
+    if not options.json:
+        print(line("shape", "variant", COLUMNS))
+    for gate in GATES:
+        if options.only in gate.name:
+            rows.append(count(gate))
+            if not options.json:
+                show(rows[-1])
+    for name, case in (("encoder", ENCODER), ("decoder", DECODER)):
+        if options.only in f"MLX sdpa_vector, {name}":
+            rows.append(sdpa_counters.count(name, case, Row))
+            if not options.json:
+                show(rows[-1])
+    if options.json:
+        json.dump([asdict(row) for row in rows], sys.stdout, indent=1)
+    worse = sum(bool(row.failures) for row in rows)
+    if worse:
+        print(f"{worse} of {len(rows)} shapes are worse than their gate", file=sys.stderr)
+    return 1 if worse else 0

@@ -1,0 +1,77 @@
+"""Device bytes of each kernel as docs/kernels.md derives them from its decomposition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voxtral_kernels.dispatch import ada_rms_norm as norm
+from voxtral_kernels.dispatch import causal_conv1d_gelu as conv
+from voxtral_kernels.dispatch import sliding_window_attention as attention
+
+
+def derived_bytes(op: str, r: Any) -> int:
+    """What the chosen variant should move for this request, counted as lanes ask for it (no cache)."""
+    modules: dict[str, Any] = {"ada_rms_norm": norm, "causal_conv1d_gelu": conv, "sliding_window_attention": attention}
+    figures: dict[str, Any] = {
+        "registers": _norm,
+        "looped": _norm,
+        "vector": _conv_vector if op == "causal_conv1d_gelu" else _attention_vector,
+        "vector_split": _attention_vector,
+        "tiled": _conv_tiled if op == "causal_conv1d_gelu" else _attention_tiled,
+    }
+    total: int = figures[modules[op].variant(r)[0]](r)
+    return total
+
+
+def _norm(r: Any) -> int:
+    dim, size = r.x.shape[-1], r.x.dtype.size
+    rows = r.x.size // dim
+    again = max(0, dim - norm.MAX_THREADS * norm.pieces(r.x) * norm.width(r.x))
+    scale = 0 if r.scale is None else r.scale.dtype.size
+    gain = 0 if r.weight is None else size
+    through = (2 if r.residual is None else 4) * size
+    return rows * (dim * (through + gain + scale) + again * size)
+
+
+def _attention_vector(r: Any) -> int:
+    batch, heads, length, dim = r.q.shape
+    size, splits = r.q.dtype.size, attention.n_splits(r)
+    keys = r.offset + length - r.first_key
+    rows = batch * heads * length
+    total = 2 * batch * r.tail_k.shape[1] * keys * dim * size + rows * dim * size * (splits + 1)
+    if splits > 1:
+        # Sums and (peak, total) out; the merge reads the sums once, the pairs once a simdgroup.
+        total += rows * splits * (4 * dim * 2 + 8 + 8 * -(-dim // 32))
+    return total
+
+
+def _attention_tiled(r: Any) -> int:
+    batch, heads, length, dim = r.q.shape
+    kv_heads, size = r.tail_k.shape[1], r.q.dtype.size
+    group, (bq, _) = heads // kv_heads, attention.tiles(r)
+    rows = group * length
+    keys = 0
+    for first in range(0, rows, bq):
+        last = min(first + bq, rows) - 1
+        oldest = r.offset + first // group - (r.window or r.offset + length) + 1
+        keys += r.offset + last // group + 1 - max(r.ring_start, oldest, 0)
+    return size * (2 * batch * kv_heads * keys * dim + 2 * batch * heads * length * dim)
+
+
+def _conv_vector(r: Any) -> int:
+    (c_out, taps, c_in), size, batch = r.weight.shape, r.x.dtype.size, r.x.shape[0]
+    blocks = -(-c_out // conv.CHANNELS)
+    padded = 1 << (r.n_out - 1).bit_length()
+    frames = min((padded - 1) * r.stride + taps, r.pad_left + r.n_context + r.x.shape[1]) - r.pad_left
+    bias = 0 if r.bias is None else blocks * conv.CHANNELS * padded
+    return size * batch * (blocks * conv.CHANNELS * taps * c_in + blocks * frames * c_in + bias + r.n_out * c_out)
+
+
+def _conv_tiled(r: Any) -> int:
+    (c_out, taps, c_in), size, batch = r.weight.shape, r.x.dtype.size, r.x.shape[0]
+    bm, bn = conv.tiles(r)
+    across, down = -(-c_out // bn), -(-r.n_out // bm)
+    stored = range(r.pad_left, r.pad_left + r.n_context + r.x.shape[1])
+    frames = sum(t * r.stride + k in stored for t in range(down * bm) for k in range(taps))
+    bias = 0 if r.bias is None else down * across * 16 * bn
+    return size * batch * (down * across * bn * taps * c_in + across * frames * c_in + bias + r.n_out * c_out)

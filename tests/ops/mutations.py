@@ -1,0 +1,112 @@
+"""Small wrong edits to the shaders: each must make the emulated cases fail. Part of `make soak`."""
+
+import shutil
+
+import mlx.core as mx
+import pytest
+
+from voxtral_kernels import _metal, testing
+from voxtral_kernels.emulator import KernelError
+
+pytestmark = pytest.mark.soak
+
+NORM = "ada_rms_norm"
+CONV = "causal_conv1d_gelu"
+ATTENTION = "sliding_window_attention"
+
+
+BARRIER = "threadgroup_barrier(mem_flags::mem_threadgroup);\n"
+
+# (op, file): what the edit is, the right text, the wrong one in its place (the first time it stands there)
+EDITS = {
+    (ATTENTION, "common/ring.h"): [
+        ("window one too long", "key > query - window", "key >= query - window"),
+        ("window one too short", "key > query - window", "key > query - window + 1"),
+        ("mask at the wrong side", "key <= query &&", "key >= query &&"),
+        ("first key left out", "query - window + 1,", "query - window + 2,"),
+        ("ring never wraps", "slot < capacity ? slot : slot - capacity", "slot"),
+        ("slot one off", "position - origin", "position - origin + 1"),
+        ("tail values read from the ring", "position < ring_end ? ring_v", "position < ring_end + 1 ? ring_v"),
+        ("values of another head", "(n_heads + head)", "n_heads"),
+    ],
+    (ATTENTION, "sliding_window_attention_vector.metal"): [
+        ("a split's last key twice", "min(begin + each, last + 1)", "min(begin + each + 1, last + 1)"),
+        ("sums not rescaled", "sum[r][e] * factor)", "sum[r][e])"),
+        ("row of another query", "first + r / group", "first + r % group"),
+        ("splits merged without their peak", "peak - simd_max(peak)", "peak"),
+        ("merge barrier dropped", f"    {BARRIER}    const int head", "    const int head"),
+        ("query barrier dropped", f"  {BARRIER}  float query", "  float query"),
+        ("wrong batch stride", "b * q_strides[0]", "b * q_strides[1]"),
+    ],
+    (ATTENTION, "sliding_window_attention_tiled.metal"): [
+        ("tile barrier dropped", f"    {BARRIER}    load_tile", "    load_tile"),
+        ("tile filled from beyond the end", "base + row < end", "base + row <= end"),
+        ("scale forgotten", "thread_elements()[j] * scale", "thread_elements()[j]"),
+        (
+            "barrier without its flag",
+            f"    {BARRIER}    if (seen)",
+            "    threadgroup_barrier(mem_flags::mem_none);\nif (seen)",
+        ),
+        ("keys not transposed", "load_fragment_transposed(tile", "load_fragment(tile"),
+        ("a tile in sight skipped", "base + BK > simd_begin", "base > simd_begin"),
+    ],
+    (NORM, "ada_rms_norm.metal"): [
+        ("eps forgotten", "/ float(dim) + eps", "/ float(dim) + eps * 8"),
+        ("mean over the threads", "sum_sq / float(dim)", "sum_sq / float(n_threads)"),
+        ("scale without the one", "1 + float(condition.v[j])", "float(condition.v[j])"),
+        ("scale row of another batch", "row / rows_per_scale", "row % rows_per_scale"),
+        ("residual subtracted", "float(row.v[j]) + float(added.v[j])", "float(row.v[j]) - float(added.v[j])"),
+    ],
+    (NORM, "common/reduce.h"): [("reduction barrier dropped", BARRIER, "")],
+    (NORM, "common/packed.h"): [("ragged end overrun", "if (i + V <= n) {\n    store", "if (i < n) {\n    store")],
+    (CONV, "common/frames.h"): [("context one frame late", "frame -= pad_left;", "frame -= pad_left + 1;")],
+    (CONV, "common/erf_gelu.h"): [("a centre one off", "a - 0.75f", "a - 0.7f")],
+    (CONV, "causal_conv1d_gelu.metal"): [
+        ("stride ignored", "(f * STRIDE + k)", "(f + k)"),
+        ("stride ignored in tiles", "(first_t + row) * STRIDE", "(first_t + row)"),
+        ("bias of another channel", "min(first + o, c_out - 1)])", "min(first + o + 1, c_out - 1)])"),
+        ("staging barrier dropped", f"    {BARRIER}    for (int k", "    for (int k"),
+        ("last channels dropped", "c < frames.c_in; c += Conv", "c + Conv::CHUNK <= frames.c_in; c += Conv"),
+    ],
+}
+MUTATIONS = [pytest.param(op, file, *edit[1:], id=edit[0]) for (op, file), edits in EDITS.items() for edit in edits]
+
+
+@pytest.fixture
+def mutate(tmp_path, monkeypatch):
+    """A copy of the shaders with one edit, in place of the package's."""
+
+    def apply(file, right, wrong):
+        folder = tmp_path / "kernels"
+        shutil.copytree(_metal.kernels_dir(), folder)
+        text = (folder / file).read_text()
+        assert right in text, f"{file} no longer has {right!r}"
+        (folder / file).write_text(text.replace(right, wrong, 1))
+        monkeypatch.setattr(_metal, "kernels_dir", lambda: folder)
+        forget()
+
+    def forget():
+        for cached in (_metal.text, _metal.body, _metal.kernel):
+            cached.cache_clear()
+
+    yield apply
+    monkeypatch.undo()
+    forget()
+
+
+def first_failure(op):
+    for case in testing.definition(op).CASES:
+        for dtype in (mx.float32, mx.bfloat16):
+            try:
+                testing.check_case(op, case, dtype, "emulator")
+            except (AssertionError, KernelError) as error:
+                return f"{case}: {str(error).splitlines()[0]}"
+    return None
+
+
+@pytest.mark.parametrize(("op", "file", "right", "wrong"), MUTATIONS)
+def test_the_suite_sees_the_edit(mutate, op, file, right, wrong):
+    mutate(file, right, wrong)
+    failure = first_failure(op)
+    assert failure
+    assert "does not compile" not in failure

@@ -1,0 +1,94 @@
+"""The shaders and their dispatch on the emulator, checked mode: every case within the rule, no finding.
+
+`make test` takes pairs (every case with two dtypes, every dtype with every seed), `make soak` the full cross.
+"""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import voxtral_kernels as vk
+from voxtral_kernels import _emulated, testing
+
+CASES = [(op, case) for op in testing.OPS for case in testing.definition(op).CASES]
+SEEDS = (0, 1, 2)
+
+
+def name(dtype):
+    return str(dtype).rpartition(".")[2]
+
+
+def pairs() -> list:
+    chosen = []
+    for i, (op, case) in enumerate(CASES):
+        for j in range(2):
+            dtype = testing.FLOATS[(i + j) % 3]
+            chosen.append(pytest.param(op, case, dtype, SEEDS[(i // 3 + j) % 3], id=f"{op}-{case}-{name(dtype)}"))
+    return chosen
+
+
+@pytest.mark.parametrize(("op", "case", "dtype", "seed"), pairs())
+def test_kernel_matches_oracle(op, case, dtype, seed):
+    with _emulated.settings(seed=seed):
+        testing.check_case(op, case, dtype, "emulator")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("dtype", testing.FLOATS, ids=name)
+@pytest.mark.parametrize("op", testing.OPS)
+def test_kernel_matches_oracle_over_the_full_cross(op, dtype, seed):
+    with _emulated.settings(seed=seed):
+        for case in [*testing.definition(op).CASES, *testing.definition(op).cross()]:
+            testing.check_case(op, case, dtype, "emulator")
+
+
+def test_every_variant_is_in_the_case_list():
+    found = {}
+    for op, case in CASES:
+        request = testing.definition(op).example(case, mx.float32, 0)
+        with vk.use_backend("emulator"):
+            found.setdefault(op, set()).add(vk._backends.select(op, request).variant)
+    assert found == {
+        "ada_rms_norm": {"registers", "looped"},
+        "causal_conv1d_gelu": {"vector", "tiled", "empty"},
+        "sliding_window_attention": {"vector", "vector_split", "tiled"},
+    }
+
+
+@pytest.mark.parametrize("make", [vk.RingKVCache, lambda _: vk.LinearKVCache()], ids=["ring", "linear"])
+def test_a_cached_stream_equals_composed(make):
+    """Chunks of every size through one cache: growth, commits, the wrap."""
+    rng = np.random.default_rng(0)
+    caches = {b: make(24) for b in ("emulator", "composed")}
+    for length in (1, 3, 9, 1, 30, 2, 1, 1, 13, 8):
+        q, k, v = (mx.array(rng.normal(size=(1, h, length, 32)).astype(np.float32)) for h in (4, 2, 2))
+        out = {}
+        for backend, cache in caches.items():
+            with vk.use_backend(backend):
+                out[backend] = vk.sliding_window_attention(q, k, v, cache=cache)
+        assert mx.allclose(out["emulator"], out["composed"], atol=2e-6), length
+
+
+def test_strided_queries_are_read_where_they_lie():
+    """What a model hands over: heads transposed out of [B, L, H, D], and a reversed last axis."""
+    rng = np.random.default_rng(1)
+    packed = mx.array(rng.normal(size=(2, 5, 3, 4, 32)).astype(np.float32))  # [B, L, q k v, H, D]
+    q, k, v = (packed[:, :, i].transpose(0, 2, 1, 3) for i in range(3))
+    for queries in (q, q[..., ::-1]):
+        with vk.use_backend("emulator"):
+            out = vk.sliding_window_attention(queries, k, v, window=3)
+        with vk.use_backend("composed"):
+            expected = vk.sliding_window_attention(queries, k, v, window=3)
+        assert mx.allclose(out, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("transform", [mx.compile, mx.grad, mx.vmap])
+def test_an_emulated_call_inside_a_transformation_raises(transform):
+    x = mx.ones((2, 32))
+
+    def norm(x):
+        return vk.ada_rms_norm(x).sum()
+
+    with vk.use_backend("emulator"), pytest.raises(ValueError, match=r"^\[ada_rms_norm\] backend: expected .*emulator"):
+        mx.eval(transform(norm)(x))
