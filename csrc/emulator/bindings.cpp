@@ -180,8 +180,10 @@ BufferSpec make_spec(unsigned index, std::string name, Space space, size_t size,
   BufferSpec spec{index, std::move(name), space, size, granule, initialised, nullptr};
   if (!data.is_none()) {
     const py::buffer_info info = py::buffer(data).request();
-    if (static_cast<size_t>(info.size * info.itemsize) < size)
-      throw std::invalid_argument("the data is smaller than the buffer");
+    // A view with strides reaches further than it has elements.
+    size_t span = static_cast<size_t>(info.itemsize);
+    for (py::ssize_t i = 0; i < info.ndim; ++i) span += static_cast<size_t>((info.shape[i] - 1) * info.strides[i]);
+    if (size > 0 && span < size) throw std::invalid_argument("the data is smaller than the buffer");
     spec.data = info.ptr;  // the caller keeps `data` alive for the launch
   }
   return spec;
