@@ -19,6 +19,12 @@ def examples():
 
 
 @pytest.fixture
+def cards(examples):
+    """3.5 s: eight of spades four of clubs seven of hearts."""
+    return examples / "human-card-5.wav"
+
+
+@pytest.fixture
 def run(capsys):
     """Runs a command in this process: ``run(*arguments) -> (status, out, err)``."""
 

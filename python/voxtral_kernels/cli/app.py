@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except SystemExit as end:  # of a plug-in's own parser
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else ERROR
     except BrokenPipeError:
         # The reader of our output is gone. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
