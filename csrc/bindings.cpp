@@ -25,6 +25,7 @@ NB_MODULE(_ext, m) {
         "tail_k"_a, "tail_v"_a, "window"_a.none(), "scale"_a, "stream"_a.none());
   m.def("ring_commit", &voxtral::ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a, "stream"_a.none());
 
+  m.def("is_tracer", &mlx::core::array::is_tracer, "array"_a);
   m.def("commit_bytes", [] {
     const auto bytes = voxtral::commit_bytes();
     return nb::make_tuple(bytes.rows, bytes.rings);
