@@ -1,4 +1,4 @@
-"""``python -m bench cpu``: the native extension, stock MLX ops and PyTorch on one CPU thread, interleaved in one process.
+"""``python -m bench cpu``: the extension, stock MLX ops and PyTorch on one CPU thread, interleaved in one process.
 
 Stock MLX and PyTorch get their best form: keys and values contiguous and in order (ours come out of a ring that has
 wrapped), convolution inputs already padded, for PyTorch in its own layout. PyTorch (extra ``bench``) is left out where
@@ -202,7 +202,9 @@ def line(shape: Shape, times: dict[str, list[float]]) -> dict[str, Any]:
         "asked": shape.asked,
         "below": below,
         "text": f"{shape.name:30}{shape.dtype:10}{np.median(times['ours']) * 1e6:10.1f} us"
-        + "".join(f"   {n} {r!s:24} {f'(>= {shape.asked[n]})' if n in shape.asked else '':9}" for n, r in speedups.items())
+        + "".join(
+            f"   {n} {r!s:24} {f'(>= {shape.asked[n]})' if n in shape.asked else '':9}" for n, r in speedups.items()
+        )
         + ("  BELOW" if below else ""),
     }
 

@@ -21,6 +21,7 @@ NB_MODULE(_ext, m) {
         "residual"_a.none(), "stream"_a.none());
   m.def("causal_conv1d_gelu", &voxtral::causal_conv1d_gelu, "x"_a, "weight"_a, "bias"_a.none(), "context"_a.none(),
         "stride"_a, "pad_left"_a, "pad_right"_a, "gelu"_a, "stream"_a.none());
+  m.def("linear", &voxtral::linear, "x"_a, "weight"_a, "bias"_a.none(), "stream"_a.none());
   m.def("sliding_window_attention", &voxtral::sliding_window_attention, "q"_a, "ring"_a.none(), "ring_end"_a,
         "tail_k"_a, "tail_v"_a, "window"_a.none(), "scale"_a, "stream"_a.none());
   m.def("ring_commit", &voxtral::ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a, "stream"_a.none());

@@ -224,3 +224,19 @@ def test_copies_of_a_cache_do_not_share_the_ring():
     for twin in twins:
         assert twin.offset == 4
         assert mx.array_equal(twin.keys_values()[0], mx.ones((1, 2, 4, 32))).item()
+
+
+@pytest.mark.parametrize("dtype", testing.FLOATS, ids=lambda d: str(d).rpartition(".")[2])
+@pytest.mark.skipif(sys.platform == "darwin", reason="stock MLX has a fast matmul there")
+@pytest.mark.parametrize("rows", [1, 40])
+def test_linear_is_the_matmul(ext, rows, dtype):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (mx.array(rng.normal(size=s), dtype) for s in ((2, rows, 48), (100, 48), (100,)))
+    wide = [a.astype(mx.float32) for a in (x, weight, bias)]
+    truth = np.array(wide[0], np.float64) @ np.array(wide[1], np.float64).T + np.array(wide[2], np.float64)
+    for isa in ext.available_isas():
+        ext.use_isa(isa)
+        got = _native.linear(x, weight, bias)
+        testing.assert_matches(got, truth, mx.addmm(wide[2], wide[0], wide[1].T))
+    with vk.use_backend("composed"):
+        assert _native.linear(x, weight, bias) is None

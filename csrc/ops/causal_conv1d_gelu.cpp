@@ -72,6 +72,17 @@ mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const 
                    std::move(inputs));
 }
 
+mx::array linear(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
+                 mx::StreamOrDevice stream) {
+  require(x.ndim() >= 1 && weight.ndim() == 2 && x.shape(-1) == weight.shape(1), kOp,
+          "x, weight: expected [..., C_in] and [C_out, C_in].");
+  mx::Shape shape = x.shape();
+  shape.back() = weight.shape(0);
+  const mx::array rows = mx::reshape(x, {1, -1, x.shape(-1)}, stream);
+  const mx::array taps = mx::reshape(weight, {weight.shape(0), 1, weight.shape(1)}, stream);
+  return mx::reshape(causal_conv1d_gelu(rows, taps, bias, {}, 1, 0, 0, false, stream), shape, stream);
+}
+
 CausalConv1dGelu::CausalConv1dGelu(mx::Stream stream, const Options& options)
     : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
       options_(options) {}

@@ -13,6 +13,10 @@ mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const 
                              const std::optional<mx::array>& context, int stride, int pad_left, int pad_right,
                              bool gelu, mx::StreamOrDevice stream);
 
+// x @ weight^T + bias, as a convolution of one tap: x: [..., C_in]; weight: [C_out, C_in]; bias: [C_out]. One dtype.
+mx::array linear(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
+                 mx::StreamOrDevice stream);
+
 class CausalConv1dGelu : public Differentiable {
  public:
   struct Options {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
+from . import _backends
 from ._backends import UnavailableError
 from .reference.ada_rms_norm import AdaRmsNorm
 from .reference.causal_conv1d_gelu import CausalConv1dGelu
@@ -124,3 +126,25 @@ def ring_commit(
     attention that reads it) is computed.
     """
     return extension().ring_commit(ring, start, k, v, after, stream)
+
+
+def linear(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array | None:
+    """``x @ weight.T + bias`` by the convolution's kernel; None where ``native`` does not serve.
+
+    Stock MLX has no fast matmul on a CPU without Apple's libraries; the models call this for their projections.
+
+    Args:
+        x: ``[..., C_in]``.
+        weight: ``[C_out, C_in]``, dtype of ``x``.
+        bias: ``[C_out]``, dtype of ``x``; None for none.
+    """
+    if sys.platform == "darwin" or _backends.forced() not in (None, "native"):
+        return None
+    if _backends.device_type(None) != mx.cpu:
+        return None
+    if x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype) or x.size == 0:
+        return None
+    try:
+        return extension().linear(x, weight, bias, None)
+    except UnavailableError:
+        return None

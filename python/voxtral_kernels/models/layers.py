@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import mlx.core as mx
 import mlx.nn as nn
 
-from .. import _backends
+from .. import _backends, _native
 from ..ops import ada_rms_norm, sliding_window_attention
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class Matrix(nn.Module):
         """``x @ matrix.T + bias``: ``[..., columns]`` to ``[..., rows]``."""
         q = self.quantization
         if q is None:
+            if (y := _native.linear(x, self.weight, bias)) is not None:
+                return y
             return x @ self.weight.T if bias is None else mx.addmm(bias, x, self.weight.T)
         scales, biases = self["scales"], self["biases"]
         y = mx.quantized_matmul(x, self.weight, scales, biases, transpose=True, group_size=q.group_size, bits=q.bits)
