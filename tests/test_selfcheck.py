@@ -1,13 +1,14 @@
 """The first-use self-check: planted failures disable a variant, the op stays right, the reason is told."""
 
 import json
+import shutil
 import warnings
 
 import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, _selfcheck, testing
+from voxtral_kernels import _backends, _emulated, _metal, _selfcheck, testing
 from voxtral_kernels._kernels import Kernels
 
 ARGUMENTS = {
@@ -140,3 +141,56 @@ def test_an_unwritable_cache_does_no_harm(route, tmp_path, monkeypatch):
     route(GivesWrongNumbers())
     with pytest.warns(RuntimeWarning):
         call("ada_rms_norm")
+
+
+SHADER_EDITS = {
+    "does not compile": (
+        "sum_sq / float(dim)",
+        "sum_sq / float(dimension)",
+        r"does not run \(KernelError: .*dimension",
+    ),
+    "wrong": ("1 + float(condition.v[j])", "float(condition.v[j])", "differs from the composed op's"),
+    "raises at launch": ("y += size_t(row) * dim;", "y += size_t(row + 1) * dim;", "does not run .*out-of-bounds"),
+}
+
+
+@pytest.fixture
+def shaders(tmp_path, monkeypatch):
+    """A copy of the shaders to edit, in place of the package's."""
+    folder = tmp_path / "kernels"
+    shutil.copytree(_metal.kernels_dir(), folder)
+    monkeypatch.setattr(_metal, "kernels_dir", lambda: folder)
+
+    def forget():
+        for cached in (_metal.text, _metal.body, _metal.kernel):
+            cached.cache_clear()
+
+    forget()
+    yield folder
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.mark.parametrize("edit", SHADER_EDITS)
+def test_a_bad_shader_is_disabled_on_the_emulator(route, shaders, edit):
+    right, wrong, reason = SHADER_EDITS[edit]
+    file = shaders / "ada_rms_norm.metal"
+    assert right in file.read_text()
+    file.write_text(file.read_text().replace(right, wrong, 1))
+    route(_emulated.factory)
+    mx.random.seed(0)
+    with pytest.warns(RuntimeWarning, match=f"(?s){reason}"):
+        got = call("ada_rms_norm")
+    mx.random.seed(0)
+    assert mx.array_equal(got, expected("ada_rms_norm"))
+    assert vk.explain("ada_rms_norm", *ARGUMENTS["ada_rms_norm"]())[0] == "composed"
+
+
+@pytest.mark.parametrize("op", testing.OPS)
+def test_the_shaders_as_they_are_come_out_right(route, op):
+    route(_emulated.factory)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(op)
+    assert vk.explain(op, *ARGUMENTS[op]())[0] == "metal"
+    assert set(_selfcheck.report().values()) == {""}

@@ -1,0 +1,43 @@
+"""The tiny checkpoint end to end with every op on the emulator: the tokens of `composed`."""
+
+from pathlib import Path
+
+import pytest
+
+import voxtral_kernels as vk
+from voxtral_kernels import _emulated
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return vk.load("tiny")
+
+
+def tokens(model, recording, backend, **settings):
+    with vk.use_backend(backend), _emulated.settings(**settings):
+        return model.transcribe(EXAMPLES / recording).tokens
+
+
+def test_a_recording_gives_the_same_tokens(model):
+    assert tokens(model, "human-card-1.wav", "emulator", mode="plain") == tokens(model, "human-card-1.wav", "composed")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("recording", ["human-card-1.wav", "human-go-forward.wav"])
+def test_a_recording_gives_the_same_tokens_in_checked_mode(model, recording):
+    assert tokens(model, recording, "emulator", mode="checked") == tokens(model, recording, "composed")
+
+
+@pytest.mark.soak
+def test_a_stream_in_feeds_of_80_ms_gives_the_same_tokens(model):
+    from voxtral_kernels.audio.load import load_audio
+
+    samples = load_audio(EXAMPLES / "human-card-1.wav")
+    stream = model.stream()
+    with vk.use_backend("emulator"):
+        for start in range(0, len(samples), 1280):
+            stream.feed(samples[start : start + 1280])
+        stream.finish()
+    assert list(stream.tokens) == list(tokens(model, "human-card-1.wav", "composed"))
