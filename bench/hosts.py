@@ -87,6 +87,29 @@ def randomize(model: nn.Module, seed: int = 0) -> Any:
     return model
 
 
+class AudioStream:
+    """voxmlx's and WhisperLiveKit's incremental encoder and the state that their loops carry.
+
+    Args:
+        step: The host's method.
+    """
+
+    def __init__(self, step: Any) -> None:
+        self._step = step
+        self._state: tuple[Any, ...] = (None,) * 4
+
+    def feed(self, mel: mx.array) -> mx.array | None:
+        """Embeddings ``[n, D]`` that new frames ``[n_mels, T]`` complete."""
+        embeds, *state = self._step(mel, *self._state)
+        self._state = tuple(state)
+        return embeds
+
+    @property
+    def caches(self) -> list[Any]:
+        """The encoder's cache objects."""
+        return self._state[2]
+
+
 class Voxmlx:
     """voxmlx, and what its own loops do, step by step."""
 
@@ -107,18 +130,15 @@ class Voxmlx:
     def embed(self, model: Any, mel: mx.array) -> mx.array:
         return model.encode(mel)
 
+    def open(self, model: Any) -> AudioStream:
+        """The host's incremental encoder at the start of a stream."""
+        return AudioStream(model.encode_step)
+
     def embed_stream(self, model: Any, mel: mx.array, chunks: Sequence[int]) -> tuple[mx.array, list[Any]]:
         """Audio embeddings of mel fed in these chunks, and the encoder's caches."""
-        state: tuple[Any, ...] = (None,) * 4
-        parts = []
-        for piece in _split(mel, chunks):
-            embeds, *state = self.step(model)(piece, *state)
-            if embeds is not None:
-                parts.append(embeds)
-        return mx.concatenate(parts), state[2]
-
-    def step(self, model: Any) -> Any:
-        return model.encode_step
+        stream = self.open(model)
+        parts = [stream.feed(piece) for piece in _split(mel, chunks)]
+        return mx.concatenate([p for p in parts if p is not None and p.shape[0]]), stream.caches
 
     def condition(self, model: Any) -> mx.array:
         return model.time_embedding(mx.array([DELAY], mx.float32))
@@ -152,8 +172,8 @@ class WhisperLiveKit(Voxmlx):
         asr.model.set_dtype(mx.float32)
         return asr
 
-    def step(self, model: Any) -> Any:
-        return model.encode_incremental
+    def open(self, model: Any) -> AudioStream:
+        return AudioStream(model.encode_incremental)
 
     def condition(self, model: Any) -> mx.array:
         return model.delay_embedding(mx.array([DELAY], mx.float32))
@@ -163,7 +183,22 @@ class WhisperLiveKit(Voxmlx):
         return [cache(size) for _ in model.decoder.blocks]
 
 
-class MlxAudio:
+class SessionStream(AudioStream):
+    """mlx-audio's session from the mel on."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def feed(self, mel: mx.array) -> mx.array | None:
+        frames = self._session._sconv.step(mel)
+        return self._session._sproj.step(self._session._senc.step(frames))
+
+    @property
+    def caches(self) -> list[Any]:
+        return self._session._senc._caches
+
+
+class MlxAudio(Voxmlx):
     """mlx-audio's `voxtral_realtime`; its adapter is 3072 wide in code, so these instances get another."""
 
     name = "mlx-audio"
@@ -205,13 +240,8 @@ class MlxAudio:
     def embed(self, model: Any, mel: mx.array) -> mx.array:
         return model.encoder(mel)
 
-    def embed_stream(self, model: Any, mel: mx.array, chunks: Sequence[int]) -> tuple[mx.array, list[Any]]:
-        session = model.create_streaming_session()
-        parts = []
-        for piece in _split(mel, chunks):
-            frames = session._sconv.step(piece)
-            parts.append(session._sproj.step(session._senc.step(frames)))
-        return mx.concatenate([p for p in parts if p.shape[0]]), session._senc._caches
+    def open(self, model: Any) -> AudioStream:
+        return SessionStream(model.create_streaming_session())
 
     def new_cache(self, model: Any, size: int) -> list[Any]:
         return model.decoder.make_cache()

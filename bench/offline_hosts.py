@@ -30,11 +30,18 @@ class MlxAudioVoxtral:
 
     def outputs(self, model: Any) -> dict[str, mx.array]:
         """Audio embeddings, and logits: a prefill, three more tokens at once, then one by one."""
-        cache = host("mlx_audio.lm.models.cache").make_prompt_cache(model.language_model)
+        cache = self.new_cache(model)
         ids = mx.array([_prompt()])
         logits = [model(ids, self._features(), cache=cache)]
         logits += [model(mx.array([piece]), cache=cache) for piece in _PIECES]
         return {"audio": model.get_audio_embeds(self._features()), "logits": mx.concatenate(logits, axis=1)}
+
+    def new_cache(self, model: Any) -> list[Any]:
+        return host("mlx_audio.lm.models.cache").make_prompt_cache(model.language_model)
+
+    def decode(self, model: Any, ids: list[int], cache: list[Any]) -> mx.array:
+        """Logits ``[V]`` behind the newest of these ids."""
+        return model(mx.array([ids]), cache=cache)[0, -1]
 
     def masked(self, model: Any) -> mx.array:
         attention = model.language_model.model.layers[0].self_attn
@@ -66,7 +73,7 @@ class MlxVoxtral:
 
     def outputs(self, model: Any) -> dict[str, mx.array]:
         """Audio embeddings, every hidden state, and logits: a prefill, three tokens at once, then one by one."""
-        cache = self._cache(model)
+        cache = self.new_cache(model)
         logits = [model(mx.array([_prompt()]), input_features=self._features(), past_key_values=cache).logits]
         logits += [model(mx.array([piece]), past_key_values=cache).logits for piece in _PIECES]
         _, hidden, _ = model.audio_tower(self._features(), output_hidden_states=True)
@@ -75,7 +82,7 @@ class MlxVoxtral:
 
     def masked(self, model: Any) -> mx.array:
         attention = model.language_model.layers[0].self_attn
-        return attention(mx.array(_noise(1, 6, 64)), mx.array(_PADDED), self._cache(model)[0])
+        return attention(mx.array(_noise(1, 6, 64)), mx.array(_PADDED), self.new_cache(model)[0])
 
     def generate(self, model: Any) -> list[int]:
         """The host's own loop."""
@@ -83,9 +90,13 @@ class MlxVoxtral:
         out = model.generate(ids, self._features(), max_new_tokens=12, stop_tokens=[])
         return out[0, ids.shape[1] :].tolist()
 
-    def _cache(self, model: Any) -> list[Any]:
+    def new_cache(self, model: Any) -> list[Any]:
         cache = host("mlx_lm.models.cache").KVCache
         return [cache() for _ in model.language_model.layers]
+
+    def decode(self, model: Any, ids: list[int], cache: list[Any]) -> mx.array:
+        """Logits ``[V]`` behind the newest of these ids."""
+        return model(mx.array([ids]), past_key_values=cache).logits[0, -1]
 
     def _features(self) -> mx.array:
         return mx.array(_noise(1, 128, _FRAMES))
