@@ -10,8 +10,9 @@ import math
 
 import mlx.core as mx
 
-from . import _check, _native
+from . import _backends, _check, _native
 from .reference import sliding_window_attention as reference
+from .reference.kv_append import KvAppend
 from .reference.sliding_window_attention import SlidingWindowAttention
 
 OP = "sliding_window_attention"
@@ -121,7 +122,9 @@ class KVCache:
     def _capacity(self) -> int | None:
         return self.window
 
-    def _request(self, q: mx.array, k: mx.array, v: mx.array, scale: float) -> SlidingWindowAttention:
+    def _request(
+        self, q: mx.array, k: mx.array, v: mx.array, scale: float, stream: mx.Stream | mx.Device | None = None
+    ) -> SlidingWindowAttention:
         """The call with ``k`` and ``v`` behind the present tail; the cache is not changed."""
         held = self._arrays()
         if held:
@@ -132,8 +135,7 @@ class KVCache:
                 raise _check.fail(OP, "k", expected, got)
             _check.dtype(OP, "k", k, held[-1].dtype)
         if self._tail is not None:
-            k = mx.concatenate([self._tail[0], k], axis=2)
-            v = mx.concatenate([self._tail[1], v], axis=2)
+            k, v = _backends.run("kv_append", KvAppend(*self._tail, k, v), stream)
         ring = self._ring if self._ring_end else None
         return SlidingWindowAttention(q, ring, self._ring_end, k, v, self.window, scale)
 

@@ -53,7 +53,7 @@ def sliding_window_attention(
     Source: sliding-window attention, Beltagy et al. 2020; online softmax, Milakov & Gimelshein 2018. Defined in
     ``reference/sliding_window_attention.py``.
     """
-    r = request(q, k, v, scale=scale, window=window, cache=cache)
+    r = request(q, k, v, scale=scale, window=window, cache=cache, stream=stream)
     if cache is None:
         return _backends.run(OP, r, stream)
     choice = _backends.select(OP, r, stream)
@@ -70,6 +70,7 @@ def request(
     scale: float | None = None,
     window: int | None = None,
     cache: KVCache | None = None,
+    stream: mx.Stream | mx.Device | None = None,
 ) -> SlidingWindowAttention:
     """The checked call; the cache is not changed."""
     _check.floating(OP, q=q, k=k, v=v)
@@ -95,4 +96,4 @@ def request(
         raise _check.fail(OP, "window", f"the cache's window {cache.window} or None", window)
     if _transforms.in_transformation(q, k, v):
         raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
-    return cache._request(q, k, v, scale)
+    return cache._request(q, k, v, scale, stream)

@@ -1,0 +1,40 @@
+"""The caches' append: composed and on the emulator, and that a cache goes through it."""
+
+import mlx.core as mx
+import pytest
+
+import voxtral_kernels as vk
+from voxtral_kernels import _backends, testing
+
+OP = "kv_append"
+CASES = testing.definition(OP).CASES
+
+
+@pytest.mark.parametrize("dtype", testing.FLOATS, ids=lambda d: str(d).rpartition(".")[2])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_composed_matches_oracle(case, dtype):
+    testing.check_case(OP, case, dtype, "composed")
+
+
+@pytest.mark.parametrize(("case", "dtype"), list(zip(CASES, [*testing.FLOATS, *testing.FLOATS], strict=False)), ids=str)
+def test_emulated_matches_oracle(case, dtype):
+    testing.check_case(OP, case, dtype, "emulator")
+
+
+def test_odd_head_sizes_are_left_to_the_stock_ops():
+    tail, new = mx.ones((1, 1, 3, 12)), mx.ones((1, 1, 1, 12))
+    request = testing.definition(OP).KvAppend(tail, tail, new, new)
+    with vk.use_backend("emulator"), pytest.raises(RuntimeError, match=r"D = 12; the kernel takes multiples of 8\."):
+        _backends.run(OP, request)
+
+
+def test_a_cache_appends_by_it():
+    q, k, v = (mx.random.normal((1, 2, 12, 32)) for _ in range(3))
+    outs = {}
+    for backend in ("composed", "emulator"):
+        cache = vk.RingKVCache(64)
+        with vk.use_backend(backend):
+            steps = [vk.sliding_window_attention(*(a[:, :, i : i + 2] for a in (q, k, v)), cache=cache)
+                     for i in range(0, 12, 2)]  # fmt: skip
+        outs[backend] = mx.concatenate(steps, axis=2)
+    assert mx.abs(outs["composed"] - outs["emulator"]).max() <= 1e-5
