@@ -1,12 +1,15 @@
 """Offline hosts: the same numbers with our conv stem, attention and cache, quantised too, and undone."""
 
+import json
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
+from mlx.utils import tree_flatten
 
 import voxtral_kernels as vk
-from bench import hosts
+from bench import hosts, offline_hosts
 from bench.offline_hosts import OFFLINE
 from voxtral_kernels.testing import assert_model_matches
 
@@ -33,6 +36,18 @@ def test_the_numbers_are_the_hosts_and_undo_gives_its_bits(host, bits):
         assert not patched.report().changes
     for name, out in host.outputs(model).items():
         assert mx.array_equal(out, before[name]), f"{name} after undo()"
+
+
+def test_an_accelerated_host_equals_our_own_model(host, tmp_path):
+    model = host.small()
+    mx.save_safetensors(str(tmp_path / "model.safetensors"), dict(tree_flatten(model.parameters())))
+    (tmp_path / "config.json").write_text(json.dumps(offline_hosts.CONFIG))
+    ours = vk.load(tmp_path, dtype="float32")
+    audio = ours.embed_audio(offline_hosts.noise(1, 24, 128))
+    logits = np.array(ours.logits(offline_hosts.prompt(), audio)[0], np.float64)
+    with vk.accelerate(model):
+        out = host.whole(model, mx.array(offline_hosts.noise(1, 24, 128)))
+    assert_model_matches(out, logits, "logits")
 
 
 def test_a_padding_mask_goes_to_the_hosts_own_attention(host):

@@ -91,6 +91,16 @@ def test_any_chunking_gives_the_whole_recordings_frames(host, noise, chunks):
     assert_model_matches(streamed, np.array(whole, np.float64), f"chunks of {chunks}")
 
 
+@pytest.mark.parametrize("chunks", [(3, 5), (5,)], ids=str)
+def test_host_semantics_lose_the_frames_that_the_host_loses(host, noise, chunks):
+    model = host.small()
+    before, _ = host.embed_stream(model, noise, chunks)
+    with vk.accelerate(model, semantics="host"):
+        after, _ = host.embed_stream(model, noise, chunks)
+    assert before.shape[0] < host.embed(model, noise).shape[0], "the host loses none"
+    assert_model_matches(after, np.array(before, np.float64), f"chunks of {chunks}")
+
+
 def test_a_long_recording_loses_no_frame_in_mlx_audio(noise):
     host = hosts.MlxAudio()
     model = host.small()

@@ -167,6 +167,8 @@ def fill_decoder(plan: Plan, check: Structure, model: Any, names: Names, window:
         plan.swap(layers, i, new, path, what)
     scales = Scales([layer[names.ada] for layer in layers])
     new = stand_in(decoder, Decoder, _names=names, _scales=scales)
+    if right:
+        plan.changes.append("decoder: a call without a mask is causal; the host lets its tokens see later ones too")
     if right and window not in (None, HOST_DECODER_WINDOW):
         plan.changes.append(f"decoder: a token sees {window} tokens including its own; the host's caches hold 8192")
     plan.swap(model, names.decoder, new, names.decoder, "scales of the delay computed once for each time embedding")

@@ -68,13 +68,19 @@ class WholeTokenEncoder(Encoder):
 
 
 class SessionStem:
-    """The conv stem of a streaming session: the host's class with our state."""
+    """The conv stem of a streaming session: the host's class with our state.
+
+    ``_host_state``: keep the last frame alone for the second convolution, as the host does, whatever was consumed.
+    """
 
     _states: tuple[Any, Any] = (None, None)
 
     def step(self: Any, mel_chunk: mx.array) -> mx.array:
         first, second = _Conv(self._c0.conv), _Conv(self._c1.conv)
-        frames, self._states = _conv.causal(mel_chunk.T[None].astype(first.weight.dtype), first, second, self._states)
+        frames, states = _conv.causal(mel_chunk.T[None].astype(first.weight.dtype), first, second, self._states)
+        if self._host_state and frames.shape[1]:
+            states = states[0], states[1][:, -1:]
+        self._states = states
         return frames[0]
 
 
@@ -126,14 +132,14 @@ def _fill_stem(plan: Plan, check: Structure, model: Any) -> None:
         )
     method = "create_streaming_session"
     check.signature(model, method, "max_tokens, temperature, transcription_delay_ms", "model")
-    session = functools.partial(_session, getattr(model, method))
+    session = functools.partial(_session, getattr(model, method), not right)
     plan.swap(model, method, session, f"{method}()._sconv", "causal_conv1d_gelu with its streaming state")
 
 
-def _session(create: Any, **options: Any) -> Any:
+def _session(create: Any, host_state: bool, **options: Any) -> Any:
     """A session of the host's with our conv stem."""
     session = create(**options)
-    session._sconv = stand_in(session._sconv, SessionStem)
+    session._sconv = stand_in(session._sconv, SessionStem, _host_state=host_state)
     return session
 
 
