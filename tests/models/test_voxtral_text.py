@@ -161,6 +161,10 @@ def test_nucleus(top_p, inside):
     assert mx.array_equal(kept[mx.array(inside)], logits[mx.array(inside)])
 
 
+def test_a_nucleus_that_is_reached_exactly():
+    assert np.isfinite(np.array(nucleus(mx.zeros(2), 0.5))).sum() == 1
+
+
 def test_95_seconds_are_4_chunks(random_model):
     samples = noise(95)
     mel = random_model.log_mel(samples)
