@@ -196,6 +196,7 @@ def test_the_encoders_memory_does_not_grow_with_the_audio(random_model):
     [
         ({"language": "english"}, """language: expected an ISO 639-1 code such as "en", or None, got 'english'."""),
         ({"language": 3}, 'language: expected an ISO 639-1 code such as "en", or None, got 3.'),
+        ({"delay_ms": 480}, "delay_ms: expected None for Voxtral (offline), which has no delay, got 480."),
         ({"max_tokens": 0}, "max_tokens: expected an integer >= 1, got 0."),
         ({"max_tokens": 200_000}, "audio: expected audio and max_tokens within 131072 positions, got 380 and 200000."),
         ({"temperature": -1.0}, "temperature: expected a finite number >= 0, got -1.0."),

@@ -145,6 +145,7 @@ class Voxtral(nn.Module):
         seed: int | None = None,
         batch: int = 1,
         on_text: Callable[[str], None] | None = None,
+        delay_ms: None = None,
     ) -> Result:
         """The text of a recording of any length: chunks of 30 s in one prompt.
 
@@ -156,6 +157,7 @@ class Voxtral(nn.Module):
             temperature, top_p, seed: See `sampling.sampler`; temperature 0 takes the likeliest token.
             batch: Chunks encoded at once.
             on_text: Called with each new piece of text.
+            delay_ms: Voxtral Realtime's; None here.
 
         Returns:
             ``.stop`` says why it ended: ``"eos"`` or ``"max_tokens"``.
@@ -164,6 +166,8 @@ class Voxtral(nn.Module):
             ValueError: audio that cannot be read, an argument out of its range, or more audio and tokens than the
                 decoder's context holds.
         """
+        if delay_ms is not None:
+            raise _check.fail("transcribe", "delay_ms", f"None for {OFFLINE}, which has no delay", delay_ms)
         samples = load_audio(audio)
         built = prompts.transcription(self._tokenizer(), samples, language)
         limit = self._limit("transcribe", built, max_tokens, built.tokens.count(self.config.audio_token))
