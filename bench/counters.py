@@ -173,6 +173,18 @@ def show(row: Row) -> None:
         print(f"    WORSE: {failure}")
 
 
+def figures() -> dict[str, float]:
+    """Every gated figure by name, lower is better: what a regression gate compares between two commits."""
+    found: dict[str, float] = {}
+    for gate in GATES:
+        row = count(gate)
+        found[f"{row.name}: device bytes / least"] = row.over_least
+        found[f"{row.name}: segments / ideal"] = row.segments
+        found[f"{row.name}: barriers"] = float(row.barriers)
+        found[f"{row.name}: bank conflicts"] = float(row.bank_conflicts)
+    return found
+
+
 def main(argv: list[str]) -> int:
     """Count every shape; 1 when one is worse than its gate."""
     parser = argparse.ArgumentParser(prog="python -m bench counters", description=__doc__)

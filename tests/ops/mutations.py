@@ -33,7 +33,7 @@ EDITS = {
         ("a split's last key twice", "min(begin + each, last + 1)", "min(begin + each + 1, last + 1)"),
         ("sums not rescaled", "sum[r][e] * factor)", "sum[r][e])"),
         ("row of another query", "first + r / group", "first + r % group"),
-        ("splits merged without their peak", "peak - simd_max(peak)", "peak"),
+        ("every split weighed as the first", "simd_shuffle(factor, ushort(s))", "simd_shuffle(factor, ushort(0))"),
         ("merge barrier dropped", f"    {BARRIER}    const int head", "    const int head"),
         ("query barrier dropped", f"  {BARRIER}  float query", "  float query"),
         ("wrong batch stride", "b * q_strides[0]", "b * q_strides[1]"),

@@ -83,6 +83,19 @@ def test_strided_queries_are_read_where_they_lie():
         assert mx.allclose(out, expected, atol=2e-6)
 
 
+@pytest.mark.parametrize(("length", "keys"), [(1, 40), (1, 700), (40, 40)], ids=["vector", "vector_split", "tiled"])
+def test_scores_far_beyond_the_range_of_exp(length, keys):
+    """Scores in the hundreds: sums must be kept relative to the greatest."""
+    rng = np.random.default_rng(2)
+    q = mx.array(rng.normal(0, 60, (1, 2, length, 32)).astype(np.float32))
+    k, v = (mx.array(rng.normal(size=(1, 1, keys, 32)).astype(np.float32)) for _ in range(2))
+    ref = testing.definition("sliding_window_attention")
+    request = ref.from_sequence(q, k, v, None, keys - length, keys)
+    with vk.use_backend("emulator"):
+        out = vk._backends.run("sliding_window_attention", request)
+    testing.assert_matches(out, ref.oracle(request), ref.composed(request))
+
+
 @pytest.mark.parametrize("transform", [mx.compile, mx.grad, mx.vmap])
 def test_an_emulated_call_inside_a_transformation_raises(transform):
     x = mx.ones((2, 32))

@@ -185,6 +185,8 @@ CASES = [
     Case(1, 2, 2, 65, 64, 1000),  # window beyond the sequence
     Case(1, 2, 2, 8, 64, 64, past=200, tail=9, outlier=True),
     Case(1, 2, 1, 600, 32, 50),  # several blocks of queries
+    Case(2, 4, 2, 2, 64, 20, past=50, tail=6),  # few queries of a batch
+    Case(2, 2, 1, 1, 32, None, past=700, tail=30, capacity=1024),  # a batch whose keys are split
 ]
 
 
