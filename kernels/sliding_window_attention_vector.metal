@@ -157,9 +157,9 @@ METAL_FUNC void sliding_window_attention_vector(
       all.raise(peaks[s * ROWS + r]);
     }
     for (int s = 0; s < SIMDS; ++s) {
-      all.total += peaks[(SIMDS + s) * ROWS + r] * metal::exp(peaks[s * ROWS + r] - all.peak);
+      all.total += peaks[(SIMDS + s) * ROWS + r] * fast::exp(peaks[s * ROWS + r] - all.peak);
     }
-    const float factor = metal::exp(softmax[r].peak - all.peak);
+    const float factor = fast::exp(softmax[r].peak - all.peak);
     if (slot == 0) {
       // Element e of all lanes lies together: no two lanes of a store meet in a bank.
 #pragma unroll
@@ -201,7 +201,7 @@ METAL_FUNC void sliding_window_attention_vector_merge(const device float* partia
   stats += size_t(row) * n_splits * 2;
   const float peak = lane < n_splits ? stats[2 * lane] : kNothingSeen;
   const float total = lane < n_splits ? stats[2 * lane + 1] : 0.0f;
-  float factor = metal::exp(peak - simd_max(peak));
+  float factor = fast::exp(peak - simd_max(peak));
   factor /= simd_sum(total * factor);
   float sum = 0;
   for (uint s = 0; s < n_splits; ++s) {

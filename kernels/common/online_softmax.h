@@ -12,12 +12,12 @@ struct OnlineSoftmax {
   // Raises the peak; returns what everything summed so far must be multiplied by.
   METAL_FUNC float raise(float score) {
     const float higher = max(peak, score);
-    const float factor = metal::exp(peak - higher);
+    const float factor = fast::exp(peak - higher);
     peak = higher;
     total *= factor;
     return factor;
   }
 
   // Weight of a key whose score is at most the peak; 0 where it is not visible.
-  METAL_FUNC float weight(float score, bool visible) const { return visible ? metal::exp(score - peak) : 0.0f; }
+  METAL_FUNC float weight(float score, bool visible) const { return visible ? fast::exp(score - peak) : 0.0f; }
 };
