@@ -160,7 +160,9 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
     l.totals = Totals{};
     l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
     l.entry = reinterpret_cast<Entry>(library.symbol(entry));
-    l.failed = l.expired = false;
+    l.failed = false;
+    l.expired = false;
+    l.pending.clear();
     place_buffers(l, buffers);
     run(l);
   }

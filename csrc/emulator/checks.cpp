@@ -1,9 +1,10 @@
 // The access checks: bounds, writes to inputs, uninitialised reads and data races. Two accesses of one granule race if
 // one of them writes, not both are atomic, and nothing orders them: they are by different lanes, with no threadgroup
 // barrier (for lanes of one simdgroup: no simdgroup barrier either) in between that names the kind of memory. Nothing
-// orders two threadgroups.
+// orders two threadgroups. Two writes of the same value are let pass, as compute-sanitizer does.
 #include "checks.h"
 
+#include <cstring>
 #include <string>
 
 #include "counters.h"
@@ -67,7 +68,10 @@ void report_race(const Region& region, size_t offset, const Stamp& other, bool o
   f.other_pc = other.pc == 0 ? -1 : static_cast<int64_t>(other.pc);
   f.other_lane = lane_of(other);
   f.other_threadgroup = threadgroup_of(other);
-  launch->findings.add(std::move(f));
+  if (read || !other_wrote) return launch->findings.add(std::move(f));
+  PendingRace race{std::move(f), region.start + offset, region.granule, {}};
+  memcpy(race.before.data(), reinterpret_cast<const void*>(race.address), race.size);
+  launch->pending.push_back(std::move(race));
 }
 
 void note_read(Cell& cell, const Stamp& now) {
@@ -135,6 +139,7 @@ void check_cell(Region& region, size_t offset, Cell& cell, const Stamp& now, Acc
 void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
   Launch& l = *launch;
   if (l.current == nullptr) return;
+  if (!l.pending.empty()) settle_races(l);
   ++l.totals.steps;
   if (l.expired || (l.options.step_limit && l.totals.steps > l.options.step_limit)) {
     fatal(l.finding("step-limit", "the kernel does not come to an end", pc));
@@ -169,6 +174,14 @@ void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
   for (size_t i = first; i <= last; ++i) {
     check_cell(*region, i * region->granule, region->cells[i], now, access, pc);
   }
+}
+
+void settle_races(Launch& l) {
+  for (PendingRace& race : l.pending) {
+    const bool same = memcmp(race.before.data(), reinterpret_cast<const void*>(race.address), race.size) == 0;
+    if (!same) l.findings.add(std::move(race.finding));
+  }
+  l.pending.clear();
 }
 
 void check_outputs(Launch& l) {

@@ -74,6 +74,14 @@ struct Totals {
 
 using Entry = void (*)(void* const* buffers);
 
+// A write over another lane's write: a race only if the value changes, which the next event of the lane can tell.
+struct PendingRace {
+  Finding finding;
+  uintptr_t address;
+  uint32_t size;
+  std::array<unsigned char, 4> before;
+};
+
 class Counters;
 
 struct Launch {
@@ -86,6 +94,7 @@ struct Launch {
   Entry entry = nullptr;
   std::array<void*, Memory::kBuffers> buffers{};
 
+  std::vector<PendingRace> pending;
   std::vector<Lane> lanes;
   std::vector<Simdgroup> groups;
   Lane* current = nullptr;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "checks.h"
 #include "counters.h"
 #include "fiber.h"
 
@@ -119,6 +120,7 @@ void block(Lane* lane) {
 void check_expired(const void* pc) {
   Launch& l = *launch;
   ++l.totals.steps;
+  if (!l.pending.empty()) settle_races(l);
   if (!l.expired && !(l.options.step_limit && l.totals.steps > l.options.step_limit)) return;
   l.findings.add(l.finding("step-limit", "the kernel does not come to an end", pc));
   l.abandon();
@@ -144,6 +146,7 @@ Lane* next_ready(const Simdgroup& group, unsigned after) {
 void lane_main() {
   Launch& l = *launch;
   l.entry(l.buffers.data());
+  if (!l.pending.empty()) settle_races(l);
   Lane* lane = l.current;
   lane->state = State::done;
   block(lane);

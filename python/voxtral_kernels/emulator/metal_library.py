@@ -128,6 +128,7 @@ def library(
     time_limit: float = 120.0,
     language_version: str = dialect.DEFAULT_VERSION,
     trusted: Sequence[str] = (),
+    entries: Sequence[str] = (),
 ) -> Library:
     """A whole Metal text, or the file at a path, made runnable.
 
@@ -136,6 +137,7 @@ def library(
         include_dirs: Where ``#include "..."`` looks; MLX's own headers are found without.
         mode, seed, raise_findings, step_limit, time_limit, language_version: As in ``metal_kernel``.
         path: What findings call the text.
+        entries: Instances or template ids to compile in one go with the first that runs; saves time.
         trusted: Folders whose files the dialect check passes over; MLX's headers always are.
     """
     if mode not in MODES:
@@ -149,4 +151,5 @@ def library(
         text, name = source, path or "kernel.metal"
     mlx = str(Path(mx.__file__).parent / "include")
     program = Program(text, name, [*folders, mlx], language_version, [*trusted, mlx])
+    program.together = entries
     return Library(program, mode, seed, raise_findings, (step_limit, time_limit))

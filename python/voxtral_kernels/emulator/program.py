@@ -57,22 +57,31 @@ class Program:
         violations = [v for v in violations if not v.path.startswith(tuple(trusted))] if trusted else violations
         if violations:
             raise KernelError("\n".join(map(str, violations)))
+        self.together: Sequence[str] = ()  # entry points to compile in one go
         self._entries: dict[tuple[Any, ...], Entry] = {}
 
     def entry(self, name: str, mode: str, constants: Mapping[int, Any]) -> Entry:
         """The entry point ``name``: a kernel, the ``host_name`` of an instance, or a template id ``f<float, 4>``."""
         key = (name, mode == "plain", tuple(sorted(constants.items())))
         if key not in self._entries:
-            self._compile(name, mode != "plain", constants)
+            self._compile([name, *(e for e in self.together if e != name)], mode != "plain", constants)
         return self._entries[key]
 
-    def _compile(self, name: str, instrumented: bool, constants: Mapping[int, Any]) -> None:
-        """Compiles ``name``, and with it all kernels that are no templates: the compiler reads them anyway."""
-        kernels = {name: self._find(name)} | {n: (k, n) for n, k in self.unit.kernels.items() if not k.is_template}
+    def _compile(self, names: Sequence[str], instrumented: bool, constants: Mapping[int, Any]) -> None:
+        """Compiles ``names``, and with them all kernels that are no templates: the compiler reads them anyway."""
+        plain = {n: (k, n) for n, k in self.unit.kernels.items() if not k.is_template}
+        kernels = {name: self._find(name) for name in names} | plain
         text = self.unit.text
         for i, (kernel, call) in enumerate(kernels.values()):
             text += _entry_point(f"msl_run_{i}", kernel, call)
-        path = toolchain.compile_library(text, instrumented, self._defines(constants))
+        try:
+            path = toolchain.compile_library(text, instrumented, self._defines(constants))
+        except toolchain.UndefinedError as error:
+            for index, constant in sorted(self.unit.constants.items()):
+                if any(constant in symbol for symbol in error.symbols):
+                    what = f"a value for {constant}, function_constant({index})"
+                    raise KernelError(f"[emulator] constants: expected {what}, got none.") from None
+            raise
         library, lines = runtime().Library(str(path)), LineTable(path)
         for i, (entry_name, (kernel, _)) in enumerate(kernels.items()):
             key = (entry_name, not instrumented, tuple(sorted(constants.items())))
@@ -90,17 +99,16 @@ class Program:
         return kernel, call
 
     def _defines(self, constants: Mapping[int, Any]) -> list[str]:
+        """Macros for the function constants. One without a value is declared only: using it fails to link."""
         defines = []
-        for index, (name, guarded) in sorted(self.unit.constants.items()):
-            value = constants.get(index, constants.get(name))  # type: ignore[call-overload]
-            if value is None and not guarded:
-                raise KernelError(
-                    f"[emulator] constants: expected a value for {name}, function_constant({index}), got none."
-                )
-            literal = (
-                "0" if value is None else str(int(value)) if isinstance(value, (bool, int)) else repr(float(value))
-            )
-            defines += [f"MSL_CONSTANT_{index}={literal}", f"MSL_CONSTANT_{index}_DEFINED={int(value is not None)}"]
+        for index, name in sorted(self.unit.constants.items()):
+            value = constants.get(index)
+            declaration = f"extern constant type {name};"
+            if value is not None:
+                literal = str(int(value)) if isinstance(value, (bool, int)) else repr(float(value))
+                declaration = f"static constexpr constant type {name} = type({literal});"
+            defines.append(f"MSL_CONSTANT_{index}(type)={declaration}")
+            defines.append(f"MSL_CONSTANT_{index}_DEFINED={int(value is not None)}")
         return defines
 
     def source_line(self, path: str, line: int) -> str:

@@ -54,6 +54,21 @@ def cache_dir() -> Path:
     return folder
 
 
+# What a text may need that costs another text something: the error that says so, and the macro that helps.
+_RETRIES = {
+    "invalid vector element type 'bool'": "MSL_VECTORS_OF_BOOL",
+    "default address space": "MSL_METHODS_ANYWHERE",
+}
+
+
+class UndefinedError(KernelError):
+    """The kernel refers to ``symbols`` that neither it nor the runtime defines."""
+
+    def __init__(self, symbols: Sequence[str], details: str):
+        super().__init__("the kernel uses what the emulator lacks: " + (", ".join(symbols) or details))
+        self.symbols = list(symbols)
+
+
 @cache
 def _zig() -> str:
     try:
@@ -119,22 +134,28 @@ def compile_library(text: str, instrumented: bool, defines: Sequence[str] = ()) 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         source, object_, library = (os.path.join(scratch, f"kernel.{e}") for e in ("cpp", "o", "so"))
         Path(source).write_text('#include "metal/prelude.h"\n' + text)
-        done = _run(["clang", *flags, f"-I{INCLUDE}", "-c", source, "-o", object_])
-        if done.returncode:
-            raise KernelError(_readable(done.stderr))
+        _compile([*flags, f"-I{INCLUDE}", "-c", source, "-o", object_])
         _link(object_, str(imports), library)
         os.replace(library, target)
     return target
+
+
+def _compile(arguments: list[str]) -> None:
+    done = _run(["clang", *arguments])
+    for symptom, macro in _RETRIES.items():
+        if done.returncode and symptom in done.stderr:
+            arguments = [*arguments, f"-D{macro}"]
+            done = _run(["clang", *arguments])
+    if done.returncode:
+        raise KernelError(_readable(done.stderr))
 
 
 def _link(*files: str) -> None:
     *objects, library = files
     done = _run(["ld.lld", "-shared", "--no-undefined", *objects, "-o", library])
     if done.returncode:
-        missing = sorted(
-            {line.rsplit(":", 1)[1].strip() for line in done.stderr.splitlines() if "undefined symbol" in line}
-        )
-        raise KernelError("the kernel calls functions that the emulator lacks: " + (", ".join(missing) or done.stderr))
+        lines = [line for line in done.stderr.splitlines() if "undefined symbol" in line]
+        raise UndefinedError(sorted({line.rsplit(":", 1)[1].strip() for line in lines}), done.stderr)
 
 
 def _imports_object(folder: Path) -> Path:

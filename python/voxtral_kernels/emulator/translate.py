@@ -18,8 +18,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import tokens as tk
-from .declarations import STATEMENT_STARTS, fail, function_constant, instantiation, text_at, threadgroup_variables
+from .declarations import (
+    STATEMENT_STARTS,
+    fail,
+    function_constant,
+    instantiation,
+    text_at,
+    threadgroup_variables,
+    type_end,
+)
 from .errors import KernelError
+from .methods import thread_methods
 from .parameters import Parameter, read_parameters
 from .tokens import Token
 
@@ -44,7 +53,7 @@ class Unit:
     text: str
     kernels: dict[str, Kernel] = field(default_factory=dict)
     instances: dict[str, str] = field(default_factory=dict)  # host_name -> template id
-    constants: dict[int, tuple[str, bool]] = field(default_factory=dict)  # index -> name, whether a test guards it
+    constants: dict[int, str] = field(default_factory=dict)  # index -> name
     variables: list[str] = field(default_factory=list)  # threadgroup variables by id
 
 
@@ -54,8 +63,10 @@ class _Translator:
         self.out: list[Token] = []
         self.unit = Unit("")
         self.constant_names: dict[str, int] = {}
+        self.thread_methods: dict[int, bool] = {}
 
     def run(self) -> Unit:
+        self.thread_methods = thread_methods(self.tokens)
         i = 0
         while i < len(self.tokens):
             i = self._step(i)
@@ -68,6 +79,8 @@ class _Translator:
     def _step(self, i: int) -> int:
         """Translates what starts at token ``i``; returns the index behind it."""
         token = self.tokens[i]
+        if i in self.thread_methods:
+            return self._method_space(i)
         if token.kind == tk.IDENTIFIER:
             if token.text == "threadgroup" and (end := self._threadgroup_variables(i)):
                 return end
@@ -75,13 +88,15 @@ class _Translator:
                 return end
             if token.text == "constant" and (end := self._function_constant(i)):
                 return end
-            if token.text == "thread" and self._qualifies_method(i):
+            if token.text == "thread" and self._is_const_reference(i):
                 return i + 1
             if token.text == "kernel":
                 self._kernel(i + 1)
                 return i + 1
             if token.text == "is_function_constant_defined":
                 return self._constant_test(i)
+            if token.text == "vec" and (end := self._vector_name(i)):
+                return end
             if end := self._construction(i):
                 return end
         elif token.text == "[" and self._text(i + 1) == "[":
@@ -107,6 +122,14 @@ class _Translator:
 
     def _keep(self, i: int) -> int:
         self.out.append(self.tokens[i])
+        return i + 1
+
+    def _method_space(self, i: int) -> int:
+        """The end of a method's declarator gets ``thread``, a constructor's loses it."""
+        if not self.thread_methods[i]:
+            return i + 1
+        self.out.append(self.tokens[i])
+        self._emit(self.tokens[i], "MSL_METHOD_SPACE")
         return i + 1
 
     def _number(self, token: Token) -> None:
@@ -183,9 +206,8 @@ class _Translator:
         if found is None:
             return None
         self.constant_names[found.name] = found.number
-        self.unit.constants[found.number] = (found.name, False)
-        value = f"{found.type_}(MSL_CONSTANT_{found.number})"
-        self._emit(self.tokens[i], f"static constexpr constant {found.type_} {found.name} = {value};")
+        self.unit.constants[found.number] = found.name
+        self._emit(self.tokens[i], f"MSL_CONSTANT_{found.number}({found.type_})")
         return found.end
 
     def _constant_test(self, i: int) -> int:
@@ -193,11 +215,30 @@ class _Translator:
         if name not in self.constant_names:
             raise fail(self.tokens[i], f"{name} is not a function constant")
         index = self.constant_names[name]
-        self.unit.constants[index] = (name, True)
         if self._text(i - 1) == "::":
             del self.out[-2:]
         self._emit(self.tokens[i], f"(MSL_CONSTANT_{index}_DEFINED)")
         return i + 4
+
+    def _vector_name(self, i: int) -> int | None:
+        """``vec<bool, 2>``, and a name for ``vec<T, 2>`` where T may be bool: clang has no such vectors."""
+        close = tk.closing_angle(self.tokens, i + 1) if self._text(i + 1) == "<" else None
+        if close is None:
+            return None
+        start = i - 2 if self._text(i - 1) == "::" and self._text(i - 2) == "metal" else i
+        if self._text(i + 2) == "bool" and self._text(i + 3) == ",":
+            del self.out[len(self.out) - (i - start) :]
+            self._emit(self.tokens[i], "metal::bool_vec<")
+            self.out += [*self._nested(self.tokens[i + 4 : close]), self.tokens[close]]
+            return close + 1
+        alias = self._text(start - 1) == "=" and self._text(start - 3) == "using" and self._text(start - 4) != ">"
+        if not alias and self._text(start - 1) != "typedef":
+            return None
+        del self.out[len(self.out) - (i - start) :]
+        self._emit(self.tokens[i], "typename metal::msl_vec_of<")
+        self.out += [*self._nested(self.tokens[i + 2 : close]), self.tokens[close]]
+        self._emit(self.tokens[close], "::type")
+        return close + 1
 
     def _construction(self, i: int) -> int | None:
         """``float4(`` and ``vec<T, 4>(`` as expressions."""
@@ -221,12 +262,13 @@ class _Translator:
         self._emit(token, ">")
         return end
 
-    def _qualifies_method(self, i: int) -> bool:
-        """``f() const thread {``: clang builds temporaries in no address space, which such a method would refuse."""
-        j = i - 1
-        while self._text(j) in ("const", "noexcept"):
-            j -= 1
-        return self._text(j) == ")" and self._text(i + 1) in ("{", ":", ";", "const")
+    def _is_const_reference(self, i: int) -> bool:
+        """``const thread T&``: it may bind to a temporary, which clang keeps in no address space."""
+        start = i + 2 if self._text(i + 1) == "const" else i + 1
+        if start == i + 1 and self._text(i - 1) != "const":
+            return False
+        end = type_end(self.tokens, start)
+        return end is not None and self._text(end) == "&"
 
     def _is_declaration(self, i: int, paren: int) -> bool:
         """``operator float4()`` and ``float4 (*rows)[2]``: no construction."""

@@ -69,15 +69,15 @@ MSL_FN constexpr int mad24(int x, int y, int z) { return mul24(x, y) + z; }
 
 #define MSL_VECTOR_1(name)                            \
   template <typename T, int N>                        \
-  MSL_FN vec<T, N> name(vec<T, N> a) {                \
+  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a) {        \
     for (int i = 0; i < N; ++i) a[i] = name(T(a[i])); \
     return a;                                         \
   }
-#define MSL_VECTOR_2(name)                                     \
-  template <typename T, int N>                                 \
-  MSL_FN vec<T, N> name(vec<T, N> a, vec<T, N> b) {            \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i])); \
-    return a;                                                  \
+#define MSL_VECTOR_2(name)                                      \
+  template <typename T, int N>                                  \
+  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b) { \
+    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]));  \
+    return a;                                                   \
   }
 MSL_VECTOR_1(popcount)
 MSL_VECTOR_1(clz)

@@ -6,6 +6,14 @@
 #define threadgroup __local
 #define thread __private
 
+// The space of a method's object where the text names none. A text that calls methods of temporaries is compiled with
+// MSL_METHODS_ANYWHERE: clang keeps temporaries in no address space.
+#ifdef MSL_METHODS_ANYWHERE
+#  define MSL_METHOD_SPACE
+#else
+#  define MSL_METHOD_SPACE __private
+#endif
+
 // Functions of these headers carry no debug lines: an access inside them is reported at the caller's line.
 #define MSL_FN inline __attribute__((always_inline, nodebug))
 // Code that works on the emulator's own data, which the access checks must not see.

@@ -51,3 +51,14 @@ struct msl_position {
 };
 
 }  // namespace metal
+
+// pointer += object that converts to an integer: clang's own operators do not look into address spaces there.
+#define MSL_POINTER_STEP(op, sign)                                                                                 \
+  template <typename P, typename I>                                                                                \
+  MSL_FN metal::enable_if_t<__is_pointer(P) && __is_class(I) && __is_convertible(I, long), thread P&> operator op( \
+      thread P& p, I by) {                                                                                         \
+    return p = p sign long(by);                                                                                    \
+  }
+MSL_POINTER_STEP(+=, +)
+MSL_POINTER_STEP(-=, -)
+#undef MSL_POINTER_STEP

@@ -28,31 +28,31 @@ namespace metal {
     return half(expression);                          \
   }                                                   \
   template <typename T, int N>                        \
-  MSL_FN vec<T, N> name(vec<T, N> a) {                \
+  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a) {        \
     for (int i = 0; i < N; ++i) a[i] = name(T(a[i])); \
     return a;                                         \
   }
-#define MSL_MATH_2(name, expression)                           \
-  MSL_FN float name(float x, float y) { return expression; }   \
-  MSL_FN half name(half x_, half y_) {                         \
-    float x = x_, y = y_;                                      \
-    return half(expression);                                   \
-  }                                                            \
-  template <typename T, int N>                                 \
-  MSL_FN vec<T, N> name(vec<T, N> a, vec<T, N> b) {            \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i])); \
-    return a;                                                  \
+#define MSL_MATH_2(name, expression)                            \
+  MSL_FN float name(float x, float y) { return expression; }    \
+  MSL_FN half name(half x_, half y_) {                          \
+    float x = x_, y = y_;                                       \
+    return half(expression);                                    \
+  }                                                             \
+  template <typename T, int N>                                  \
+  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b) { \
+    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]));  \
+    return a;                                                   \
   }
-#define MSL_MATH_3(name, expression)                                    \
-  MSL_FN float name(float x, float y, float z) { return expression; }   \
-  MSL_FN half name(half x_, half y_, half z_) {                         \
-    float x = x_, y = y_, z = z_;                                       \
-    return half(expression);                                            \
-  }                                                                     \
-  template <typename T, int N>                                          \
-  MSL_FN vec<T, N> name(vec<T, N> a, vec<T, N> b, vec<T, N> c) {        \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]), T(c[i])); \
-    return a;                                                           \
+#define MSL_MATH_3(name, expression)                                             \
+  MSL_FN float name(float x, float y, float z) { return expression; }            \
+  MSL_FN half name(half x_, half y_, half z_) {                                  \
+    float x = x_, y = y_, z = z_;                                                \
+    return half(expression);                                                     \
+  }                                                                              \
+  template <typename T, int N>                                                   \
+  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b, msl_vec<T, N> c) { \
+    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]), T(c[i]));          \
+    return a;                                                                    \
   }
 
 MSL_FN float msl_half_turns(float x) { return x - 2.0f * __builtin_rintf(0.5f * x); }
@@ -124,26 +124,26 @@ MSL_MATH_3(smoothstep, msl_smoothstep(saturate((z - x) / (y - x))))
 MSL_FN float fma(float x, float y, float z) { return ::fmaf(x, y, z); }
 MSL_FN half fma(half x, half y, half z) { return half(::fmaf(x, y, z)); }
 template <typename T, int N>
-MSL_FN vec<T, N> fma(vec<T, N> a, vec<T, N> b, vec<T, N> c) {
+MSL_FN msl_vec<T, N> fma(msl_vec<T, N> a, msl_vec<T, N> b, msl_vec<T, N> c) {
   for (int i = 0; i < N; ++i) a[i] = fma(T(a[i]), T(b[i]), T(c[i]));
   return a;
 }
 // A vector with a scalar bound or weight.
 template <typename T, int N>
-MSL_FN vec<T, N> mix(vec<T, N> a, vec<T, N> b, T t) {
-  return mix(a, b, vec<T, N>(t));
+MSL_FN msl_vec<T, N> mix(msl_vec<T, N> a, msl_vec<T, N> b, T t) {
+  return mix(a, b, msl_vec<T, N>(t));
 }
 template <typename T, int N>
-MSL_FN vec<T, N> clamp(vec<T, N> a, T low, T high) {
-  return clamp(a, vec<T, N>(low), vec<T, N>(high));
+MSL_FN msl_vec<T, N> clamp(msl_vec<T, N> a, T low, T high) {
+  return clamp(a, msl_vec<T, N>(low), msl_vec<T, N>(high));
 }
 template <typename T, int N>
-MSL_FN vec<T, N> min(vec<T, N> a, T b) {
-  return min(a, vec<T, N>(b));
+MSL_FN msl_vec<T, N> min(msl_vec<T, N> a, T b) {
+  return min(a, msl_vec<T, N>(b));
 }
 template <typename T, int N>
-MSL_FN vec<T, N> max(vec<T, N> a, T b) {
-  return max(a, vec<T, N>(b));
+MSL_FN msl_vec<T, N> max(msl_vec<T, N> a, T b) {
+  return max(a, msl_vec<T, N>(b));
 }
 
 MSL_FN float nextafter(float x, float y) { return ::nextafterf(x, y); }

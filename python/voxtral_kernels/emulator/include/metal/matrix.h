@@ -5,7 +5,7 @@ namespace metal {
 
 template <typename T, int Cols, int Rows>
 struct matrix {
-  vec<T, Rows> columns[Cols];
+  msl_vec<T, Rows> columns[Cols];
   matrix() = default;
   explicit matrix(T diagonal) {
     for (int c = 0; c < Cols; ++c) {
@@ -14,20 +14,20 @@ struct matrix {
   }
   template <typename... V, typename = enable_if_t<sizeof...(V) == Cols && (Cols > 1)>>
   matrix(V... given) : columns{given...} {}
-  MSL_FN __generic vec<T, Rows>& operator[](int c) { return columns[c]; }
-  MSL_FN const __generic vec<T, Rows>& operator[](int c) const { return columns[c]; }
-  MSL_FN const constant vec<T, Rows>& operator[](int c) const constant { return columns[c]; }
+  MSL_FN __generic msl_vec<T, Rows>& operator[](int c) { return columns[c]; }
+  MSL_FN const __generic msl_vec<T, Rows>& operator[](int c) const { return columns[c]; }
+  MSL_FN const constant msl_vec<T, Rows>& operator[](int c) const constant { return columns[c]; }
 };
 
 template <typename T, int Cols, int Rows>
-MSL_FN vec<T, Rows> operator*(matrix<T, Cols, Rows> m, vec<T, Cols> v) {
-  vec<T, Rows> sum = T(0);
+MSL_FN msl_vec<T, Rows> operator*(matrix<T, Cols, Rows> m, msl_vec<T, Cols> v) {
+  msl_vec<T, Rows> sum = T(0);
   for (int c = 0; c < Cols; ++c) sum += m.columns[c] * v[c];
   return sum;
 }
 template <typename T, int Cols, int Rows>
-MSL_FN vec<T, Cols> operator*(vec<T, Rows> v, matrix<T, Cols, Rows> m) {
-  vec<T, Cols> r;
+MSL_FN msl_vec<T, Cols> operator*(msl_vec<T, Rows> v, matrix<T, Cols, Rows> m) {
+  msl_vec<T, Cols> r;
   for (int c = 0; c < Cols; ++c) r[c] = dot(v, m.columns[c]);
   return r;
 }

@@ -4,64 +4,49 @@
 namespace metal {
 
 template <typename T, int N>
-struct packed_storage;
-template <typename T>
-struct packed_storage<T, 2> {
-  T x, y;
-};
-template <typename T>
-struct packed_storage<T, 3> {
-  T x, y, z;
-};
-template <typename T>
-struct packed_storage<T, 4> {
-  T x, y, z, w;
-};
-
-template <typename T, int N>
 struct packed_vec : packed_storage<T, N> {
   packed_vec() = default;
-  constexpr packed_vec(vec<T, N> v) {
+  constexpr packed_vec(msl_vec<T, N> v) {
     for (int i = 0; i < N; ++i) (*this)[i] = v[i];
   }
   template <typename... A, typename = enable_if_t<(sizeof...(A) > 1)>>
-  constexpr packed_vec(A... a) : packed_vec(msl_construct<vec<T, N>>(a...)) {}
-  constexpr explicit packed_vec(T v) : packed_vec(vec<T, N>(v)) {}
+  constexpr packed_vec(A... a) : packed_vec(msl_construct<msl_vec<T, N>>(a...)) {}
+  constexpr explicit packed_vec(T v) : packed_vec(msl_vec<T, N>(v)) {}
   MSL_FN __generic T& operator[](int i) { return (&this->x)[i]; }
   MSL_FN const __generic T& operator[](int i) const { return (&this->x)[i]; }
   MSL_FN const constant T& operator[](int i) const constant { return (&this->x)[i]; }
-  MSL_FN operator vec<T, N>() const { return load(&this->x); }
-  MSL_FN operator vec<T, N>() const constant { return load(&this->x); }
+  MSL_FN operator msl_vec<T, N>() const { return load(&this->x); }
+  MSL_FN operator msl_vec<T, N>() const constant { return load(&this->x); }
 
  private:
   template <typename P>
-  MSL_FN static vec<T, N> load(P first) {
-    vec<T, N> v;
+  MSL_FN static msl_vec<T, N> load(P first) {
+    msl_vec<T, N> v;
     for (int i = 0; i < N; ++i) v[i] = first[i];
     return v;
   }
 };
 
-#define MSL_ARITHMETIC(op)                                               \
-  template <typename T, int N>                                           \
-  MSL_FN vec<T, N> operator op(packed_vec<T, N> a, packed_vec<T, N> b) { \
-    return vec<T, N>(a) op vec<T, N>(b);                                 \
-  }                                                                      \
-  template <typename T, int N>                                           \
-  MSL_FN vec<T, N> operator op(packed_vec<T, N> a, vec<T, N> b) {        \
-    return vec<T, N>(a) op b;                                            \
-  }                                                                      \
-  template <typename T, int N>                                           \
-  MSL_FN vec<T, N> operator op(vec<T, N> a, packed_vec<T, N> b) {        \
-    return a op vec<T, N>(b);                                            \
-  }                                                                      \
-  template <typename T, int N>                                           \
-  MSL_FN vec<T, N> operator op(packed_vec<T, N> a, T b) {                \
-    return vec<T, N>(a) op b;                                            \
-  }                                                                      \
-  template <typename T, int N>                                           \
-  MSL_FN vec<T, N> operator op(T a, packed_vec<T, N> b) {                \
-    return a op vec<T, N>(b);                                            \
+#define MSL_ARITHMETIC(op)                                                   \
+  template <typename T, int N>                                               \
+  MSL_FN msl_vec<T, N> operator op(packed_vec<T, N> a, packed_vec<T, N> b) { \
+    return msl_vec<T, N>(a) op msl_vec<T, N>(b);                             \
+  }                                                                          \
+  template <typename T, int N>                                               \
+  MSL_FN msl_vec<T, N> operator op(packed_vec<T, N> a, msl_vec<T, N> b) {    \
+    return msl_vec<T, N>(a) op b;                                            \
+  }                                                                          \
+  template <typename T, int N>                                               \
+  MSL_FN msl_vec<T, N> operator op(msl_vec<T, N> a, packed_vec<T, N> b) {    \
+    return a op msl_vec<T, N>(b);                                            \
+  }                                                                          \
+  template <typename T, int N>                                               \
+  MSL_FN msl_vec<T, N> operator op(packed_vec<T, N> a, T b) {                \
+    return msl_vec<T, N>(a) op b;                                            \
+  }                                                                          \
+  template <typename T, int N>                                               \
+  MSL_FN msl_vec<T, N> operator op(T a, packed_vec<T, N> b) {                \
+    return a op msl_vec<T, N>(b);                                            \
   }
 MSL_ARITHMETIC(+)
 MSL_ARITHMETIC(-)

@@ -3,21 +3,21 @@
 
 namespace metal {
 
-#define MSL_TEST(name, expression)                               \
-  MSL_FN bool name(float x) { return expression; }               \
-  MSL_FN bool name(half x_) {                                    \
-    float x = x_;                                                \
-    return expression;                                           \
-  }                                                              \
-  MSL_FN bool name(bfloat x_) {                                  \
-    float x = x_;                                                \
-    return expression;                                           \
-  }                                                              \
-  template <typename T, int N>                                   \
-  MSL_FN bool_vec<N> name(vec<T, N> a) {                         \
-    bool_vec<N> r;                                               \
-    for (int i = 0; i < N; ++i) r.v[i] = name(T(a[i])) ? -1 : 0; \
-    return r;                                                    \
+#define MSL_TEST(name, expression)                    \
+  MSL_FN bool name(float x) { return expression; }    \
+  MSL_FN bool name(half x_) {                         \
+    float x = x_;                                     \
+    return expression;                                \
+  }                                                   \
+  MSL_FN bool name(bfloat x_) {                       \
+    float x = x_;                                     \
+    return expression;                                \
+  }                                                   \
+  template <typename T, int N>                        \
+  MSL_FN bool_vec<N> name(msl_vec<T, N> a) {          \
+    bool_vec<N> r;                                    \
+    for (int i = 0; i < N; ++i) r[i] = name(T(a[i])); \
+    return r;                                         \
   }
 MSL_TEST(isnan, __builtin_isnan(x))
 MSL_TEST(isinf, __builtin_isinf(x))
@@ -44,11 +44,11 @@ MSL_FN bool all(bool_vec<N> a) {
 }
 // Comparisons of vectors: integer vectors here, bool vectors in Metal.
 template <typename T, int N>
-MSL_FN bool any(vec<T, N> mask) {
+MSL_FN bool any(msl_vec<T, N> mask) {
   return any(bool_vec<N>(mask));
 }
 template <typename T, int N>
-MSL_FN bool all(vec<T, N> mask) {
+MSL_FN bool all(msl_vec<T, N> mask) {
   return all(bool_vec<N>(mask));
 }
 MSL_FN bool any(bool a) { return a; }
@@ -59,12 +59,12 @@ MSL_FN constexpr T select(T if_false, T if_true, bool condition) {
   return condition ? if_true : if_false;
 }
 template <typename T, int N>
-MSL_FN vec<T, N> select(vec<T, N> if_false, vec<T, N> if_true, bool_vec<N> condition) {
+MSL_FN msl_vec<T, N> select(msl_vec<T, N> if_false, msl_vec<T, N> if_true, bool_vec<N> condition) {
   for (int i = 0; i < N; ++i) if_false[i] = condition[i] ? if_true[i] : if_false[i];
   return if_false;
 }
 template <typename T, typename M, int N>
-MSL_FN vec<T, N> select(vec<T, N> if_false, vec<T, N> if_true, vec<M, N> condition) {
+MSL_FN msl_vec<T, N> select(msl_vec<T, N> if_false, msl_vec<T, N> if_true, msl_vec<M, N> condition) {
   return select(if_false, if_true, bool_vec<N>(condition));
 }
 

@@ -3,8 +3,75 @@
 
 namespace metal {
 
+// What clang calls a vector; template arguments are deduced from it.
 template <typename T, int N>
-using vec = T __attribute__((ext_vector_type(N)));
+using msl_vec = T __attribute__((ext_vector_type(N)));
+
+template <typename T, int N>
+struct packed_storage;
+template <typename T>
+struct packed_storage<T, 1> {
+  T x;
+};
+template <typename T>
+struct packed_storage<T, 2> {
+  T x, y;
+};
+template <typename T>
+struct packed_storage<T, 3> {
+  T x, y, z;
+};
+template <typename T>
+struct packed_storage<T, 4> {
+  T x, y, z, w;
+};
+
+// bool2 .. bool4: clang has no such vectors in this dialect. Comparisons of vectors give integer vectors of 0 and -1.
+template <int N>
+struct bool_vec : packed_storage<bool, N> {
+  bool_vec() = default;
+  constexpr bool_vec(bool b) {
+    for (int i = 0; i < N; ++i) (*this)[i] = b;
+  }
+  template <typename T>
+  constexpr bool_vec(msl_vec<T, N> mask) {
+    for (int i = 0; i < N; ++i) (*this)[i] = mask[i] != 0;
+  }
+  constexpr __generic bool& operator[](int i) { return (&this->x)[i]; }
+  constexpr const __generic bool& operator[](int i) const { return (&this->x)[i]; }
+  constexpr const constant bool& operator[](int i) const constant { return (&this->x)[i]; }
+};
+#define MSL_LOGICAL(op)                                          \
+  template <int N>                                               \
+  MSL_FN bool_vec<N> operator op(bool_vec<N> a, bool_vec<N> b) { \
+    for (int i = 0; i < N; ++i) a[i] = a[i] op b[i];             \
+    return a;                                                    \
+  }
+MSL_LOGICAL(&&)
+MSL_LOGICAL(||)
+MSL_LOGICAL(&)
+MSL_LOGICAL(|)
+MSL_LOGICAL(^)
+MSL_LOGICAL(==)
+MSL_LOGICAL(!=)
+#undef MSL_LOGICAL
+template <int N>
+MSL_FN bool_vec<N> operator!(bool_vec<N> a) {
+  for (int i = 0; i < N; ++i) a[i] = !a[i];
+  return a;
+}
+
+template <typename T, int N>
+using vec = msl_vec<T, N>;
+// What the translator writes for a name of vec<T, N>, where nothing is deduced: T may be bool there.
+template <typename T, int N>
+struct msl_vec_of {
+  using type = msl_vec<T, N>;
+};
+template <int N>
+struct msl_vec_of<bool, N> {
+  using type = bool_vec<N>;
+};
 
 // Element type and count of a scalar (count 1) or vector.
 template <typename T>
@@ -13,29 +80,11 @@ struct vec_traits {
   static constexpr constant int size = 1;
 };
 template <typename T, int N>
-struct vec_traits<vec<T, N>> {
+struct vec_traits<msl_vec<T, N>> {
   using element = T;
   static constexpr constant int size = N;
 };
 
-// bool2 .. bool4: clang has no such vectors in this dialect. Comparisons of vectors give integer vectors of 0 and -1.
-template <int N>
-struct bool_vec {
-  vec<char, N> v;
-  bool_vec() = default;
-  constexpr bool_vec(bool b) : v(char(b ? -1 : 0)) {}
-  template <typename T>
-  constexpr bool_vec(vec<T, N> mask) {
-    for (int i = 0; i < N; ++i) v[i] = mask[i] ? -1 : 0;
-  }
-  constexpr bool operator[](int i) const { return v[i] != 0; }
-  constexpr bool_vec operator!() const { return bool_vec(!v); }
-  constexpr bool_vec operator&&(bool_vec other) const { return bool_vec(v & other.v); }
-  constexpr bool_vec operator||(bool_vec other) const { return bool_vec(v | other.v); }
-  constexpr bool_vec operator&(bool_vec other) const { return bool_vec(v & other.v); }
-  constexpr bool_vec operator|(bool_vec other) const { return bool_vec(v | other.v); }
-  constexpr bool_vec operator^(bool_vec other) const { return bool_vec(v ^ other.v); }
-};
 template <int N>
 struct vec_traits<bool_vec<N>> {
   using element = bool;
@@ -63,9 +112,6 @@ MSL_FN constexpr V msl_construct(A... a) {
   int at = 0;
   if constexpr (given == 1 && vec_traits<V>::size > 1) {
     (..., (v = V(static_cast<element>(a))));
-  } else if constexpr (given > 0 && __is_same(V, bool_vec<vec_traits<V>::size>)) {
-    (..., msl_append(v.v, at, a));
-    v = V(v.v);
   } else {
     (..., msl_append(v, at, a));
   }
@@ -136,4 +182,13 @@ using ::uint8_t;
 using ::uintptr_t;
 using ::ulong;
 using ::ushort;
+
+// metal_uniform: a promise that all lanes have the same value.
+template <typename T>
+using uniform = T;
+template <typename T>
+MSL_FN constexpr T make_uniform(T value) {
+  return value;
+}
+
 }  // namespace metal

@@ -1,0 +1,78 @@
+"""Which address space a method's object is in: ``thread``, unless the text says otherwise.
+
+clang's dialect would let a method without a qualifier take objects from anywhere, Metal takes ``thread`` objects only.
+Constructors, operators and conversions stay open: clang keeps temporaries in no address space at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import tokens as tk
+from .declarations import text_at
+from .tokens import Token
+
+_SUFFIXES = ("const", "volatile", "noexcept")
+_SPACES = ("thread", "device", "threadgroup", "constant")
+
+
+def thread_methods(tokens: Sequence[Token]) -> dict[int, bool]:
+    """Tokens where a method's space is decided.
+
+    True: the last token of a declarator that says nothing; ``thread`` belongs behind it. False: a ``thread`` that goes.
+    """
+    partner = tk.brackets(tokens)
+    decided: dict[int, bool] = {}
+    classes: list[str | None] = []  # of the open braces: a class's name, or None
+    for i, token in enumerate(tokens):
+        if token.kind != tk.PUNCTUATOR:
+            continue
+        if token.text == "{":
+            classes.append(_class_name(tokens, i))
+        elif token.text == "}":
+            classes.pop()
+        elif token.text == ")" and classes and (name := classes[-1]) is not None:
+            _decide(tokens, partner[i], i, name, decided)
+    return decided
+
+
+def _decide(tokens: Sequence[Token], open_: int, close: int, class_name: str, decided: dict[int, bool]) -> None:
+    end = close
+    while text_at(tokens, end + 1) in _SUFFIXES:
+        end += 1
+    following = text_at(tokens, end + 1)
+    space = end + 1 if following in _SPACES else None
+    if space is not None:
+        following = text_at(tokens, end + 2)
+        following = text_at(tokens, end + 3) if following in _SUFFIXES else following
+    if following not in ("{", ";", ":") or text_at(tokens, open_ - 1) == "static_assert":
+        return
+    head = _head(tokens, open_)
+    access = ("public", "private", "protected")
+    if any(word == ":" and head[i - 1] not in access for i, word in enumerate(head)):
+        return  # a constructor's initialisers
+    open_ended = class_name in (text_at(tokens, open_ - 1), "") or "operator" in head
+    if space is not None:
+        if (following == ":" or open_ended) and text_at(tokens, space) == "thread":
+            decided[space] = False
+    elif following != ":" and not open_ended and not {"static", "friend"} & set(head) and len(head) > 1:
+        decided[end] = True
+
+
+def _head(tokens: Sequence[Token], open_: int) -> list[str]:
+    """The words from the start of the declaration to its parenthesis."""
+    start = open_
+    while start > 0 and text_at(tokens, start - 1) not in (";", "{", "}"):
+        start -= 1
+    return [t.text for t in tokens[start:open_]]
+
+
+def _class_name(tokens: Sequence[Token], brace: int) -> str | None:
+    """The name of the class whose body opens at ``brace``; None for another block."""
+    i = brace - 1
+    while i >= 0 and text_at(tokens, i) not in (";", "{", "}", ")") and tokens[i].kind != tk.DIRECTIVE:
+        if text_at(tokens, i) in ("struct", "class", "union") and text_at(tokens, i - 1) not in ("<", ",", "enum"):
+            names = [t.text for t in tokens[i + 1 : brace] if t.kind == tk.IDENTIFIER and t.text != "alignas"]
+            return names[0] if names else ""
+        i -= 1
+    return None
