@@ -1,5 +1,7 @@
 """`accelerate` itself: what it refuses, reports, undoes, and leaves untouched."""
 
+import inspect
+import re
 import sys
 import warnings
 from importlib import metadata
@@ -120,9 +122,40 @@ def test_an_older_version_is_refused_by_name(any_host, monkeypatch):
     assert fingerprint(model) == before
 
 
-def test_a_later_version_of_the_same_structure_is_served(host, monkeypatch):
+@every_host
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16], ids=str)
+def test_a_later_version_of_the_same_structure_is_served(any_host, dtype, monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: "9.10.0rc1")
-    assert "9.10.0rc1" in vk.accelerate(host.small()).report().host
+    model = any_host.small()
+    model.set_dtype(dtype)
+    before = fingerprint(model)
+    with vk.accelerate(model) as patched:
+        assert "9.10.0rc1" in patched.report().host
+    assert fingerprint(model) == before
+
+
+@every_host
+def test_a_later_version_of_other_arithmetic_is_refused_by_name(any_host, monkeypatch):
+    monkeypatch.setattr(metadata, "version", lambda name: "9.10.0rc1")
+    model = any_host.small()
+    attention = next(
+        m for path, m in model.named_modules() if re.match(r"(?!audio).*\.0\.(self_attn|attention)$", path)
+    )
+
+    class Doubled(type(attention)):
+        def __call__(self, *args, **kwargs):
+            result = super().__call__(*args, **kwargs)
+            return (2 * result[0], None) if isinstance(result, tuple) else 2 * result
+
+        __call__.__signature__ = inspect.signature(type(attention).__call__)
+
+    for _, module in model.named_modules():
+        if type(module) is type(attention):
+            module.__class__ = Doubled
+    before = fingerprint(model)
+    with pytest.raises(ValueError, match=r"0rc1 \w+: expected the arithmetic of \d.*, got results that are .* off"):
+        vk.accelerate(model)
+    assert fingerprint(model) == before
 
 
 def other_conv(model):

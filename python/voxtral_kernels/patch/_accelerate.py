@@ -7,6 +7,9 @@ import os
 import warnings
 from typing import Any
 
+import mlx.core as mx
+import numpy as np
+
 from .. import _check
 from ._patched import MARK, Patched, Plan
 from ._verify import OP, version
@@ -44,8 +47,8 @@ def accelerate(model: Any, *, semantics: str = "right", decoder_window: int | No
         nothing is changed, which a warning says once.
 
     Raises:
-        ValueError: another kind of model, an older version, a structure that differs from the one expected, or a
-            model that is accelerated already. Nothing has been changed then.
+        ValueError: another kind of model, an older version, a later one of another structure or arithmetic, or a model
+            that is accelerated already. Nothing has been changed then.
     """
     if semantics not in SEMANTICS:
         raise _check.fail(OP, "semantics", " or ".join(map(repr, SEMANTICS)), repr(semantics))
@@ -57,10 +60,28 @@ def accelerate(model: Any, *, semantics: str = "right", decoder_window: int | No
     if isinstance(getattr(model, "__dict__", {}).get(MARK), Patched):
         got = "one that is accelerated already: undo() that first"
         raise _check.fail(OP, "model", "a model that is not accelerated", got)
-    host = f"{distribution} {version(distribution, tested)}"
+    installed = version(distribution, tested)
+    host = f"{distribution} {installed}"
+    module = importlib.import_module(f"{__package__}.{file}")
+    if installed != tested:
+        _compare(module, model, host, tested)
     plan = Plan(host, semantics, [])
-    importlib.import_module(f"{__package__}.{file}").fill(plan, model, decoder_window)
+    module.fill(plan, model, decoder_window)
     return Patched(model, plan)
+
+
+def _compare(module: Any, model: Any, host: str, tested: str) -> None:
+    """A version that was not tested must give its own numbers with the host's semantics, on a few frames."""
+    before = module.probe(model)
+    plan = Plan(host, "host", [])
+    module.fill(plan, model, None)
+    with Patched(model, plan):
+        after = module.probe(model)
+    for name, a in before.items():
+        x, y = (np.array(part.astype(mx.float32), np.float64) for part in (a, after[name]))
+        off = np.sqrt(np.mean((x - y) ** 2) / np.mean(x**2))
+        if not off <= (1e-3 if a.dtype == mx.float32 else 0.1):
+            raise _check.fail(OP, f"{host} {name}", f"the arithmetic of {tested}", f"results that are {off:.2g} off")
 
 
 def _host(model: Any) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 
 from .. import _check
 
@@ -38,6 +39,11 @@ def version(distribution: str, tested: str) -> str:
 def _numbers(text: str) -> tuple[int, ...]:
     release = re.match(r"[\d.]*", text)
     return tuple(int(n) for n in release.group().split(".") if n) if release else ()
+
+
+def noise(*shape: int) -> mx.array:
+    """Inputs for a probe of a version that was not tested, the same each time."""
+    return mx.array(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
 
 
 class Structure:

@@ -14,7 +14,7 @@ from ._attention import Spec
 from ._delay import add_norm
 from ._patched import Plan
 from ._stand_in import stand_in
-from ._verify import Structure
+from ._verify import Structure, noise
 
 _PROJECTIONS = ("wq", "wk", "wv", "wo")
 _FEED_FORWARD = ("feed_forward_w1", "feed_forward_w2", "feed_forward_w3")
@@ -187,3 +187,10 @@ def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, windo
         new["attention"] = stand_in(host, DecoderAttention, _spec=spec)
         what = f"sliding_window_attention, RingKVCache({window}); ada_rms_norm"
         plan.swap(decoder.layers, i, new, path, what)
+
+
+def probe(model: Any) -> dict[str, mx.array]:
+    """Results on a few frames and tokens."""
+    audio = model.encoder(noise(model.encoder.conv_layers_0_conv.conv.weight.shape[2], 32))
+    hidden, _ = model.decoder.forward(audio)
+    return {"encoder": audio, "decoder": model.decoder.logits(hidden)}

@@ -9,7 +9,7 @@ import mlx.nn as nn
 
 from . import _attention, _conv, _offline
 from ._patched import Plan
-from ._verify import Structure
+from ._verify import Structure, noise
 
 NAMES = _offline.Names("n_heads", "n_kv_heads", "x, mask, cache")
 
@@ -46,3 +46,10 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     _offline.fill_decoder(plan, check, decoder.layers, "language_model.model", NAMES, DecoderAttention)
     _offline.leave(plan)
     plan.marked.append(model)
+
+
+def probe(model: Any) -> dict[str, mx.array]:
+    """Results on one chunk of audio and a few tokens; this host's tower takes whole chunks only."""
+    tower = model.audio_tower
+    audio = tower(noise(1, 2 * tower.embed_positions.weight.shape[0], tower.conv1.weight.shape[2]))
+    return {"audio_tower": audio, "language_model": model.language_model(mx.array([[1, 2, 3, 4, 5]]))}

@@ -8,7 +8,7 @@ import mlx.core as mx
 
 from . import _attention, _conv, _offline
 from ._patched import Plan
-from ._verify import Structure
+from ._verify import Structure, noise
 
 NAMES = _offline.Names("num_heads", "num_key_value_heads", "hidden_states, attention_mask, cache")
 
@@ -57,3 +57,9 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     _offline.fill_decoder(plan, check, layers, "language_model", NAMES, DecoderAttention)
     _offline.leave(plan)
     plan.marked.append(model)
+
+
+def probe(model: Any) -> dict[str, mx.array]:
+    """Results on a few frames and tokens."""
+    audio, _, _ = model.audio_tower(noise(1, model.audio_tower.conv1.weight.shape[2], 16))
+    return {"audio_tower": audio, "language_model": model.language_model(mx.array([[1, 2, 3, 4, 5]]))}

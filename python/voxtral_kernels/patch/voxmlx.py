@@ -9,7 +9,7 @@ import mlx.nn as nn
 
 from . import _attention, _conv, _realtime
 from ._patched import Plan
-from ._verify import Structure
+from ._verify import Structure, noise
 
 NAMES = _realtime.Names(
     layers="layers",
@@ -66,3 +66,10 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
         " frame after the first chunk comes 120 samples late",
     )
     plan.marked.append(model)
+
+
+def probe(model: Any) -> dict[str, mx.array]:
+    """Results on a few frames and tokens."""
+    audio = model.encode(noise(model.encoder.conv1.weight.shape[2], 32))
+    condition = model.time_embedding(mx.array([6.0]))
+    return {"encode": audio, "decode": model.decode(audio[None], condition, "causal", None)}

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _attention, _conv, _realtime
 from ._patched import MARK, Plan
-from ._verify import Structure
+from ._verify import Structure, noise
 
 NAMES = _realtime.Names(
     layers="blocks",
@@ -72,6 +72,14 @@ def fill(plan: Plan, given: Any, decoder_window: int | None) -> None:
         plan.leave("VoxtralMLXOnlineProcessor", f"made for each connection: accelerate it too, {_MEL}")
     elif plan.semantics == "right":
         _fill_processor(plan, check, given)
+
+
+def probe(given: Any) -> dict[str, mx.array]:
+    """Results of the model on a few frames and tokens."""
+    model = given if isinstance(given, nn.Module) else getattr(given, "asr", given).model
+    audio = model.encode(noise(model.encoder.conv1.weight.shape[2], 32))
+    condition = model.delay_embedding(mx.array([6.0]))
+    return {"encode": audio, "decode": model.decode(audio[None], condition, "causal", None)}
 
 
 _MEL = "as it keeps 240 samples of 360 unread ones, so that every frame after the first chunk comes 120 samples late"
