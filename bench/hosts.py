@@ -8,6 +8,7 @@ with the same ``__path__``: the model's own files are imported unchanged.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import types
 from collections.abc import Sequence
@@ -40,10 +41,9 @@ def install() -> None:
     if not (FOLDER / "voxmlx").is_dir():
         raise ModuleNotFoundError(f"no hosts in {FOLDER}: run `make build/hosts/.installed`")
     sys.path.append(str(FOLDER))
-    for name in (*_PARENTS, *_UNUSED):
+    for name in _PARENTS:
         module = types.ModuleType(name)
-        if name in _PARENTS:
-            module.__path__ = [str(FOLDER / name.replace(".", "/"))]
+        module.__path__ = [str(FOLDER / name.replace(".", "/"))]
         sys.modules[name] = module
         parent, _, leaf = name.rpartition(".")
         if parent:
@@ -51,9 +51,15 @@ def install() -> None:
 
 
 def host(name: str) -> Any:
-    """A module of a host by its dotted name."""
+    """A module of a host by its dotted name; what only servers and microphones need is stood in for while it loads."""
     install()
-    return importlib.import_module(name)
+    missing = [m for m in _UNUSED if m not in sys.modules and importlib.util.find_spec(m) is None]
+    sys.modules.update({m: types.ModuleType(m) for m in missing})
+    try:
+        return importlib.import_module(name)
+    finally:
+        for m in missing:
+            del sys.modules[m]
 
 
 def _config(encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int, int]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ built = []
 
 
 def pytest_configure():
-    hosts.install()
+    hosts.host("mlx_audio.server")  # needs a web server's packages, while it loads only
     package = hosts.host("mlx_audio.stt.models.voxtral_realtime")
     module = hosts.host("mlx_audio.stt.models.voxtral_realtime.voxtral_realtime")
 
