@@ -13,6 +13,7 @@ SUITES = {
     "cpu": ("cpu", "native extension against stock MLX and PyTorch"),
     "drop-in": ("drop_in", "other packages' models before and after acceleration"),
     "emulator": ("emulator", "speed of the emulator itself"),
+    "launches": ("launches", "launches of a layer in a streaming step; exit 1 when more than the gate"),
     "record": ("record", "add this machine's row to the README's results table"),
 }
 

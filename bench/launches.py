@@ -1,0 +1,113 @@
+"""``python -m bench launches``: launches of one layer in a streaming step, ours beside voxmlx 0.0.2's.
+
+4B shapes, bf16, windows full; counted by the rule of `graph`. Exit 1 where ours exceed the gate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from rich.console import Console
+from rich.table import Table
+
+import voxtral_kernels as vk
+from voxtral_kernels.models import rope
+from voxtral_kernels.models.stack import Stack
+
+from .graph import launches
+from .random_model import FULL, cut
+
+GATES = {"decoder layer": 12, "encoder layer": 13}
+HOSTS = Path(__file__).resolve().parents[1] / "build" / "hosts"
+
+
+def ours() -> dict[str, Counter[str]]:
+    """Launches of a layer of ours, by kind."""
+    model = cut(1, 1)
+    decoder, encoder = model.decoder, model.encoder
+    scale = decoder.scales(6, model.time_dtype)[0]
+    return {
+        "decoder layer": _layer(decoder, FULL.decoder, 1, scale),
+        "encoder layer": _layer(encoder, FULL.encoder, 4, None),
+    }
+
+
+def _layer(stack: Stack, config: Any, length: int, scale: mx.array | None) -> Counter[str]:
+    cache = vk.RingKVCache(config.window)
+    heads = getattr(config, "n_kv_heads", config.n_heads)
+    kv = mx.zeros((1, heads, config.window, config.head_dim), mx.bfloat16)
+    cache.append(kv, kv)
+    # One step before, so that there is a tail to append to.
+    row = kv[:, :, :length]
+    with vk.use_backend("composed"):
+        q = mx.zeros((1, config.n_heads, length, config.head_dim), mx.bfloat16)
+        vk.sliding_window_attention(q, row, row, cache=cache)
+    mx.eval(cache.state)
+    tables = rope.tables(cache.offset, length, config.head_dim, config.rope_theta)
+    x = mx.zeros((1, length, config.dim), mx.bfloat16)
+    mx.eval(x, scale if scale is not None else [])
+    return launches(lambda h, delta: stack.blocks[0](h, delta, tables, cache, scale), x, x)
+
+
+def voxmlx() -> dict[str, Counter[str]]:
+    """Launches of a layer of voxmlx 0.0.2, by kind.
+
+    Raises:
+        ModuleNotFoundError: it is not installed (``make test`` installs it into ``build/hosts``).
+    """
+    if HOSTS.is_dir() and str(HOSTS) not in sys.path:
+        sys.path.append(str(HOSTS))
+    lm, enc, caches = (importlib.import_module(f"voxmlx.{name}") for name in ("language_model", "encoder", "cache"))
+    d, e = FULL.decoder, FULL.encoder
+    decoder = lm.DecoderLayer(d.dim, d.n_heads, d.n_kv_heads, d.head_dim, d.hidden_dim, d.rope_theta, d.cond_dim)
+    encoder = enc.EncoderLayer(e.dim, e.n_heads, e.head_dim, e.hidden_dim, e.rope_theta)
+    time = mx.zeros((1, 1, d.dim), mx.bfloat16)
+    found = {}
+    for name, layer, config, size, length in (
+        ("decoder layer", decoder, d, d.window, 1),
+        ("encoder layer", encoder, e, 100_000, 4),
+    ):
+        layer.set_dtype(mx.bfloat16)
+        mx.eval(layer.parameters())
+        cache = caches.RotatingKVCache(size)
+        kv = mx.zeros((1, config.n_kv_heads, config.window, config.head_dim), mx.bfloat16)
+        cache.update_and_fetch(kv, kv)
+        cache.update_and_fetch(kv[:, :, :1], kv[:, :, :1])
+        x = mx.zeros((1, length, config.dim), mx.bfloat16)
+        mx.eval(cache.keys, cache.values, time, x)
+        if name == "decoder layer":
+            found[name] = launches(lambda x, layer=layer, cache=cache: layer(x, time, None, cache), x)
+        else:
+            found[name] = launches(lambda x, layer=layer, cache=cache: layer(x, 0, "causal", cache), x)
+    return found
+
+
+def figures() -> dict[str, float]:
+    """Launches of our layers by name, for the regression gate."""
+    return {f"launches, {name}": float(counts.total()) for name, counts in ours().items()}
+
+
+def main(argv: list[str]) -> int:
+    """Print both packages' counts; exit 1 where ours exceed the gate."""
+    parser = argparse.ArgumentParser(prog="bench launches", description=__doc__)
+    parser.parse_args(argv)
+    columns: dict[str, dict[str, Counter[str]]] = {"ours": ours()}
+    try:
+        columns["voxmlx 0.0.2"] = voxmlx()
+    except ModuleNotFoundError as error:
+        print(f"voxmlx is not counted: {error} (make test installs it into build/hosts)")
+    table = Table(title="Launches of one layer in a streaming step, 4B shapes, windows full")
+    for heading in ("layer", "package", "launches", "of which"):
+        table.add_column(heading)
+    for layer in GATES:
+        for package, found in columns.items():
+            kinds = ", ".join(f"{n} {kind}" for kind, n in found[layer].items() if n)
+            table.add_row(layer, package, str(found[layer].total()), kinds)
+    Console(width=160).print(table)
+    return int(any(columns["ours"][layer].total() > gate for layer, gate in GATES.items()))
