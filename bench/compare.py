@@ -63,8 +63,13 @@ class Tree:
 
 
 def build(revision: str) -> Path:
-    """Install a commit (cached by its hash) or a folder's present state into a folder of its own; returns that."""
+    """Install a commit (cached by its hash) or a folder's present state into a folder of its own; returns that.
+
+    A folder that holds an installed ``voxtral_kernels`` is taken as it is.
+    """
     folder = Path(revision)
+    if (folder / "voxtral_kernels" / "__init__.py").is_file():
+        return folder
     if folder.is_dir():
         site = CACHE / f"folder-{folder.resolve().name}"
         shutil.rmtree(site, ignore_errors=True)

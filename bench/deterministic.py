@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import Any
+from unittest import mock
 
 import mlx.core as mx
 import numpy as np
 
 import voxtral_kernels as vk
+from voxtral_kernels import _backends
 
 STEPS = 150  # of 80 ms: the tiny model's windows are full well before
 
@@ -33,9 +36,59 @@ def stream_memory() -> dict[str, float]:
     return {"tiny stream, peak bytes above the model": mx.get_peak_memory() - base}
 
 
-def of_the_shaders() -> dict[str, float]:
-    """Traffic of the shaders as the emulator counts it."""
-    return importlib.import_module(f"{__package__}.counters").figures()
+def cache_copies() -> dict[str, float]:
+    """Bytes that a decoder cache of the 4B model copies a token, on the route without the extension."""
+    copied = 0
+
+    def measured(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            nonlocal copied
+            result = function(*args)
+            copied += sum(a.nbytes for a in (result if isinstance(result, tuple) else (result,)))
+            return result
+
+        return call
+
+    cache, tokens = vk.RingKVCache(8192), 1024
+    kv = mx.zeros((1, 8, 8192, 128), mx.bfloat16)
+    cache.append(kv, kv)
+    row, q = kv[:, :, :1], mx.zeros((1, 32, 1, 128), mx.bfloat16)
+    attention, append = (importlib.import_module(f"voxtral_kernels.reference.{op}") for op in CACHE_OPS)
+    with (
+        vk.use_backend("composed"),
+        mock.patch.object(attention, "commit", measured(attention.commit)),
+        mock.patch.dict(_backends._loaded, {("composed", "kv_append"): _Measured(measured(append.composed))}),
+        mock.patch.dict(_backends._loaded, {("composed", CACHE_OPS[0]): _Measured(lambda r: r.q)}),
+    ):
+        for _ in range(tokens):
+            vk.sliding_window_attention(q, row, row, cache=cache)
+    return {"cache bytes copied a token, decoder": copied / tokens}
 
 
-SOURCES: list[Callable[[], dict[str, float]]] = [stream_memory]
+class _Measured:
+    """A composed op under a function of our own."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
+        return []
+
+    def variant(self, request: Any) -> tuple[str, str]:
+        return "composed", "Measured."
+
+    def run(self, request: Any, stream: Any) -> Any:
+        return self._function(request)
+
+
+def _figures(module: str) -> Callable[[], dict[str, float]]:
+    """``figures()`` of another suite."""
+    return lambda: importlib.import_module(f"{__package__}.{module}").figures()
+
+
+CACHE_OPS = ("sliding_window_attention", "kv_append")
+SOURCES: list[Callable[[], dict[str, float]]] = [
+    stream_memory,
+    cache_copies,
+    *map(_figures, ("launches", "counters", "metal_sources")),
+]

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -20,11 +18,11 @@ import voxtral_kernels as vk
 from voxtral_kernels.models import rope
 from voxtral_kernels.models.stack import Stack
 
+from . import hosts
 from .graph import launches
 from .random_model import FULL, cut
 
 GATES = {"decoder layer": 12, "encoder layer": 13}
-HOSTS = Path(__file__).resolve().parents[1] / "build" / "hosts"
 
 
 def ours() -> dict[str, Counter[str]]:
@@ -61,8 +59,7 @@ def voxmlx() -> dict[str, Counter[str]]:
     Raises:
         ModuleNotFoundError: it is not installed (``make test`` installs it into ``build/hosts``).
     """
-    if HOSTS.is_dir() and str(HOSTS) not in sys.path:
-        sys.path.append(str(HOSTS))
+    hosts.install()
     lm, enc, caches = (importlib.import_module(f"voxmlx.{name}") for name in ("language_model", "encoder", "cache"))
     d, e = FULL.decoder, FULL.encoder
     decoder = lm.DecoderLayer(d.dim, d.n_heads, d.n_kv_heads, d.head_dim, d.hidden_dim, d.rope_theta, d.cond_dim)

@@ -54,6 +54,11 @@ def sources() -> dict[str, str]:
     return found
 
 
+def figures() -> dict[str, float]:
+    """How many distinct kernels are compiled, for the regression gate."""
+    return {"distinct compiled kernels, over the case lists": float(len(sources()))}
+
+
 def _requests(op: str) -> Iterator[Any]:
     reference = testing.definition(op)
     for case in reference.CASES:
