@@ -138,21 +138,6 @@ def count(gate: Gate) -> Row:
     )
 
 
-# Shapes that the regression gate counts in each tree: every kernel family, a second or two each.
-COMPARED = ("attention, encoder, L = 1", "attention, encoder, L = 64", "ada_rms_norm, 1 row", "conv1, 8 frames")
-
-
-def figures() -> dict[str, float]:
-    """Traffic of a few shapes by name, for the regression gate; lower is better."""
-    found: dict[str, float] = {}
-    for row in (count(gate) for gate in GATES if gate.name in COMPARED):
-        found[f"{row.name}: device bytes"] = row.device_bytes
-        found[f"{row.name}: segments / ideal"] = row.segments
-        found[f"{row.name}: bank conflicts"] = row.bank_conflicts
-        found[f"{row.name}: barriers"] = row.barriers
-    return found
-
-
 def device_buffers(reports: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, int]]]:
     """Buffers in device memory, by name."""
     for report in reports:
@@ -188,11 +173,14 @@ def show(row: Row) -> None:
         print(f"    WORSE: {failure}")
 
 
+# Shapes that the regression gate counts in each tree: every kernel family, a second or two each.
+COMPARED = ("attention, encoder, L = 1", "attention, encoder, L = 64", "ada_rms_norm, 1 row", "conv1, 8 frames")
+
+
 def figures() -> dict[str, float]:
-    """Every gated figure by name, lower is better: what a regression gate compares between two commits."""
+    """Traffic of a few shapes by name, lower is better: what a regression gate compares between two commits."""
     found: dict[str, float] = {}
-    for gate in GATES:
-        row = count(gate)
+    for row in (count(gate) for gate in GATES if gate.name in COMPARED):
         found[f"{row.name}: device bytes / least"] = row.over_least
         found[f"{row.name}: segments / ideal"] = row.segments
         found[f"{row.name}: barriers"] = float(row.barriers)

@@ -17,7 +17,7 @@ from typing import Any
 import mlx.core as mx
 
 from voxtral_kernels import testing
-from voxtral_kernels.emulator.metal_kernel import capture
+from voxtral_kernels.emulator.custom_kernel import capture
 
 INCLUDE = Path(mx.__file__).parent / "include"
 PREAMBLE = '#include "mlx/backend/metal/kernels/utils.h"\n'
