@@ -1,12 +1,15 @@
-"""Which address space a method's object is in: ``thread``, unless the text says otherwise.
+"""What classes need beside their own text, because clang's address spaces are stricter or looser than Metal's.
 
-clang's dialect would let a method without a qualifier take objects from anywhere, Metal takes ``thread`` objects only.
-Constructors, operators and conversions stay open: clang keeps temporaries in no address space at all.
+``thread_methods``: a method's object is in ``thread``, unless the text says otherwise. clang's dialect would let a
+method without a qualifier take objects from anywhere, Metal takes ``thread`` objects only. Constructors, operators and
+conversions stay open: clang keeps temporaries in no address space at all.
+
+``constant_copies``: an object in ``constant`` can be copied, which clang's implicit copy constructor cannot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from . import tokens as tk
 from .declarations import text_at
@@ -34,6 +37,42 @@ def thread_methods(tokens: Sequence[Token]) -> dict[int, bool]:
         elif token.text == ")" and classes and (name := classes[-1]) is not None:
             _decide(tokens, partner[i], i, name, decided)
     return decided
+
+
+def constant_copies(tokens: Sequence[Token]) -> dict[int, str]:
+    """Opening braces of classes, and the declarations that belong behind them."""
+    partner = tk.brackets(tokens)
+    added: dict[int, str] = {}
+    for i, token in enumerate(tokens):
+        if token.text != "{" or not (name := _class_name(tokens, i)) or text_at(tokens, _keyword(tokens, i)) == "union":
+            continue
+        constructors = [j for j in _members(tokens, partner, i) if _is_constructor(tokens, j, name)]
+        parameters = [[t.text for t in tokens[j + 2 : partner[j + 1]]] for j in constructors]
+        if any("&" in words and name in words for words in parameters):
+            continue  # copies as its author says
+        default = "" if constructors else f"{name}() = default; "
+        added[i] = f"{default}{name}(const {name}&) = default; {name}(const constant {name}&) = default;"
+    return added
+
+
+def _members(tokens: Sequence[Token], partner: Sequence[int], brace: int) -> Iterator[int]:
+    """Indices of the tokens that stand directly in a class's body."""
+    i = brace + 1
+    while i < partner[brace]:
+        yield i
+        i = partner[i] + 1 if tokens[i].text in tk.OPENING else i + 1
+
+
+def _is_constructor(tokens: Sequence[Token], i: int, name: str) -> bool:
+    return text_at(tokens, i) == name and text_at(tokens, i + 1) == "(" and text_at(tokens, i - 1) != "~"
+
+
+def _keyword(tokens: Sequence[Token], brace: int) -> int:
+    """Where the word struct, class or union of a class body stands."""
+    i = brace
+    while text_at(tokens, i) not in ("struct", "class", "union"):
+        i -= 1
+    return i
 
 
 def _decide(tokens: Sequence[Token], open_: int, close: int, class_name: str, decided: dict[int, bool]) -> None:
@@ -70,9 +109,26 @@ def _head(tokens: Sequence[Token], open_: int) -> list[str]:
 def _class_name(tokens: Sequence[Token], brace: int) -> str | None:
     """The name of the class whose body opens at ``brace``; None for another block."""
     i = brace - 1
-    while i >= 0 and text_at(tokens, i) not in (";", "{", "}", ")") and tokens[i].kind != tk.DIRECTIVE:
-        if text_at(tokens, i) in ("struct", "class", "union") and text_at(tokens, i - 1) not in ("<", ",", "enum"):
-            names = [t.text for t in tokens[i + 1 : brace] if t.kind == tk.IDENTIFIER and t.text != "alignas"]
-            return names[0] if names else ""
+    while i >= 0 and text_at(tokens, i) not in (";", "{", "}") and tokens[i].kind != tk.DIRECTIVE:
+        if text_at(tokens, i) == ")":
+            i = _opening(tokens, i)
+        elif text_at(tokens, i) in ("struct", "class", "union") and text_at(tokens, i - 1) not in ("<", ",", "enum"):
+            name = i + 1
+            while text_at(tokens, name) in ("alignas", "__attribute__", "["):
+                name = tk.closing(tokens, name if text_at(tokens, name) == "[" else name + 1) + 1
+            if tokens[name].kind != tk.IDENTIFIER:
+                return ""
+            declares = tokens[name + 1].kind == tk.IDENTIFIER and text_at(tokens, name + 1) != "final"
+            return None if declares else tokens[name].text  # `struct S f() {` is a function
         i -= 1
     return None
+
+
+def _opening(tokens: Sequence[Token], close: int) -> int:
+    """Index of the parenthesis that ``close`` closes."""
+    depth = 0
+    for i in range(close, -1, -1):
+        depth += (text_at(tokens, i) == ")") - (text_at(tokens, i) == "(")
+        if depth == 0:
+            return i
+    return 0

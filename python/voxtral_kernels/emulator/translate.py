@@ -28,7 +28,7 @@ from .declarations import (
     type_end,
 )
 from .errors import KernelError
-from .methods import thread_methods
+from .methods import constant_copies, thread_methods
 from .parameters import Parameter, read_parameters
 from .tokens import Token
 
@@ -64,9 +64,11 @@ class _Translator:
         self.unit = Unit("")
         self.constant_names: dict[str, int] = {}
         self.thread_methods: dict[int, bool] = {}
+        self.constant_copies: dict[int, str] = {}
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
+        self.constant_copies = constant_copies(self.tokens)
         i = 0
         while i < len(self.tokens):
             i = self._step(i)
@@ -81,6 +83,10 @@ class _Translator:
         token = self.tokens[i]
         if i in self.thread_methods:
             return self._method_space(i)
+        if i in self.constant_copies:
+            self.out.append(token)
+            self._emit(token, self.constant_copies[i])
+            return i + 1
         if token.kind == tk.IDENTIFIER:
             if token.text == "threadgroup" and (end := self._threadgroup_variables(i)):
                 return end
