@@ -18,7 +18,16 @@ def tracked():
     return [Path(line) for line in listing.splitlines() if (ROOT / line).is_file()]
 
 
-PLACES = ["python/voxtral_kernels/ops/{}.py", "python/voxtral_kernels/reference/{}.py", "tests/ops/test_{}.py"]
+PLACES = [
+    "python/voxtral_kernels/ops/{}.py",
+    "python/voxtral_kernels/reference/{}.py",
+    "python/voxtral_kernels/dispatch/{}.py",
+    "kernels/{}*.metal",
+    "csrc/ops/{}.cpp",
+    "csrc/cpu/{}.cpp",
+    "tests/ops/test_{}.py",
+    "bench/cases/{}.py",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
