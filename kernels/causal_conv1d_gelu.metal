@@ -1,12 +1,10 @@
 // Formula   y[t, n] = gelu(bias[n] + sum_k sum_c weight[n, k, c] * frames[t * STRIDE + k, c])
-// Layout    frames: pad_left zeros, context [B, S, c_in], x [B, T, c_in], zeros; weight [c_out, K, c_in];
-//           y [B, n_out, c_out]
-// Grid      vector: 256 threads per (32 channels, batch), all frames; tiled: 128 per (BN channels, BM frames, batch)
+// Layout    frames: pad_left zeros, context [B, S, c_in], x [B, T, c_in], zeros; weight [c_out, K, c_in]
+// Grid      vector: 256 threads per (32 channels, batch); tiled: 128 threads per (BN channels, BM frames, batch)
 // Numerics  products and sums in float32 (tiled: 8x8 matrices widened from T), erf GELU; rounded once, at the store
-// Traffic   vector: weight once, frames once per 32 channels; tiled: weight once per BM frames, frames K / STRIDE times
-//           per BN channels
-// Limits    vector: n_out <= F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 256 bytes or (BM + BN) * LD elements
-// of T Source    Voxtral Realtime's conv stem (causal), Whisper's (symmetric); implicit GEMM
+// Traffic   vector: weight once, frames once per 32 channels; tiled: weight per BM frames, frames K times per BN channels
+// Limits    vector: n_out <= F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 256 bytes, or (BM + BN) * LD elements
+// Source    Voxtral Realtime's conv stem (causal), Whisper's (symmetric); implicit GEMM
 #include <metal_stdlib>
 
 #include "common/packed.h"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,9 +44,8 @@ def backend(op: str) -> Kernels:
         UnavailableError: the emulator is not installed.
     """
     try:
-        import ziglang  # noqa: F401
-
-        from . import _emulator  # noqa: F401
+        for module in ("ziglang", "voxtral_kernels._emulator"):
+            importlib.import_module(module)
     except ImportError as error:
         raise _backends.UnavailableError(
             f"the emulator is not installed ({error}); pip install 'voxtral-kernels[emulator]'."

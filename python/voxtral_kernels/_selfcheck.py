@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,7 +103,7 @@ def _file() -> Path:
 def _fingerprint() -> str:
     """Changes with anything that could change a verdict."""
     device = sorted((k, str(v)) for k, v in mx.device_info().items() if k in {"architecture", "device_name"})
-    parts = [__version__, all_text(), mx.__version__, platform.platform(), repr(device)]
+    parts = [__version__, all_text(), metadata.version("mlx"), platform.platform(), repr(device)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
