@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -25,6 +24,7 @@ class Kernels:
 
     def __init__(self, op: str, factory: Factory, route: str, *, checked: bool) -> None:
         self._op, self._factory, self._route, self._checked = op, factory, route, checked
+        self._functions: dict[Any, Callable[..., Any]] = {}  # of uncached calls, by all that is not an array
         self._dispatch = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
 
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
@@ -48,14 +48,26 @@ class Kernels:
             return self._dispatch.launch(request, self._factory, stream)
         if getattr(request, "ring", None) is not None:
             return self._dispatch.launch(request, self._factory, stream)
-        return self._differentiable(request, stream)
-
-    def _differentiable(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
-        """The launch, whose vector-Jacobian product is that of the composed form."""
         arrays = _arrays(request)
+        fixed = {n: v for n in request.__dataclass_fields__ if not isinstance(v := getattr(request, n), mx.array)}
+        form = (type(request), tuple(arrays), tuple(fixed.items()))
+        if stream is None:
+            if form not in self._functions:
+                self._functions[form] = self._differentiable(*form, stream)
+            return self._functions[form](*arrays.values())
+        return self._differentiable(*form, stream)(*arrays.values())
+
+    def _differentiable(
+        self,
+        request_type: type,
+        names: tuple[str, ...],
+        fixed: tuple[tuple[str, Any], ...],
+        stream: mx.Stream | mx.Device | None,
+    ) -> Callable[..., Any]:
+        """The launch as a function of the arrays, whose vector-Jacobian product is that of the composed form."""
 
         def through(form: Callable[[Any], Any]) -> Callable[..., Any]:
-            return lambda *values: form(replace(request, **dict(zip(arrays, values, strict=True))))
+            return lambda *values: form(request_type(**dict(fixed), **dict(zip(names, values, strict=True))))
 
         launch = mx.custom_function(through(lambda r: self._dispatch.launch(r, self._factory, stream)))
 
@@ -65,7 +77,8 @@ class Kernels:
             listed = list(cotangents) if isinstance(cotangents, (tuple, list)) else [cotangents]
             return tuple(mx.vjp(composed, list(primals), listed)[1])
 
-        return launch(*arrays.values())
+        result: Callable[..., Any] = launch
+        return result
 
 
 def _arrays(request: Any) -> dict[str, mx.array]:

@@ -31,6 +31,7 @@ TOLERANCE = {mx.float32: 2e-5, mx.float16: 4e-3, mx.bfloat16: 3e-2}
 ENVIRONMENT = "VOXTRAL_KERNELS_CACHE"
 
 _verdicts: dict[str, str] = {}
+_reasons: dict[tuple[Any, ...], str] = {}  # the sentences for `explain`, by what is cheap to compare
 _stored: dict[Path, dict[str, str]] = {}
 
 
@@ -39,18 +40,26 @@ def verdict(op: str, dispatch: ModuleType, request: Any, factory: Factory, route
     name = dispatch.variant(request)[0]
     if name == "empty":
         return ""
-    options = ",".join(str(value).rpartition(".")[2] for _, value in dispatch.template(request))
-    residual = "+residual" if getattr(request, "residual", None) is not None else ""
-    key = f"{route}:{op}:{name}{residual}<{options}>"
-    if key not in _verdicts:
-        stored = _load(_file())
-        if key not in stored:
-            stored[key] = _examine(op, dispatch, dispatch.canary(request), factory)
-            _store(_file(), stored)
-        _verdicts[key] = stored[key]
-        if _verdicts[key]:
-            warnings.warn(f"{key} is disabled on this machine: {_verdicts[key]}", RuntimeWarning, stacklevel=2)
-    return f"{name} failed its self-check: {_verdicts[key]}" if _verdicts[key] else ""
+    residual = getattr(request, "residual", None) is not None
+    options = tuple(value for _, value in dispatch.template(request))
+    key = (route, op, name, residual, options)
+    if key not in _reasons:
+        listed = ",".join(str(value).rpartition(".")[2] for value in options)
+        label = f"{route}:{op}:{name}{'+residual' * residual}<{listed}>"
+        _verdicts[label] = _examined(label, op, dispatch, request, factory)
+        _reasons[key] = f"{name} failed its self-check: {_verdicts[label]}" if _verdicts[label] else ""
+        if _verdicts[label]:
+            warnings.warn(f"{label} is disabled on this machine: {_verdicts[label]}", RuntimeWarning, stacklevel=2)
+    return _reasons[key]
+
+
+def _examined(label: str, op: str, dispatch: ModuleType, request: Any, factory: Factory) -> str:
+    """The verdict from disk, or of a canary that is run now."""
+    stored = _load(_file())
+    if label not in stored:
+        stored[label] = _examine(op, dispatch, dispatch.canary(request), factory)
+        _store(_file(), stored)
+    return stored[label]
 
 
 def report() -> dict[str, str]:
@@ -61,6 +70,7 @@ def report() -> dict[str, str]:
 def forget() -> None:
     """Check again at the next use; what is on disk stays."""
     _verdicts.clear()
+    _reasons.clear()
     _stored.clear()
 
 
