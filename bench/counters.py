@@ -40,6 +40,11 @@ class Gate:
     dtype: mx.Dtype = mx.bfloat16
     weights_once: bool = False
 
+    @property
+    def title(self) -> str:
+        """Name and dtype, as the table has them."""
+        return f"{self.name}, {str(self.dtype).rpartition('.')[2]}"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -125,7 +130,7 @@ def count(gate: Gate) -> Row:
     counters = [r["counters"] for r in factory.reports]
     local = [t for c in counters for t in c["threadgroup_memory"].values()]
     return Row(
-        f"{gate.name}, {str(gate.dtype).rpartition('.')[2]}",
+        gate.title,
         dispatch.variant(request)[0],
         total,
         total / least,
@@ -198,7 +203,7 @@ def main(argv: list[str]) -> int:
     if not options.json:
         print(line("shape", "variant", COLUMNS))
     for gate in GATES:
-        if options.only in gate.name:
+        if options.only in gate.title:
             rows.append(count(gate))
             if not options.json:
                 show(rows[-1])
@@ -209,6 +214,9 @@ def main(argv: list[str]) -> int:
                 show(rows[-1])
     if options.json:
         json.dump([asdict(row) for row in rows], sys.stdout, indent=1)
+    if not rows:
+        print(f"no shape has {options.only!r} in its name", file=sys.stderr)
+        return 2
     worse = sum(bool(row.failures) for row in rows)
     if worse:
         print(f"{worse} of {len(rows)} shapes are worse than their gate", file=sys.stderr)
