@@ -5,6 +5,7 @@ import shutil
 import warnings
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
@@ -60,6 +61,23 @@ def quantized(tmp_path_factory):
     (folder / "config.json").write_text(json.dumps(params | {"quantization": quantization}))
     shutil.copy(hosts.TINY / "tekken.json", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def quantized_by_mlx_audio(tmp_path_factory):
+    """A 4-bit tiny model of mlx-audio, quantised where that host quantises, and its folder in mlx-audio's layout."""
+    folder = tmp_path_factory.mktemp("tiny-mlx-audio")
+    model = hosts.MlxAudio().tiny()
+    wanted = model.model_quant_predicate
+    predicate = lambda path, module: hasattr(module, "to_quantized") and wanted(path, module)  # noqa: E731
+    nn.quantize(model, group_size=32, bits=4, class_predicate=predicate)
+    mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(model.parameters())))
+    params = json.loads((hosts.TINY / "params.json").read_text())
+    encoder = params["multimodal"]["whisper_model_args"]["encoder_args"]
+    config = {"model_type": "voxtral_realtime", "encoder_args": encoder, "decoder": params}
+    config["quantization"] = {"group_size": 32, "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    return model, folder
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,9 @@ def test_whisperlivekit_models_and_processors_are_accelerated(rebound, capsys):
     processors = [module.VoxtralMLXOnlineProcessor(asr) for _ in range(2)]
     assert MARK in vars(asr.model)
     assert all("_encode_pending" in vars(processor) for processor in processors)
-    assert capsys.readouterr().err.count("whisperlivekit 0.2.26") == 1
+    said = capsys.readouterr().err
+    assert said.count("whisperlivekit 0.2.26") == 1
+    assert "RingKVCache(64)" in said, "the checkpoint's own decoder window"
 
 
 def test_mlx_audio_voxtral_models_are_accelerated_and_others_left(rebound, monkeypatch):

@@ -69,6 +69,16 @@ def test_a_quantised_host_equals_our_own_quantised_model(host, mel, quantized):
         assert_model_matches(prefill_and_steps(host, model, whole), reference[1], "logits")
 
 
+def test_a_quantised_mlx_audio_model_equals_our_own(mel, quantized_by_mlx_audio):
+    model, folder = quantized_by_mlx_audio
+    host = hosts.MlxAudio()
+    reference = our_outputs(vk.load(folder, dtype="float32"), mel)
+    with vk.accelerate(model, decoder_window=64):
+        whole = host.embed(model, mel)
+        assert_model_matches(whole, reference[0], "embeddings")
+        assert_model_matches(prefill_and_steps(host, model, whole), reference[1], "logits")
+
+
 def our_outputs(ours, mel):
     embeds = ours.embed_audio(mel.T[None])
     hidden = ours.decoder(embeds, ours.decoder.scales(hosts.DELAY, mx.float32))
