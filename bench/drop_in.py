@@ -169,7 +169,7 @@ def _errors(texts: dict[str, str], references: dict[str, Any]) -> dict[str, list
 
 
 def _print_words(rows: list[dict[str, Any]], console: Console) -> None:
-    table = Table(title="Word errors of the hosts' own loops on the tiny checkpoint: short recordings + one minute")
+    table = Table(title="Word errors of the hosts' own loops: 18 recordings + one minute")
     for name in ("host", "loop", "before", "after", "our own model", "words"):
         table.add_column(name, justify="left" if name in ("host", "loop") else "right")
     for row in rows:
@@ -178,3 +178,4 @@ def _print_words(rows: list[dict[str, Any]], console: Console) -> None:
         words = f"{errors[2]['short'][1]} + {errors[2]['minute'][1]}"
         table.add_row(row["host"], row["loop"], *shown, words)
     console.print(table)
+    console.print(f"Before, the hosts' decoders see 8192 tokens; the tiny checkpoint was trained with {WINDOW}.")
