@@ -55,6 +55,29 @@ def constant_copies(tokens: Sequence[Token]) -> dict[int, str]:
     return added
 
 
+def function_bodies(tokens: Sequence[Token]) -> set[int]:
+    """Indices of the tokens that stand in the body of a function."""
+    partner = tk.brackets(tokens)
+    inside: set[int] = set()
+    i = 0
+    while i < len(tokens):
+        if tokens[i].text == "{":
+            before = i - 1
+            while text_at(tokens, before) in (*_SUFFIXES, *_SPACES):
+                before -= 1
+            body = text_at(tokens, before) == ")" or _is_after_initialisers(tokens, i)
+            if body and _class_name(tokens, i) is None:
+                inside.update(range(i, partner[i]))
+                i = partner[i]
+        i += 1
+    return inside
+
+
+def _is_after_initialisers(tokens: Sequence[Token], brace: int) -> bool:
+    """``S(int n) : n{n} {``: the brace of a constructor's body."""
+    return text_at(tokens, brace - 1) == "}" and ":" in _head(tokens, brace - 1)
+
+
 def _members(tokens: Sequence[Token], partner: Sequence[int], brace: int) -> Iterator[int]:
     """Indices of the tokens that stand directly in a class's body."""
     i = brace + 1

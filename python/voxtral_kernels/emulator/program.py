@@ -13,7 +13,8 @@ from .lines import LineTable
 from .parameters import BUILTINS
 from .report import Finding, Report, make_finding
 from .runtime import runtime
-from .translate import Kernel, translate
+from .translate import translate
+from .unit import Kernel
 
 MODES = ("plain", "checked", "counted")
 

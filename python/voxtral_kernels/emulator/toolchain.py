@@ -20,11 +20,18 @@ INCLUDE = Path(__file__).parent / "include"
 _DIALECT = [
     *("-x", "c++", "-std=c++17", "-Xclang", "-x", "-Xclang", "clcpp", "-Xclang", "-cl-std=clc++2021"),
     *("-Xclang", "-cl-ext=+cl_khr_fp16,+__opencl_c_program_scope_global_variables"),
-    *("-Xclang", "-cl-single-precision-constant"),
+    *("-Xclang", "-cl-single-precision-constant", "-Xclang", "-fbfloat16-excess-precision=none"),
 ]
 _CODE = [
     *("-O2", "-fPIC", "-fvisibility=hidden", "-nostdinc", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"),
-    *("-ffp-contract=off", "-fno-finite-loops", "-fno-stack-protector", "-gline-tables-only", "-gdwarf-4"),
+    *(
+        "-ffp-contract=off",
+        "-fno-finite-loops",
+        "-fno-stack-protector",
+        "-fstack-clash-protection",
+        "-gline-tables-only",
+        "-gdwarf-4",
+    ),
     *("-Wno-unknown-attributes", "-Wno-unknown-pragmas", "-Wno-pass-failed", "-Wno-unused-value"),
     *("-Wno-return-type-c-linkage", "-ferror-limit=8", "-fno-caret-diagnostics", "-fno-color-diagnostics"),
 ]

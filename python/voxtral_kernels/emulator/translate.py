@@ -14,8 +14,7 @@ Everything keeps its line. What has one of these shapes and cannot be read is an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
 
 from . import tokens as tk
 from .declarations import (
@@ -28,33 +27,13 @@ from .declarations import (
     type_end,
 )
 from .errors import KernelError
-from .methods import constant_copies, thread_methods
-from .parameters import Parameter, read_parameters
+from .methods import constant_copies, function_bodies, thread_methods
+from .parameters import read_parameters
 from .tokens import Token
+from .unit import Kernel, Unit
 
 _SCALARS = ("char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float", "bfloat", "bool")
 _VECTORS = {f"{scalar}{n}" for scalar in _SCALARS for n in (2, 3, 4)}
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel function, or the template of one."""
-
-    name: str
-    parameters: list[Parameter]
-    is_template: bool
-    at: Token
-
-
-@dataclass
-class Unit:
-    """A translated text."""
-
-    text: str
-    kernels: dict[str, Kernel] = field(default_factory=dict)
-    instances: dict[str, str] = field(default_factory=dict)  # host_name -> template id
-    constants: dict[int, str] = field(default_factory=dict)  # index -> name
-    variables: list[str] = field(default_factory=list)  # threadgroup variables by id
 
 
 class _Translator:
@@ -65,10 +44,12 @@ class _Translator:
         self.constant_names: dict[str, int] = {}
         self.thread_methods: dict[int, bool] = {}
         self.constant_copies: dict[int, str] = {}
+        self.function_bodies: Container[int] = ()
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
         self.constant_copies = constant_copies(self.tokens)
+        self.function_bodies = function_bodies(self.tokens)
         i = 0
         while i < len(self.tokens):
             i = self._step(i)
@@ -259,7 +240,11 @@ class _Translator:
             type_, end = self.tokens[i : close + 1], close + 1
         else:
             return None
-        if self._text(end) != "(" or self._is_declaration(i, end):
+        if self._text(end + 1) == "(" and self.tokens[end].kind == tk.IDENTIFIER and i in self.function_bodies:
+            self.out += self._nested(type_)  # `float4 v(1, 2, 3, 4);`
+            self.out += [self.tokens[end], token.like("=")]
+            end += 1
+        elif self._text(end) != "(" or self._is_declaration(i, end):
             return None
         if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
             del self.out[-2:]

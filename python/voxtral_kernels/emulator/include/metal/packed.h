@@ -27,6 +27,12 @@ struct packed_vec : packed_storage<T, N> {
   }
 };
 
+template <typename T, int N>
+struct vec_traits<packed_vec<T, N>> {
+  using element = T;
+  static constexpr constant int size = N;
+};
+
 #define MSL_ARITHMETIC(op)                                                   \
   template <typename T, int N>                                               \
   MSL_FN msl_vec<T, N> operator op(packed_vec<T, N> a, packed_vec<T, N> b) { \
