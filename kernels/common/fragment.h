@@ -3,6 +3,8 @@
 // row differ in bits 0 and 3. The placement is not in Apple's documents; MLX's own GEMM and attention rely on it.
 #pragma once
 
+#include <metal_simdgroup_matrix>
+
 typedef simdgroup_matrix<float, 8, 8> Fragment;
 
 struct FragmentPlace {

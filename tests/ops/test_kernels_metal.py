@@ -1,0 +1,39 @@
+"""The shaders on a Metal device: every case within the rule, and no variant disabled. Runs on a Mac only."""
+
+import mlx.core as mx
+import pytest
+
+import voxtral_kernels as vk
+from voxtral_kernels import _selfcheck, testing
+
+pytestmark = pytest.mark.skipif(not mx.metal.is_available(), reason="needs a Metal device")
+
+CASES = [(op, case) for op in (*testing.OPS, "kv_append") for case in testing.definition(op).CASES]
+
+
+@pytest.fixture(autouse=True)
+def on_the_gpu():
+    with mx.stream(mx.gpu):
+        yield
+
+
+@pytest.mark.parametrize("dtype", testing.FLOATS, ids=lambda d: str(d).rpartition(".")[2])
+@pytest.mark.parametrize(("op", "case"), CASES, ids=str)
+def test_kernel_matches_oracle(op, case, dtype):
+    testing.check_case(op, case, dtype, "metal")
+
+
+def test_no_variant_is_disabled():
+    assert not [reason for reason in _selfcheck.report().values() if reason]
+
+
+def test_gradients_of_uncached_calls():
+    q = mx.random.normal((1, 2, 5, 32))
+
+    def loss(q):
+        return vk.ada_rms_norm(vk.sliding_window_attention(q, q, q, window=3)).sum()
+
+    with vk.use_backend("metal"):
+        ours = mx.grad(loss)(q)
+    with vk.use_backend("composed"):
+        assert mx.allclose(ours, mx.grad(loss)(q), atol=1e-4)
