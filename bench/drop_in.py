@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,11 @@ WINDOW = 64  # of the tiny checkpoint's decoder
 def main(argv: list[str]) -> int:
     """Print the tables that the options ask for."""
     options = _options(argv)
-    hosts.install()
+    try:
+        hosts.install()
+    except ModuleNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 2
     console = Console(width=None if Console().is_terminal else 160)
     record: dict[str, Any] = {"steps": list(_steps(options.seconds, options.blocks))}
     _print_steps(record["steps"], options.seconds, console)
