@@ -39,13 +39,16 @@ Region& Memory::place(unsigned slot, std::string name, Space space, size_t size,
   Region& region = regions_[slot];
   const size_t end = kSlotBytes / 2, bytes = round_up(size, 16);
   const size_t from = end - round_up(bytes + 1, page_bytes());
-  if (region.mapped_to == 0 || from < region.mapped_from) {
-    if (mprotect(reinterpret_cast<void*>(base_ + slot * kSlotBytes + from), end - from, PROT_READ | PROT_WRITE) != 0) {
-      throw std::bad_alloc();
-    }
-    region.mapped_from = from;
-    region.mapped_to = end;
+  const uintptr_t pages = base_ + slot * kSlotBytes;
+  if (region.mapped_to == 0) region.mapped_from = end;
+  if (from != region.mapped_from) {  // grown pages become accessible, left ones must not stay so
+    const bool grows = from < region.mapped_from;
+    void* first = reinterpret_cast<void*>(pages + std::min(from, region.mapped_from));
+    const size_t length = grows ? region.mapped_from - from : from - region.mapped_from;
+    if (mprotect(first, length, grows ? PROT_READ | PROT_WRITE : PROT_NONE) != 0) throw std::bad_alloc();
   }
+  region.mapped_from = from;
+  region.mapped_to = end;
   region.name = std::move(name);
   region.space = space;
   region.start = base_ + slot * kSlotBytes + end - bytes;
