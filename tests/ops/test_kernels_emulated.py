@@ -114,3 +114,12 @@ def test_an_emulated_call_inside_a_transformation_raises(transform):
 
     with vk.use_backend("emulator"), pytest.raises(ValueError, match=r"^\[ada_rms_norm\] backend: expected .*emulator"):
         mx.eval(transform(norm)(x))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16], ids=name)
+@pytest.mark.parametrize("length", [1, 11], ids=["vector", "tiled"])
+@pytest.mark.parametrize("dim", range(16, 257, 16))
+def test_every_head_size(dim, length, dtype):
+    case = testing.definition("sliding_window_attention").Case(1, 2, 1, length, dim, 20, past=45, tail=4)
+    testing.check_case("sliding_window_attention", case, dtype, "emulator")
