@@ -49,8 +49,10 @@ Arrays composed(const Arrays& inputs, const AdaRmsNorm::Options& options, mx::St
 }  // namespace
 
 Arrays ada_rms_norm(const mx::array& x, const std::optional<mx::array>& weight, const std::optional<mx::array>& scale,
-                    float eps, const std::optional<mx::array>& residual, mx::StreamOrDevice stream) {
+                    float eps, const std::optional<mx::array>& residual, mx::StreamOrDevice device,
+                    const MetalLaunches& launches) {
   kernel_dtype(kOp, x);
+  const mx::Stream stream = mx::to_stream(device);
   require(x.ndim() >= 1 && x.shape(-1) >= 1, kOp, "x: expected [..., D].");
   Arrays inputs{x};
   if (weight) {
@@ -67,8 +69,9 @@ Arrays ada_rms_norm(const mx::array& x, const std::optional<mx::array>& weight, 
     require(residual->shape() == x.shape() && residual->dtype() == x.dtype(), kOp, "residual: expected x's shape.");
     inputs.push_back(*residual);
   }
-  const AdaRmsNorm::Options options{eps, weight.has_value(), scale.has_value(), residual.has_value()};
-  const auto primitive = std::make_shared<AdaRmsNorm>(mx::to_stream(stream), options);
+  const AdaRmsNorm::Options options{eps, weight.has_value(), scale.has_value(), residual.has_value(), launches};
+  inputs = contiguous_on_gpu(std::move(inputs), stream);
+  const auto primitive = std::make_shared<AdaRmsNorm>(stream, options);
   if (!residual) return {mx::array(x.shape(), x.dtype(), primitive, std::move(inputs))};
   return mx::array::make_arrays({x.shape(), x.shape()}, {x.dtype(), x.dtype()}, primitive, inputs);
 }

@@ -50,8 +50,9 @@ Arrays composed(const Arrays& inputs, const CausalConv1dGelu::Options& options, 
 
 mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
                              const std::optional<mx::array>& context, int stride, int pad_left, int pad_right,
-                             bool gelu, mx::StreamOrDevice stream) {
+                             bool gelu, mx::StreamOrDevice device, const MetalLaunches& launches) {
   kernel_dtype(kOp, x);
+  const mx::Stream stream = mx::to_stream(device);
   require(x.ndim() == 3 && weight.ndim() == 3 && x.shape(2) == weight.shape(2) && weight.shape(1) >= 1, kOp,
           "x, weight: expected [B, T, C_in] and [C_out, K, C_in].");
   require(weight.dtype() == x.dtype() && stride >= 1 && pad_left >= 0 && pad_right >= 0, kOp,
@@ -66,10 +67,11 @@ mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const 
     require(fits && context->dtype() == x.dtype(), kOp, "context: expected [B, S, C_in].");
     inputs.push_back(*context);
   }
-  const CausalConv1dGelu::Options options{stride, pad_left, pad_right, gelu, bias.has_value(), context.has_value()};
+  const CausalConv1dGelu::Options options{stride,  pad_left, pad_right, gelu, bias.has_value(), context.has_value(),
+                                          launches};
+  inputs = contiguous_on_gpu(std::move(inputs), stream);
   auto shape = output_shape(Inputs(inputs, options), options);
-  return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(mx::to_stream(stream), options),
-                   std::move(inputs));
+  return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(stream, options), std::move(inputs));
 }
 
 mx::array linear(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,

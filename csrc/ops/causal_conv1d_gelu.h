@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "metal/launch.h"
 #include "ops/primitive.h"
 
 namespace voxtral {
@@ -11,7 +12,7 @@ namespace voxtral {
 // Returns [B, T_out, C_out], T_out = (pad_left + S + T + pad_right - K) / stride + 1, or 0 where that is negative.
 mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
                              const std::optional<mx::array>& context, int stride, int pad_left, int pad_right,
-                             bool gelu, mx::StreamOrDevice stream);
+                             bool gelu, mx::StreamOrDevice stream, const MetalLaunches& launches = {});
 
 // x @ weight^T + bias, as a convolution of one tap: x: [..., C_in]; weight: [C_out, C_in]; bias: [C_out]. One dtype.
 mx::array linear(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
@@ -22,6 +23,7 @@ class CausalConv1dGelu : public Differentiable {
   struct Options {
     int stride, pad_left, pad_right;
     bool gelu, bias, context;  // bias and context follow x and weight, where present
+    MetalLaunches launches;
     bool operator==(const Options&) const = default;
   };
 

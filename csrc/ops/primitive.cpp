@@ -64,6 +64,13 @@ mx::array readable(const mx::array& a, mx::Stream stream, bool rows) {
   return copy;
 }
 
+Arrays contiguous_on_gpu(Arrays arrays, mx::Stream stream) {
+  if (stream.device == mx::Device::gpu) {
+    for (auto& a : arrays) a = mx::contiguous(a, false, stream);
+  }
+  return arrays;
+}
+
 cpu::Dtype kernel_dtype(const char* op, const mx::array& a) {
   if (a.dtype() == mx::float32) return cpu::Dtype::float32;
   if (a.dtype() == mx::float16) return cpu::Dtype::float16;

@@ -34,6 +34,9 @@ class Differentiable : public mx::Primitive {
 // The array itself where its last axis is contiguous (and, with `rows`, all axes), else a copy made on the stream.
 mx::array readable(const mx::array& a, mx::Stream stream, bool rows);
 
+// The arrays themselves on a CPU; on a GPU row-contiguous, as the shaders read them.
+Arrays contiguous_on_gpu(Arrays arrays, mx::Stream stream);
+
 // float32, float16 or bfloat16; throws std::invalid_argument otherwise.
 cpu::Dtype kernel_dtype(const char* op, const mx::array& a);
 

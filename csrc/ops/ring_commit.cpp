@@ -18,14 +18,18 @@ std::atomic<uint64_t> row_bytes{0}, ring_bytes{0};
 CommitBytes commit_bytes() { return {row_bytes, ring_bytes}; }
 
 mx::array ring_commit(const mx::array& ring, int64_t start, const mx::array& k, const mx::array& v,
-                      const mx::array& after, mx::StreamOrDevice stream) {
+                      const mx::array& after, mx::StreamOrDevice device, const MetalLaunches& launches) {
   require(ring.ndim() == 5 && ring.shape(0) == 2 && ring.shape(3) >= 1 && start >= 0, kOp,
           "ring: expected [2, B, Hkv, C, D].");
   require(k.ndim() == 4 && k.shape() == v.shape() && k.shape(0) == ring.shape(1) && k.shape(1) == ring.shape(2) &&
               k.shape(3) == ring.shape(4) && k.dtype() == ring.dtype() && v.dtype() == ring.dtype(),
           kOp, "k, v: expected [B, Hkv, T, D] of the ring.");
-  return mx::array(ring.shape(), ring.dtype(), std::make_shared<RingCommit>(mx::to_stream(stream), start),
-                   {ring, k, v, after});
+  const mx::Stream stream = mx::to_stream(device);
+  Arrays inputs = contiguous_on_gpu({k, v}, stream);
+  inputs.insert(inputs.begin(), ring);
+  inputs.push_back(after);
+  return mx::array(ring.shape(), ring.dtype(), std::make_shared<RingCommit>(stream, start, launches),
+                   std::move(inputs));
 }
 
 void RingCommit::eval_cpu(const Arrays& inputs, Arrays& outputs) {

@@ -39,7 +39,8 @@ Arrays composed(const Arrays& inputs, const SlidingWindowAttention::Options& opt
   return {mx::fast::scaled_dot_product_attention(q, k, v, options.scale, "array", visible, {}, false, s)};
 }
 
-// Memory in the order [B, L, H, D] behind the shape [B, H, L, D]: the transpose that follows in a model costs nothing.
+}  // namespace
+
 void allocate_by_query(mx::array& out) {
   const int64_t heads = out.shape(1), queries = out.shape(2), dim = out.shape(3);
   if (heads == 1 || queries == 1) return out.set_data(mx::allocator::malloc(out.nbytes()));
@@ -48,11 +49,9 @@ void allocate_by_query(mx::array& out) {
   out.set_data(mx::allocator::malloc(out.nbytes()), out.size(), {queries * heads * dim, dim, heads * dim, 1}, flags);
 }
 
-}  // namespace
-
 mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::array>& ring, int64_t ring_end,
                                    const mx::array& tail_k, const mx::array& tail_v, std::optional<int64_t> window,
-                                   float scale, mx::StreamOrDevice stream) {
+                                   float scale, mx::StreamOrDevice device, const MetalLaunches& launches) {
   kernel_dtype(kOp, q);
   require(q.ndim() == 4 && tail_k.ndim() == 4 && tail_k.shape() == tail_v.shape(), kOp,
           "q, k, v: expected [B, Hq, L, D] and [B, Hkv, T, D].");
@@ -61,7 +60,9 @@ mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::a
   require(tail_k.shape(1) >= 1 && q.shape(1) % tail_k.shape(1) == 0, kOp, "k: expected Hkv that divides Hq.");
   require(tail_k.dtype() == q.dtype() && tail_v.dtype() == q.dtype(), kOp, "k, v: expected q's dtype.");
   require(ring_end >= 0 && (ring || ring_end == 0) && (!window || *window >= 1), kOp, "ring, window: out of range.");
-  Arrays inputs{q, tail_k, tail_v};
+  const mx::Stream stream = mx::to_stream(device);
+  Arrays inputs = contiguous_on_gpu({tail_k, tail_v}, stream);
+  inputs.insert(inputs.begin(), q);
   if (ring) {
     require(ring->ndim() == 5 && ring->shape(0) == 2 && ring->shape(1) == q.shape(0) &&
                 ring->shape(2) == tail_k.shape(1) && ring->shape(3) >= 1 && ring->shape(4) == q.shape(3) &&
@@ -70,9 +71,8 @@ mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::a
     inputs.push_back(*ring);
   }
   const SlidingWindowAttention::Options options{ring_end, std::min(window.value_or(kUnbounded), kUnbounded), scale,
-                                                ring.has_value()};
-  return mx::array(q.shape(), q.dtype(), std::make_shared<SlidingWindowAttention>(mx::to_stream(stream), options),
-                   std::move(inputs));
+                                                ring.has_value(), launches};
+  return mx::array(q.shape(), q.dtype(), std::make_shared<SlidingWindowAttention>(stream, options), std::move(inputs));
 }
 
 SlidingWindowAttention::SlidingWindowAttention(mx::Stream stream, const Options& options)

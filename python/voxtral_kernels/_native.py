@@ -31,15 +31,20 @@ def extension() -> Any:
     if spec is None or spec.origin is None:
         raise UnavailableError("the extension is not installed (the package was installed without a C++ compiler).")
     built = built_against(Path(spec.origin))
-    if built != mx.__version__:
+    if built != mlx_version():
         raise UnavailableError(
-            f"the extension was built against MLX {built} and steps aside for MLX {mx.__version__}; "
+            f"the extension was built against MLX {built} and steps aside for MLX {mlx_version()}; "
             "reinstall voxtral-kernels to use it."
         )
     try:
         return importlib.import_module(MODULE)
     except ImportError as error:
         raise UnavailableError(f"the extension does not load here ({error}).") from error
+
+
+def mlx_version() -> str:
+    """The version of the MLX that runs."""
+    return str(vars(mx)["__version__"])
 
 
 def built_against(extension_file: Path) -> str:
@@ -57,52 +62,96 @@ def status() -> str:
     threads = ext.threads()
     return (
         f"native: in use, instruction set {ext.isa()} of {', '.join(ext.available_isas())}, "
-        f"{threads} thread{'s' if threads > 1 else ''}, built against MLX {mx.__version__}."
+        f"{threads} thread{'s' if threads > 1 else ''}, built against MLX {mlx_version()}."
     )
 
 
 class _Native:
     """What the three ops share."""
 
+    op: str
+
     def __init__(self) -> None:
         self.ext = extension()
 
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
-        return [] if device == mx.cpu else ["the extension was built without Metal."]
+        if device == mx.cpu:
+            return []
+        if not self.ext.has_metal:
+            return ["the extension was built without Metal."]
+        from . import _native_gpu, _selfcheck
+
+        dispatch = _native_gpu.checked(self.op, self)
+        reasons: list[str] = dispatch.unsupported(request)
+        if reasons:
+            return reasons
+        failure = _selfcheck.verdict(self.op, dispatch, request, _native_gpu.note_launch, "native")
+        return [failure] if failure else []
+
+    def variant(self, request: Any) -> tuple[str, str]:
+        if _backends.device_type(None) == mx.cpu:
+            return self.cpu_variant(request)
+        from . import _native_gpu
+
+        found: tuple[str, str] = _native_gpu.checked(self.op, self).variant(request)
+        return found
+
+    def cpu_variant(self, request: Any) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
+        raise NotImplementedError
+
+    def launches(self, request: Any, stream: mx.Stream | mx.Device | None) -> list[Any]:
+        """How a GPU serves the request; empty on a CPU, which decides when it runs."""
+        if _backends.device_type(stream) == mx.cpu:
+            return []
+        from . import _native_gpu
+
+        return _native_gpu.given_to(self.ext, _native_gpu.record(self.op, request))
 
 
 class _AdaRmsNorm(_Native):
-    def variant(self, request: AdaRmsNorm) -> tuple[str, str]:
+    op = "ada_rms_norm"
+
+    def cpu_variant(self, request: AdaRmsNorm) -> tuple[str, str]:
         return "looped", "A thread takes whole rows and loops over each."
 
-    def run(self, r: AdaRmsNorm, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, mx.array]:
-        outputs = self.ext.ada_rms_norm(r.x, r.weight, r.scale, r.eps, r.residual, stream)
+    def run(self, request: AdaRmsNorm, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, mx.array]:
+        r = request
+        outputs = self.ext.ada_rms_norm(r.x, r.weight, r.scale, r.eps, r.residual, stream, self.launches(r, stream))
         return outputs[0] if r.residual is None else tuple(outputs)
 
 
 class _CausalConv1dGelu(_Native):
-    def variant(self, request: CausalConv1dGelu) -> tuple[str, str]:
+    op = "causal_conv1d_gelu"
+
+    def cpu_variant(self, request: CausalConv1dGelu) -> tuple[str, str]:
         most = self.ext.lanes() // 2
         if request.n_out <= most:
             return "vector", f"At most {most} frames: lanes run along the sum, and each weight is read once."
         return "tiled", f"More than {most} frames: lanes run along frames, over packed blocks of the input."
 
-    def run(self, r: CausalConv1dGelu, stream: mx.Stream | mx.Device | None) -> mx.array:
-        return self.ext.causal_conv1d_gelu(
-            r.x, r.weight, r.bias, r.context, r.stride, r.pad_left, r.pad_right, r.gelu, stream
-        )
+    def run(self, request: CausalConv1dGelu, stream: mx.Stream | mx.Device | None) -> mx.array:
+        r = request
+        pads, launches = (r.pad_left, r.pad_right), self.launches(r, stream)
+        return self.ext.causal_conv1d_gelu(r.x, r.weight, r.bias, r.context, r.stride, *pads, r.gelu, stream, launches)
 
 
 class _SlidingWindowAttention(_Native):
-    def variant(self, request: SlidingWindowAttention) -> tuple[str, str]:
+    op = "sliding_window_attention"
+
+    def cpu_variant(self, request: SlidingWindowAttention) -> tuple[str, str]:
         most = min(8, self.ext.lanes() // 2)
         rows = request.q.shape[2] * (request.q.shape[1] // request.tail_k.shape[1])
         if rows <= most:
             return "vector", f"{rows} rows share a key-value head, at most {most}: lanes run along head_dim."
         return "tiled", f"{rows} rows share a key-value head, more than {most}: lanes run along rows."
 
-    def run(self, r: SlidingWindowAttention, stream: mx.Stream | mx.Device | None) -> mx.array:
-        return self.ext.sliding_window_attention(r.q, r.ring, r.ring_end, r.tail_k, r.tail_v, r.window, r.scale, stream)
+    def run(self, request: SlidingWindowAttention, stream: mx.Stream | mx.Device | None) -> mx.array:
+        r = request
+        ring, tails, launches = (r.ring, r.ring_end), (r.tail_k, r.tail_v), self.launches(r, stream)
+        return self.ext.sliding_window_attention(r.q, *ring, *tails, r.window, r.scale, stream, launches)
 
 
 _OPS = {
@@ -128,7 +177,12 @@ def ring_commit(
     Only a cache may call this, on a ring that no one else holds: nothing may read ``ring`` once ``after`` (the last
     attention that reads it) is computed.
     """
-    return extension().ring_commit(ring, start, k, v, after, stream)
+    ext, launches = extension(), []
+    if _backends.device_type(stream) != mx.cpu:
+        from . import _native_gpu
+
+        launches = _native_gpu.given_to(ext, [_native_gpu.commit(ring, k)])
+    return ext.ring_commit(ring, start, k, v, after, stream, launches)
 
 
 def linear(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array | None:

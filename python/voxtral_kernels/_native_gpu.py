@@ -1,0 +1,127 @@
+"""How a GPU serves the native ops: the launches of ``dispatch/<op>.py``, handed to the extension's eval_gpu.
+
+`record` runs the same dispatch as ``metal`` and the emulator with a factory that notes each launch instead of making
+it; the shader is the ``[[kernel]]`` function of the same file, instantiated by a line after its text.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import mlx.core as mx
+
+from . import _metal, testing
+
+COMMIT = "sliding_window_attention_commit"
+_TYPES = {mx.float32: "float", mx.float16: "half", mx.bfloat16: "bfloat"}
+_PARAMETER = re.compile(r"(\w+)\s*(?:,|$)")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch: ``kernel`` is the host name of the instance in ``text``."""
+
+    kernel: str
+    text: str
+    grid: tuple[int, int, int]
+    threadgroup: tuple[int, int, int]
+    outputs: tuple[tuple[int, ...], ...]
+
+
+_noted: list[Launch] = []
+
+
+def note_launch(*, name: str, header: str, **_: Any) -> Any:
+    """Stands in for `mx.fast.metal_kernel`."""
+    stem = name.removeprefix("vk_")
+
+    def note(
+        *,
+        template: Sequence[tuple[str, Any]],
+        grid: Any,
+        threadgroup: Any,
+        output_shapes: Any,
+        output_dtypes: Any,
+        **_: Any,
+    ) -> list[mx.array]:
+        kernel, text = instance(stem, header, tuple(template))
+        shapes = tuple(tuple(shape) for shape in output_shapes)
+        _noted.append(Launch(kernel, text, tuple(grid), tuple(threadgroup), shapes))
+        return [mx.zeros(shape, dtype) for shape, dtype in zip(output_shapes, output_dtypes, strict=True)]
+
+    return note
+
+
+@functools.cache
+def instance(stem: str, text: str, template: tuple[tuple[str, Any], ...]) -> tuple[str, str]:
+    """The host name and the whole text of one instance of ``<stem>_kernel``."""
+    declared = re.search(rf"template <([^>]*)>\s*\[\[kernel\]\] void {stem}_kernel\(", text)
+    assert declared, f"{stem}_kernel is not in its file"
+    given = dict(template)
+    values = [_spelled(given[name]) for name in _PARAMETER.findall(declared[1])]
+    kernel = "_".join([stem, *values])
+    function = f"{stem}_kernel<{', '.join(values)}>"
+    line = f'template [[host_name("{kernel}")]] [[kernel]] decltype({function}) {function};'
+    return kernel, f"{text}\n{line}\n"
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, mx.Dtype):
+        return _TYPES[value]
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def record(op: str, request: Any) -> list[Launch]:
+    """The launches that serve the request, in order; none where nothing is launched."""
+    _noted.clear()
+    importlib.import_module(f"{__package__}.dispatch.{op}").launch(request, note_launch, mx.cpu)
+    return list(_noted)
+
+
+def commit(ring: mx.array, k: mx.array) -> Launch:
+    """The launch that writes ``k`` and its values into the ring."""
+    kernel, text = instance(COMMIT, _metal.text(f"{COMMIT}.metal"), (("T", ring.dtype),))
+    batch, heads, length, dim = k.shape
+    grid = (dim, min(length, ring.shape[3]), 2 * batch * heads)
+    return Launch(kernel, text, grid, (min(dim, 256), 1, 1), ())
+
+
+def given_to(extension: Any, launches: Sequence[Launch]) -> list[Any]:
+    """The launches as the extension's objects; their texts are made known to it."""
+    for launch in launches:
+        extension.add_metal_source(launch.kernel, launch.text)
+    return [extension.MetalLaunch(n.kernel, n.grid, n.threadgroup, [list(s) for s in n.outputs]) for n in launches]
+
+
+def checked(op: str, backend: Any) -> Any:
+    """What `_selfcheck.verdict` takes for a dispatch module: the canary goes through the extension."""
+    module = importlib.import_module(f"{__package__}.dispatch.{op}")
+
+    def launch(request: Any, _factory: Any, stream: Any) -> Any:
+        return backend.run(request, stream)
+
+    names = ("unsupported", "variant", "template", "canary")
+    return SimpleNamespace(launch=launch, **{name: getattr(module, name) for name in names})
+
+
+def texts_of_cases() -> dict[str, str]:
+    """Host name -> text of every shader that the op cases need on a GPU, the ring's commit included."""
+    texts: dict[str, str] = {}
+    for op in testing.OPS:
+        definition = testing.definition(op)
+        module = importlib.import_module(f"{__package__}.dispatch.{op}")
+        for case in definition.CASES:
+            for dtype in testing.FLOATS:
+                request = definition.example(case, dtype)
+                if not module.unsupported(request):
+                    texts |= {n.kernel: n.text for n in record(op, request)}
+    for dtype in testing.FLOATS:
+        launch = commit(mx.zeros((2, 1, 1, 4, 8), dtype), mx.zeros((1, 1, 1, 8), dtype))
+        texts[launch.kernel] = launch.text
+    return texts
