@@ -1,0 +1,239 @@
+// Runs the CPU kernels of every instruction set and the thread pool without an interpreter, for the sanitizers.
+//
+// Buffers have exactly the size that a call needs, so that AddressSanitizer sees a read or write beyond them; results
+// are held against plain loops in double. Built and run by tests/test_native_sanitizers.py.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "cpu/launch.h"
+#include "cpu/pool.h"
+
+using namespace voxtral::cpu;
+
+namespace {
+
+std::mt19937 engine(7);
+int failures = 0;
+
+// An array of one storage type, exactly as long as it must be, with its values in double.
+struct Array {
+  std::vector<double> values;
+  std::vector<char> bytes;
+  Dtype dtype;
+
+  Array(Index n, Dtype dtype, bool random = true)
+      : values(std::size_t(n)), bytes(std::size_t(n * item_size(dtype))), dtype(dtype) {
+    std::normal_distribution<double> normal;
+    for (Index i = 0; random && i < n; ++i) set(i, normal(engine));
+  }
+
+  void* data() { return bytes.data(); }
+  char* at(Index i) { return bytes.data() + i * item_size(dtype); }
+
+  // Values that every dtype holds exactly: multiples of 1/16.
+  void set(Index i, double v) {
+    values[std::size_t(i)] = std::clamp(std::round(v * 16) / 16, -7.0, 7.0);
+    const float f = float(values[std::size_t(i)]);
+    std::uint32_t word;
+    std::memcpy(&word, &f, 4);
+    std::uint16_t half = std::uint16_t(word >> 16);
+    if (dtype == Dtype::float16)
+      half = f == 0 ? 0 : std::uint16_t((word >> 16 & 0x8000) | (((word >> 13) - (112 << 10)) & 0x7fff));
+    if (dtype == Dtype::float32) std::memcpy(at(i), &f, 4);
+    if (dtype != Dtype::float32) std::memcpy(at(i), &half, 2);
+  }
+
+  double get(Index i) {
+    if (dtype == Dtype::float32) {
+      float f;
+      std::memcpy(&f, at(i), 4);
+      return f;
+    }
+    std::uint16_t half;
+    std::memcpy(&half, at(i), 2);
+    if (dtype == Dtype::bfloat16) {
+      const std::uint32_t word = std::uint32_t(half) << 16;
+      float f;
+      std::memcpy(&f, &word, 4);
+      return f;
+    }
+    const int exponent = half >> 10 & 31, mantissa = half & 1023;
+    const double magnitude = exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24);
+    return half & 0x8000 ? -magnitude : magnitude;
+  }
+};
+
+void expect(const char* what, Array& out, const std::vector<double>& truth) {
+  const double tolerance = out.dtype == Dtype::float32 ? 2e-5 : out.dtype == Dtype::float16 ? 2e-3 : 1.6e-2;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const double got = out.get(Index(i));
+    if (!(std::abs(got - truth[i]) <= tolerance * std::max(1.0, std::abs(truth[i])))) {
+      std::printf("%s (%s, dtype %d): element %zu is %g, not %g\n", what, isa().c_str(), int(out.dtype), i, got,
+                  truth[i]);
+      ++failures;
+      return;
+    }
+  }
+}
+
+void norm(Index rows, Index dim, Dtype dtype) {
+  Array x(rows * dim, dtype), weight(dim, dtype), scale(dim, Dtype::float32), residual(rows * dim, dtype);
+  Array y(rows * dim, dtype, false), h(rows * dim, dtype, false);
+  AdaRmsNormArgs args{};
+  args.x = x.data(), args.weight = weight.data(), args.scale = scale.data(), args.residual = residual.data();
+  args.y = y.data(), args.h = h.data();
+  args.rows = args.rows_per_scale = rows, args.dim = dim, args.eps = 1e-5f;
+  args.dtype = dtype, args.scale_dtype = Dtype::float32;
+  launch(args);
+  std::vector<double> truth;
+  for (Index r = 0; r < rows; ++r) {
+    double squares = 0;
+    for (Index d = 0; d < dim; ++d) squares += std::pow(h.get(r * dim + d), 2);
+    for (Index d = 0; d < dim; ++d) {
+      const double gain = weight.values[std::size_t(d)] * (1 + scale.values[std::size_t(d)]);
+      truth.push_back(h.get(r * dim + d) / std::sqrt(squares / double(dim) + 1e-5) * gain);
+    }
+  }
+  expect("ada_rms_norm", y, truth);
+}
+
+void convolution(Index length, Index in, Index out, Index kernel, Index stride, Index context, Dtype dtype) {
+  const Index frames = context + length + 1, out_length = (frames - kernel) / stride + 1;  // one zero before them
+  Array x(length * in, dtype), held(context * in, dtype), weight(out * kernel * in, dtype), bias(out, dtype);
+  Array y(out_length * out, dtype, false);
+  CausalConv1dGeluArgs args{};
+  args.x = x.data(), args.context = held.data(), args.weight = weight.data(), args.bias = bias.data(),
+  args.y = y.data();
+  args.batch = 1, args.length = length, args.in_channels = in, args.out_channels = out, args.kernel = kernel;
+  args.stride = stride, args.pad_left = 1, args.context_length = context, args.out_length = out_length;
+  args.x_time = args.context_time = in, args.gelu = true, args.dtype = dtype;
+  launch(args);
+  std::vector<double> truth;
+  for (Index t = 0; t < out_length; ++t) {
+    for (Index o = 0; o < out; ++o) {
+      double sum = bias.values[std::size_t(o)];
+      for (Index k = 0; k < kernel; ++k) {
+        const Index f = t * stride + k - 1;
+        for (Index c = 0; f >= 0 && c < in; ++c) {
+          const double v =
+              f < context ? held.values[std::size_t(f * in + c)] : x.values[std::size_t((f - context) * in + c)];
+          sum += v * weight.values[std::size_t((o * kernel + k) * in + c)];
+        }
+      }
+      truth.push_back(sum * 0.5 * std::erfc(-sum * M_SQRT1_2));
+    }
+  }
+  expect("causal_conv1d_gelu", y, truth);
+}
+
+// A ring filled by commits of the given length, then a call with `queries` in the tail.
+void attention(Index heads, Index kv_heads, Index dim, Index window, Index past, Index step, Index queries,
+               Dtype dtype) {
+  const Index all = past + queries, item = item_size(dtype);
+  Array q(heads * queries * dim, dtype), k(kv_heads * all * dim, dtype), v(kv_heads * all * dim, dtype);
+  Array ring(2 * kv_heads * window * dim, dtype), out(heads * queries * dim, dtype, false);
+  for (Index start = 0; start < past; start += step) {
+    RingCommitArgs commit{};
+    commit.ring = ring.at(0), commit.k = k.at(start * dim), commit.v = v.at(start * dim);
+    commit.heads = commit.kv_heads = kv_heads, commit.capacity = window, commit.row_bytes = dim * item;
+    commit.start = start, commit.count = std::min(step, past - start);
+    commit.k_head = commit.v_head = all * dim * item, commit.k_row = commit.v_row = dim * item;
+    launch(commit);
+  }
+  SlidingWindowAttentionArgs args{};
+  args.q = q.data(), args.out = out.data();
+  args.ring_k = ring.data(), args.ring_v = ring.at(kv_heads * window * dim);
+  args.tail_k = k.at(past * dim), args.tail_v = v.at(past * dim);
+  args.q_head = args.out_head = queries * dim, args.q_row = args.out_row = dim;
+  args.tail_k_head = args.tail_v_head = all * dim, args.tail_k_row = args.tail_v_row = dim;
+  args.batch = 1, args.heads = heads, args.kv_heads = kv_heads, args.queries = args.tail = queries, args.dim = dim;
+  args.capacity = window, args.ring_end = past, args.window = window, args.scale = 0.2f, args.dtype = dtype;
+  launch(args);
+  std::vector<double> truth;
+  for (Index h = 0; h < heads; ++h) {
+    const Index base = h / (heads / kv_heads) * all;
+    for (Index i = 0; i < queries; ++i) {
+      const Index last = past + i, first = std::max<Index>(0, last - window + 1);
+      std::vector<double> weights, result(std::size_t(dim), 0.0);
+      double total = 0;
+      for (Index p = first; p <= last; ++p) {
+        double score = 0;
+        for (Index d = 0; d < dim; ++d) {
+          score += q.values[std::size_t((h * queries + i) * dim + d)] * k.values[std::size_t((base + p) * dim + d)];
+        }
+        weights.push_back(std::exp(score * 0.2f));
+        total += weights.back();
+        for (Index d = 0; d < dim; ++d)
+          result[std::size_t(d)] += weights.back() * v.values[std::size_t((base + p) * dim + d)];
+      }
+      for (double value : result) truth.push_back(value / total);
+    }
+  }
+  expect("sliding_window_attention", out, truth);
+}
+
+void all_shapes(Dtype dtype) {
+  norm(1, 3, dtype);
+  norm(5, 100, dtype);
+  norm(300, 1000, dtype);  // several tasks
+  convolution(7, 3, 5, 3, 1, 2, dtype);
+  convolution(9, 40, 33, 3, 2, 1, dtype);
+  convolution(70, 24, 67, 5, 2, 3, dtype);
+  convolution(300, 32, 70, 3, 1, 0, dtype);  // several tasks
+  attention(4, 1, 64, 40, 77, 1, 1, dtype);
+  attention(2, 2, 24, 16, 33, 5, 9, dtype);
+  attention(8, 2, 40, 50, 20, 7, 31, dtype);
+  attention(8, 8, 64, 300, 700, 90, 70, dtype);  // several tasks
+}
+
+// Several threads launch at once: one has the workers, the others run alone.
+void concurrently() {
+  std::vector<std::thread> threads;
+  std::vector<Array> results, inputs;
+  for (int i = 0; i < 4; ++i) {
+    inputs.emplace_back(400 * 700, Dtype::float32);
+    results.emplace_back(400 * 700, Dtype::float32, false);
+  }
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      AdaRmsNormArgs args{};
+      args.x = inputs[std::size_t(i)].data(), args.y = results[std::size_t(i)].data();
+      args.rows = args.rows_per_scale = 400, args.dim = 700, args.eps = 1e-5f;
+      for (int repeat = 0; repeat < 20; ++repeat) launch(args);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+}
+
+void pool_counts() {
+  Pool pool(4);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<int> done(std::size_t(round % 17 + 1), 0);
+    pool.run(
+        [](const void* context, Index i, float* scratch) {
+          scratch[i % 8] = 1;
+          ++(*static_cast<std::vector<int>*>(const_cast<void*>(context)))[std::size_t(i)];
+        },
+        &done, Index(done.size()), 8);
+    if (std::count(done.begin(), done.end(), 1) != std::ptrdiff_t(done.size())) ++failures;
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (const auto& name : available_isas()) {
+    use_isa(name);
+    for (Dtype dtype : {Dtype::float32, Dtype::float16, Dtype::bfloat16}) all_shapes(dtype);
+  }
+  concurrently();
+  pool_counts();
+  std::printf("%d failures\n", failures);
+  return failures ? 1 : 0;
+}
