@@ -1,4 +1,10 @@
 # _emulator: runs compiled Metal kernels as fibers, with access checks. Knows nothing of MLX, hence pybind11.
+# Kernels are compiled to ELF libraries, whose line tables name the user's lines: Linux, x86-64 and aarch64. A Mac has
+# Metal itself.
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  return()
+endif()
+
 find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
 find_package(pybind11 CONFIG REQUIRED)
 

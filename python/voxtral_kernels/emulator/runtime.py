@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +11,8 @@ from .errors import KernelError
 
 def runtime() -> Any:
     """``voxtral_kernels._emulator``; one clear sentence where the package was installed without a C++ compiler."""
+    if not sys.platform.startswith("linux"):
+        raise KernelError("the emulator runs on Linux (x86-64 and aarch64); here Metal itself can run the kernel")
     try:
         return import_module("voxtral_kernels._emulator")
     except ImportError as error:
