@@ -37,6 +37,7 @@ class Bug:
     fixed_threadgroup: int
     inputs: dict[int, np.ndarray]
     outputs: dict[int, np.ndarray]
+    unset: list[int]  # outputs without a value of their own
     threadgroup_memory: dict[int, int]
 
 
@@ -64,6 +65,7 @@ def read(path: pathlib.Path) -> Bug:
         fixed_threadgroup=int(fixed_threadgroup or threadgroup),
         inputs={i: array(spec) for i, spec in buffers.items() if spec.startswith("in ")},
         outputs={i: array(spec) for i, spec in buffers.items() if spec.startswith("out ")},
+        unset=[i for i, spec in buffers.items() if spec.startswith("out ") and "=" not in spec],
         threadgroup_memory={
             int(key.split()[-1]): int(value) for key, value in heads if key.startswith("threadgroup memory ")
         },

@@ -5,13 +5,69 @@ import runpy
 
 import pytest
 
+from voxtral_kernels import emulator
+
 CORPUS = runpy.run_path(str(pathlib.Path(__file__).parent / "corpus.py"))
 BUGS = CORPUS["corpus"]()
+SEEDS = range(4)
+
+
+@pytest.fixture(scope="module")
+def libraries():
+    """All kernels in two texts, with the bugs and without; ``#line`` gives each its own file."""
+    parts = [f'#line 1 "{bug.name}.metal"\n{bug.text}' for bug in BUGS]
+    head = "#include <metal_stdlib>\nusing namespace metal;\n"
+    return {
+        "bug": emulator.library("\n".join(["#define BUG", head, *parts])),
+        "fixed": emulator.library("\n".join([head, *parts])),
+    }
+
+
+def run(library, bug, fixed=False, **options):
+    """The outputs of one launch."""
+    grid, threadgroup = (bug.fixed_grid, bug.fixed_threadgroup) if fixed else (bug.grid, bug.threadgroup)
+    return library.run(
+        bug.name,
+        buffers=bug.inputs | bug.outputs,
+        outputs=list(bug.outputs),
+        uninitialised=bug.unset,
+        grid=(grid, 1, 1),
+        threadgroup=(threadgroup, 1, 1),
+        threadgroup_memory=bug.threadgroup_memory,
+        **options,
+    )
+
+
+def findings(library, bug, fixed=False):
+    if bug.kind == "order-dependence":
+        return emulator.check_order(lambda seed: run(library, bug, fixed, seed=seed), seeds=SEEDS, raise_findings=False)
+    run(library, bug, fixed, raise_findings=False)
+    return library.report.findings
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_finds_the_bug(libraries, bug):
+    found = findings(libraries["bug"], bug)
+    assert bug.kind in {f.kind for f in found} <= {bug.kind} | bug.also
+    lines = {place.line for f in found if f.kind == bug.kind for place in (f.place, f.other) if place}
+    assert lines == bug.lines or (bug.line_may_be_missing and lines <= bug.lines)
+    assert all(place.path == f"{bug.name}.metal" for f in found for place in (f.place, f.other) if place)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_finds_nothing_in_the_corrected_twin(libraries, bug):
+    assert findings(libraries["fixed"], bug, fixed=True) == []
+
+
+@pytest.mark.parametrize("bug", [b for b in BUGS if b.kind != "order-dependence"], ids=lambda bug: bug.name)
+def test_raises(libraries, bug):
+    with pytest.raises(emulator.KernelError, match=bug.kind):
+        run(libraries["bug"], bug)
 
 
 def test_the_corpus_is_wide_enough():
     assert len(BUGS) >= 50
-    assert len({bug.kind for bug in BUGS}) >= 15
+    assert {bug.kind for bug in BUGS} >= set(emulator.report.KINDS) - {"crash", "stack-overflow"}
 
 
 def test_the_tables_of_the_document_are_in_sync():

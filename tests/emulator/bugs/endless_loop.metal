@@ -10,9 +10,9 @@ kernel void endless_loop(const device float* x [[buffer(0)]], device float* out 
   uint j = 0;
   float sum = 0;
 #ifdef BUG
-  while (j != 63) {  // finding
-    sum += x[j % 64];
-    j += 2;
+  while (j != 63) {    // finding
+    sum += x[j % 64];  // finding
+    j += 2;            // finding
   }
 #else
   while (j < 63) {

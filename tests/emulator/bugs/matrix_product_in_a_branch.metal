@@ -14,5 +14,5 @@ kernel void matrix_product_in_a_branch(const device float* x [[buffer(0)]], devi
 #else
   simdgroup_multiply_accumulate(c, a, b, c);
 #endif
-  simdgroup_store(c, out, 8);
+  simdgroup_store(c, out, 8);  // finding
 }

@@ -2,7 +2,7 @@
 // what: lanes of one simdgroup exchange values without a barrier, trusting lockstep
 // launch: grid 32, threadgroup 32
 // buffer 0: in float[64]
-// buffer 1: out float[64]
+// buffer 1: out float[32]
 // also: uninitialised-read
 
 kernel void neighbour_lane(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],

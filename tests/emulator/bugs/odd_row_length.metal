@@ -14,8 +14,8 @@ kernel void odd_row_length(const device float* x [[buffer(0)]], device float* ou
 #else
   threadgroup half* row = tile + (t / 8) * 36;
 #endif
-  *reinterpret_cast<threadgroup half4*>(row + 4 * (t % 8)) =
-      half4(*reinterpret_cast<const device float4*>(x + 4 * t));  // finding
+  threadgroup half4* quad = reinterpret_cast<threadgroup half4*>(row + 4 * (t % 8));
+  *quad = half4(*reinterpret_cast<const device float4*>(x + 4 * t));  // finding
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint j = 0; j < 4; ++j) out[4 * t + j] = row[4 * (t % 8) + j];
 }

@@ -1,9 +1,9 @@
-// kind: uninitialised-read
+// kind: uninitialised-private
 // what: a value that only one branch sets
 // launch: grid 64, threadgroup 64
 // buffer 0: in float[64]
 // buffer 1: out float[64]
-// line: any
+// line: none
 
 kernel void only_one_branch_sets_it(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
                                     uint i [[thread_position_in_grid]]) {

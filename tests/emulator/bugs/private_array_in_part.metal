@@ -1,9 +1,9 @@
-// kind: uninitialised-read
+// kind: uninitialised-private
 // what: one element of a thread's own array is never written
 // launch: grid 64, threadgroup 64
 // buffer 0: in float[64]
 // buffer 1: out float[64]
-// line: any
+// line: none
 
 kernel void private_array_in_part(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
                                   uint i [[thread_position_in_grid]]) {

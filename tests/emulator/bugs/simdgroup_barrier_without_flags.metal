@@ -2,7 +2,7 @@
 // what: simdgroup_barrier(mem_none) between a write and a read
 // launch: grid 32, threadgroup 32
 // buffer 0: in float[64]
-// buffer 1: out float[64]
+// buffer 1: out float[32]
 // also: uninitialised-read
 
 kernel void simdgroup_barrier_without_flags(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],

@@ -1,8 +1,8 @@
 // kind: simd-divergence
-// what: simd_sum in a branch that half of the lanes take
+// what: half of the lanes take a branch with simd_sum, and meet the others at the next operation
 // launch: grid 32, threadgroup 32
 // buffer 0: in float[64]
-// buffer 1: out float[64]
+// buffer 1: out float[32]
 
 kernel void sum_in_a_branch(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
                             uint i [[thread_position_in_grid]], uint lane [[thread_index_in_simdgroup]]) {
@@ -12,5 +12,5 @@ kernel void sum_in_a_branch(const device float* x [[buffer(0)]], device float* o
 #else
   sum = simd_sum(lane < 16 ? sum : 0);
 #endif
-  out[i] = sum;
+  out[i] = simd_max(sum);  // finding
 }

@@ -1,4 +1,4 @@
-// kind: thread-limit
+// kind: threads-limit
 // what: a threadgroup of 1056 threads
 // launch: grid 1056, threadgroup 1056 fixed 528
 // buffer 0: out float[1056]

@@ -2,7 +2,7 @@
 // what: the lanes of a simdgroup wait at two different operations
 // launch: grid 32, threadgroup 32
 // buffer 0: in float[64]
-// buffer 1: out float[64]
+// buffer 1: out float[32]
 // line: any
 
 kernel void two_simd_operations(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],

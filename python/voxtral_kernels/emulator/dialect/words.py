@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..tokens import IDENTIFIER, NUMBER, STRING, Token, closing, include_path
@@ -32,7 +33,9 @@ _LAMBDA = rule("lambda", _RESTRICTIONS, "lambda expressions need Metal 3.2")
 _STD = rule("std", _RESTRICTIONS, "the C++ standard library is not there; Metal's own is the namespace metal")
 _LIBRARY = rule("library-function", "6.2 to 6.5", "a C or C++ library function that Metal's standard library lacks")
 _HEADER = rule("header", "6.1", "not a header of Metal's standard library")
-_NO_HEADER = rule("missing-header", "6.1", "the namespace metal is used, but no header of it is included")
+_NO_HEADER = rule(
+    "missing-header", "6.1, 6.7, 6.9, 6.15", "a name of Metal's standard library whose header is not included"
+)  # fmt: skip
 
 _DOUBLES = frozenset(f"double{n}" for n in (2, 3, 4)) | {"float64_t"}
 _HOST_TYPES = names("_Float16 __fp16 __bf16 __int128 __int128_t __uint128_t __float128 wchar_t")
@@ -49,6 +52,15 @@ _METAL_HEADERS = names(
     "numeric limits type_traits types array uniform extended_vector packed visible_function_table "
     "function_constant assert config initializer_list integral_constant"
 )
+_OTHER_HEADERS = ("simd/simd.h", "TargetConditionals.h")
+_HEADER_OF = {  # names that follow with "(" or "<"
+    "compute": re.compile(r"(simdgroup|threadgroup)_barrier"),
+    "simdgroup": re.compile(
+        r"simd_(sum|product|min|max|and|or|xor|all|any|ballot|is_first|shuffle|broadcast|prefix_).*"
+    ),
+    "simdgroup_matrix": re.compile(r"simdgroup_(load|store|multiply|matrix).*"),
+    "atomic": re.compile(r"atomic_(load|store|fetch|exchange|compare).*"),
+}
 
 
 def check(unit: Unit, version: Version) -> Iterator[Violation]:
@@ -102,19 +114,21 @@ def _opens_lambda(tokens: list[Token], i: int) -> bool:
 
 def check_headers(tokens: list[Token]) -> Iterator[Violation]:
     """The ``#include`` lines of raw text (preprocessed text has none left)."""
-    included = False
+    included: set[str] = set()
     for token in tokens:
-        found = include_path(token)
-        if found is None or not found[1]:
-            included = included or found is not None  # a quoted header may include what is needed
-            continue
-        path = found[0]
+        path, angled = include_path(token) or ("", True)
         stem = path.removeprefix("metal_")
-        if path.startswith("metal_") and stem in _METAL_HEADERS:
-            included = True
-        elif path not in ("simd/simd.h", "TargetConditionals.h") and not path.startswith("MetalPerformancePrimitives/"):
+        if not angled or (path.startswith("metal_") and stem in _METAL_HEADERS):
+            included.add("stdlib" if not angled else stem)  # a quoted header may include what is needed
+        elif path and path not in _OTHER_HEADERS and not path.startswith("MetalPerformancePrimitives/"):
             yield _HEADER.at(token, f"<{path}>")
+    if "stdlib" in included:
+        return
     for i, token in enumerate(tokens):
-        if not included and i and token.text == "metal" and tokens[i - 1].text not in (".", "->", "::"):
-            yield _NO_HEADER.at(token)
+        if token.kind != IDENTIFIER or (i and tokens[i - 1].text in (".", "->")):
+            continue
+        followed = i + 1 < len(tokens) and tokens[i + 1].text in ("(", "<")
+        needed = next((h for h, names in _HEADER_OF.items() if followed and names.fullmatch(token.text)), None)
+        if (token.text == "metal" and not included) or (needed is not None and needed not in included):
+            yield _NO_HEADER.at(token, token.text)
             return
