@@ -10,6 +10,7 @@ from voxtral_kernels import emulator
 CORPUS = runpy.run_path(str(pathlib.Path(__file__).parent / "corpus.py"))
 BUGS = CORPUS["corpus"]()
 SEEDS = range(4)
+STEP_LIMIT = 1_000_000  # no kernel here needs a tenth of it
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def run(library, bug, fixed=False, **options):
         grid=(grid, 1, 1),
         threadgroup=(threadgroup, 1, 1),
         threadgroup_memory=bug.threadgroup_memory,
+        step_limit=STEP_LIMIT,
         **options,
     )
 
