@@ -19,8 +19,8 @@ def libraries():
     parts = [f'#line 1 "{bug.name}.metal"\n{bug.text}' for bug in BUGS]
     head = "#include <metal_stdlib>\nusing namespace metal;\n"
     return {
-        "bug": emulator.library("\n".join(["#define BUG", head, *parts])),
-        "fixed": emulator.library("\n".join([head, *parts])),
+        "bug": emulator.library("\n".join(["#define BUG", head, *parts]), time_limit=2),
+        "fixed": emulator.library("\n".join([head, *parts]), time_limit=2),
     }
 
 

@@ -133,8 +133,8 @@ class MetalKernel:
         entry = program.entry(call.name, mode, {})
         options.variables = program.unit.variables
         buffers, outputs = self._buffers(entry, given, shapes, dtypes, call, init_value)
-        result = launch(entry, buffers, options)
-        self.report = program.report(result, entry, mode)
+        result, more = launch(entry, buffers, options)
+        self.report = program.report(result, entry, mode, more)
         if self.report.findings and raises:
             raise KernelError(str(self.report), self.report.findings)
         return [arrays.to_array(result.outputs[i], s, d) for i, s, d in zip(outputs, shapes, dtypes, strict=True)]

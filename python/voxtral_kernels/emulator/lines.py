@@ -19,16 +19,14 @@ class LineTable:
         if address < 0:
             return None
         if self._rows is None:
-            self._rows = sorted(
-                _read_rows(_section(self._library.read_bytes(), b".debug_line")), key=lambda row: row[0]
-            )
+            self._rows = sorted(_read_rows(section(self._library.read_bytes(), b".debug_line")), key=lambda row: row[0])
         at = bisect.bisect_right(self._rows, address, key=lambda row: row[0]) - 1
         if at < 0 or self._rows[at][2] == 0:
             return None
         return self._rows[at][1:]
 
 
-def _section(elf: bytes, name: bytes) -> bytes:
+def section(elf: bytes, name: bytes) -> bytes:
     """A section of a 64-bit little-endian ELF file; empty if it has none of that name."""
     (headers,) = struct.unpack_from("<Q", elf, 0x28)
     size, count, names = struct.unpack_from("<HHH", elf, 0x3A)

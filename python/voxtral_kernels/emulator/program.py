@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import dialect, toolchain
+from . import dialect, private, toolchain
 from .errors import KernelError
 from .lines import LineTable
 from .parameters import BUILTINS
@@ -27,6 +27,7 @@ class Entry:
     symbol: str
     kernel: Kernel
     lines: LineTable
+    twin: Any = None  # the same with another fill of private variables, where that makes other code
 
 
 class Program:
@@ -76,7 +77,7 @@ class Program:
         for i, (kernel, call) in enumerate(kernels.values()):
             text += _entry_point(f"msl_run_{i}", kernel, call)
         try:
-            path = toolchain.compile_library(text, instrumented, self._defines(constants))
+            path, twin = private.compile_both(text, instrumented, self._defines(constants))
         except toolchain.UndefinedError as error:
             for index, constant in sorted(self.unit.constants.items()):
                 if any(constant in symbol for symbol in error.symbols):
@@ -84,9 +85,10 @@ class Program:
                     raise KernelError(f"[emulator] constants: expected {what}, got none.") from None
             raise
         library, lines = runtime().Library(str(path)), LineTable(path)
+        other = runtime().Library(str(twin)) if twin else None
         for i, (entry_name, (kernel, _)) in enumerate(kernels.items()):
             key = (entry_name, not instrumented, tuple(sorted(constants.items())))
-            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines)
+            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines, other)
 
     def _find(self, name: str) -> tuple[Kernel, str]:
         """The kernel of an entry's name, and how it is called."""
@@ -126,9 +128,10 @@ class Program:
         """Text of a ``#line`` region, for findings to quote."""
         self._sources[path] = text
 
-    def report(self, result: Any, entry: Entry, mode: str) -> Report:
-        findings: list[Finding] = [make_finding(f, entry.lines, self.source_line) for f in result.findings]
-        return Report(findings, dict(result.counters) if mode == "counted" else {}, result.findings_total)
+    def report(self, result: Any, entry: Entry, mode: str, more: Sequence[Finding] = ()) -> Report:
+        findings = [*(make_finding(f, entry.lines, self.source_line) for f in result.findings), *more]
+        counters = dict(result.counters) if mode == "counted" else {}
+        return Report(findings, counters, result.findings_total + len(more))
 
 
 def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
@@ -150,8 +153,14 @@ def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
     )
 
 
-def launch(entry: Entry, buffers: Sequence[Any], options: Any) -> Any:
-    return runtime().launch(entry.library, entry.symbol, list(buffers), options)
+def launch(entry: Entry, buffers: Sequence[Any], options: Any) -> tuple[Any, list[Finding]]:
+    """The result of a run, and what a second run with another fill of private variables showed."""
+    result = runtime().launch(entry.library, entry.symbol, list(buffers), options)
+    if entry.twin is None or not result.completed or result.findings:
+        return result, []
+    again = runtime().launch(entry.twin, entry.symbol, list(buffers), options)
+    names = {p.index: p.name for p in entry.kernel.parameters if p.kind == "buffer"}
+    return result, private.compare(result.outputs, again.outputs, names)
 
 
 def make_options(mode: str, seed: int, grid: Sequence[int], threadgroup: Sequence[int]) -> Any:

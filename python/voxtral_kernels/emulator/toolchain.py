@@ -38,6 +38,7 @@ _CODE = [
 # Access callbacks (csrc/emulator/callbacks.cpp answers them), with one callback for each access as it was written.
 _INSTRUMENTED = [
     *("-DMSL_CHECKED=1", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0"),
+    *("-mllvm", "-tsan-instrument-read-before-write=1"),  # else x[i] += y is seen as a write only
     *(
         "-fsanitize=array-bounds,local-bounds,alignment,integer-divide-by-zero",
         "-fno-sanitize-trap=all",
@@ -126,12 +127,21 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
     return done.stdout
 
 
-def compile_library(text: str, instrumented: bool, defines: Sequence[str] = ()) -> Path:
+# Our own headers leave variables unset where no lane can see it; what a kernel leaves unset, the fill sets.
+_PRELUDE = """#pragma clang attribute push(__attribute__((uninitialized)), apply_to = variable(is_local))
+#include "metal/prelude.h"
+#pragma clang attribute pop
+"""
+
+
+def compile_library(text: str, instrumented: bool, defines: Sequence[str] = (), fill: str = "") -> Path:
     """The shared library of a translated kernel, from the cache if it was compiled before.
 
+    ``fill`` ("pattern", which is NaN for floats, or "zero") is what private variables without a value start with.
     Several processes may compile the same kernel: each writes its own file and moves it into place.
     """
     flags = [*_target(), *_DIALECT, *_CODE, *(_INSTRUMENTED if instrumented else []), *(f"-D{d}" for d in defines)]
+    flags += [f"-ftrivial-auto-var-init={fill}"] if fill else []
     key = hashlib.sha256("\0".join([_identity(), text, *flags]).encode()).hexdigest()[:32]
     folder = cache_dir()
     target = folder / f"{key}.so"
@@ -140,7 +150,7 @@ def compile_library(text: str, instrumented: bool, defines: Sequence[str] = ()) 
     imports = _imports_object(folder)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         source, object_, library = (os.path.join(scratch, f"kernel.{e}") for e in ("cpp", "o", "so"))
-        Path(source).write_text('#include "metal/prelude.h"\n' + text)
+        Path(source).write_text(_PRELUDE + text)
         _compile([*flags, f"-I{INCLUDE}", "-c", source, "-o", object_])
         _link(object_, str(imports), library)
         os.replace(library, target)

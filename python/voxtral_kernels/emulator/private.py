@@ -1,0 +1,45 @@
+"""Private variables read before they have a value: such a kernel does something else with another fill of them.
+
+A register leaves no trace that an access check could see. So a checked kernel is compiled twice, its private variables
+filled with NaN and with zero. Nearly always the compiler proves that no fill is ever read, and both are the same code.
+Where they are not, a launch runs both and compares the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from . import toolchain
+from .lines import section
+from .report import Finding
+
+_FILLS = ("pattern", "zero")
+_CODE = (b".text", b".rodata", b".data")
+
+
+def compile_both(text: str, instrumented: bool, defines: Sequence[str]) -> tuple[Path, Path | None]:
+    """The library of a kernel and, where another fill makes other code, that of its twin."""
+    if not instrumented:
+        return toolchain.compile_library(text, False, defines), None
+    with ThreadPoolExecutor(len(_FILLS)) as pool:
+        paths = list(pool.map(lambda fill: toolchain.compile_library(text, True, defines, fill), _FILLS))
+    images = [path.read_bytes() for path in paths]
+    same = all(section(images[0], name) == section(images[1], name) for name in _CODE)
+    return paths[0], None if same else paths[1]
+
+
+def compare(outputs: Mapping[int, bytes], again: Mapping[int, bytes], names: Mapping[int, str]) -> list[Finding]:
+    """One finding for each output that hangs on the fill."""
+    findings = []
+    for index, want in outputs.items():
+        got = again.get(index, b"")
+        if want == got:
+            continue
+        differs = np.flatnonzero(np.frombuffer(want, np.uint8) != np.frombuffer(got, np.uint8))
+        message = f"{differs.size} bytes hang on what a private variable holds before it is set"
+        findings.append(Finding("uninitialised-private", message, buffer=names[index], offset=int(differs[0])))
+    return findings
