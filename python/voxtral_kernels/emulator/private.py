@@ -1,8 +1,8 @@
 """Private variables read before they have a value: such a kernel does something else with another fill of them.
 
-A register leaves no trace that an access check could see. So a checked kernel is compiled twice, its private variables
-filled with NaN and with zero. Nearly always the compiler proves that no fill is ever read, and both are the same code.
-Where they are not, a launch runs both and compares the outputs.
+A register leaves no trace that an access check could see. So beside a checked kernel two plain ones are compiled, their
+private variables filled with NaN and with zero. Nearly always the compiler proves that no fill is read, and both are
+the same code. Where they are not, a launch without other findings runs both and compares the outputs.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from . import toolchain
 from .lines import section
 from .report import Finding
 
-_FILLS = ("pattern", "zero")
 _CODE = (b".text", b".rodata", b".data")
 
 
-def compile_both(text: str, instrumented: bool, defines: Sequence[str]) -> tuple[Path, Path | None]:
-    """The library of a kernel and, where another fill makes other code, that of its twin."""
+def compile_all(text: str, instrumented: bool, defines: Sequence[str]) -> tuple[Path, list[Path]]:
+    """The library of a kernel and, where the fill of private variables makes other code, plain ones of both fills."""
     if not instrumented:
-        return toolchain.compile_library(text, False, defines), None
-    with ThreadPoolExecutor(len(_FILLS)) as pool:
-        paths = list(pool.map(lambda fill: toolchain.compile_library(text, True, defines, fill), _FILLS))
-    images = [path.read_bytes() for path in paths]
+        return toolchain.compile_library(text, False, defines, "pattern"), []
+    with ThreadPoolExecutor(2) as pool:
+        checked = pool.submit(toolchain.compile_library, text, True, defines, "pattern")
+        fills = list(pool.map(lambda fill: toolchain.compile_library(text, False, defines, fill), ("pattern", "zero")))
+    images = [path.read_bytes() for path in fills]
     same = all(section(images[0], name) == section(images[1], name) for name in _CODE)
-    return paths[0], None if same else paths[1]
+    return checked.result(), [] if same else fills
 
 
 def compare(outputs: Mapping[int, bytes], again: Mapping[int, bytes], names: Mapping[int, str]) -> list[Finding]:

@@ -27,7 +27,9 @@ class Entry:
     symbol: str
     kernel: Kernel
     lines: LineTable
-    twin: Any = None  # the same with another fill of private variables, where that makes other code
+    fills: Sequence[
+        Any
+    ] = ()  # plain libraries with different fills of private variables, where they are not the same code
 
 
 class Program:
@@ -77,7 +79,7 @@ class Program:
         for i, (kernel, call) in enumerate(kernels.values()):
             text += _entry_point(f"msl_run_{i}", kernel, call)
         try:
-            path, twin = private.compile_both(text, instrumented, self._defines(constants))
+            path, fills = private.compile_all(text, instrumented, self._defines(constants))
         except toolchain.UndefinedError as error:
             for index, constant in sorted(self.unit.constants.items()):
                 if any(constant in symbol for symbol in error.symbols):
@@ -85,10 +87,10 @@ class Program:
                     raise KernelError(f"[emulator] constants: expected {what}, got none.") from None
             raise
         library, lines = runtime().Library(str(path)), LineTable(path)
-        other = runtime().Library(str(twin)) if twin else None
+        filled = [runtime().Library(str(fill)) for fill in fills]
         for i, (entry_name, (kernel, _)) in enumerate(kernels.items()):
             key = (entry_name, not instrumented, tuple(sorted(constants.items())))
-            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines, other)
+            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines, filled)
 
     def _find(self, name: str) -> tuple[Kernel, str]:
         """The kernel of an entry's name, and how it is called."""
@@ -154,13 +156,17 @@ def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
 
 
 def launch(entry: Entry, buffers: Sequence[Any], options: Any) -> tuple[Any, list[Finding]]:
-    """The result of a run, and what a second run with another fill of private variables showed."""
-    result = runtime().launch(entry.library, entry.symbol, list(buffers), options)
-    if entry.twin is None or not result.completed or result.findings:
+    """The result of a run, and what further runs with different fills of private variables showed."""
+    native, checked = runtime(), options.mode
+    result = native.launch(entry.library, entry.symbol, list(buffers), options)
+    if not entry.fills or not result.completed or result.findings or checked != native.Mode.checked:
         return result, []
-    again = runtime().launch(entry.twin, entry.symbol, list(buffers), options)
-    names = {p.index: p.name for p in entry.kernel.parameters if p.kind == "buffer"}
-    return result, private.compare(result.outputs, again.outputs, names)
+    options.mode = native.Mode.plain
+    first, second = (native.launch(fill, entry.symbol, list(buffers), options).outputs for fill in entry.fills)
+    options.mode = checked
+    return result, private.compare(
+        first, second, {p.index: p.name for p in entry.kernel.parameters if p.kind == "buffer"}
+    )
 
 
 def make_options(mode: str, seed: int, grid: Sequence[int], threadgroup: Sequence[int]) -> Any:
