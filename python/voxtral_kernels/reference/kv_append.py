@@ -69,8 +69,8 @@ def cross() -> Iterator[Case]:
 def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> KvAppend:
     """Random inputs of the case."""
     rng = np.random.default_rng(seed)
-    tails = [normal(rng, (case.B, case.Hkv, case.T, case.D), dtype) for _ in range(2)]
+    tail_k, tail_v = (normal(rng, (case.B, case.Hkv, case.T, case.D), dtype) for _ in range(2))
     k, v = (normal(rng, (case.B, case.Hkv, case.L, case.D), dtype) for _ in range(2))
     if case.view:
         k, v = strided(k), strided(v)
-    return KvAppend(*tails, k, v)
+    return KvAppend(tail_k, tail_v, k, v)
