@@ -74,6 +74,14 @@ def test_explain_refuses_an_unknown_op():
         vk.explain("softmax", X)
 
 
+@pytest.mark.parametrize("call", [vk.ada_rms_norm, lambda x, stream: vk.explain("ada_rms_norm", x, stream=stream)])
+def test_a_stream_that_is_none_is_refused(call):
+    with pytest.raises(ValueError, match=r"\[ada_rms_norm\] stream: expected an mx.Stream, .* got 4\."):
+        call(X, stream=4)
+    call(X, stream=mx.cpu)
+    call(X, stream=mx.default_stream(mx.cpu))
+
+
 def test_explain_does_not_change_the_cache():
     cache, q = vk.RingKVCache(8), mx.ones((1, 2, 4, 32))
     vk.explain("sliding_window_attention", q, q, q, cache=cache)

@@ -1,7 +1,10 @@
-"""The package imports and knows its version."""
+"""The package imports, knows its version and keeps its public names, arguments and defaults."""
 
+import inspect
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import voxtral_kernels as vk
 
@@ -11,3 +14,30 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_version_is_the_one_of_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert vk.__version__ == project["version"]
+
+
+SIGNATURES = {
+    "causal_conv1d_gelu": "x, weight, bias=None, *, stride=1, state=None, gelu=True, stream=None",
+    "conv1d_gelu": "x, weight, bias=None, *, stride=1, padding=1, gelu=True, stream=None",
+    "ada_rms_norm": "x, weight=None, scale=None, *, eps=1e-05, residual=None, stream=None",
+    "sliding_window_attention": "q, k, v, *, scale=None, window=None, cache=None, stream=None",
+    "RingKVCache": "window, *, offset=0, phase=0.0",
+    "LinearKVCache": "*, offset=0, phase=0.0",
+    "explain": "op, *args, **kwargs",
+    "use_backend": "name",
+    "load": "source, dtype=None, *, time_dtype=None",
+    "accelerate": "model, *, semantics='right', decoder_window=None",
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signature(name):
+    signature = inspect.signature(getattr(vk, name))
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    assert str(inspect.Signature(bare)) == f"({SIGNATURES[name]})"
+
+
+def test_every_public_name_is_documented_and_there():
+    assert set(vk.__all__) == {*SIGNATURES, "emulator"}
+    assert {"metal_kernel", "library", "check_order", "KernelError"} <= set(vk.emulator.__all__)
+    assert all(getattr(vk, name).__doc__ for name in vk.__all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import emulator
 from ._backends import explain, use_backend
 from .cache import LinearKVCache, RingKVCache
 from .models import load
@@ -17,6 +18,7 @@ __all__ = [
     "ada_rms_norm",  # adaptive RMSNorm, optional residual add
     "causal_conv1d_gelu",  # streaming convolution, bias, exact GELU
     "conv1d_gelu",  # the same with zero padding on both sides
+    "emulator",  # Metal kernels run and checked on the CPU
     "explain",  # which backend would serve a call, and why
     "load",  # a model: "tiny", a folder or a hub id
     "sliding_window_attention",  # attention over a window, out of a rotating cache

@@ -21,6 +21,7 @@ from . import _check
 BACKENDS = ("native", "metal", "emulator", "composed")
 ORDER = {mx.gpu: ("native", "metal", "composed"), mx.cpu: ("native", "composed")}
 ENVIRONMENT = "VOXTRAL_KERNELS_BACKEND"
+_STREAMS = (mx.Stream, mx.ThreadLocalStream, mx.Device, mx.DeviceType)
 
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("voxtral_kernels_backend", default=None)
 
@@ -131,8 +132,11 @@ def select(op: str, request: Any, stream: mx.Stream | mx.Device | None = None) -
     """The backend that serves this request.
 
     Raises:
+        ValueError: ``stream`` is none.
         RuntimeError: a backend asked for by name cannot serve it; the text holds its reasons.
     """
+    if stream is not None and not isinstance(stream, _STREAMS):
+        raise _check.fail(op, "stream", "an mx.Stream, an mx.Device or None", repr(stream))
     device = device_type(stream)
     name = forced()
     reasons: list[str] = []

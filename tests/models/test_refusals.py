@@ -210,7 +210,9 @@ def test_a_model_without_a_tokenizer_says_so(golden_model):
         golden_model.stream()
 
 
-@pytest.mark.parametrize("source", ["no-such-model", "./no/such/folder", "a/b/c", "", "owner/na me", "/nowhere"])
+@pytest.mark.parametrize(
+    "source", ["no-such-model", "./no/such/folder", "a/b/c", "", "owner/na me", "/nowhere", 5, None]
+)
 def test_a_source_that_is_none(source):
     with pytest.raises(ValueError, match=r'\[load\] model: expected "tiny", a folder that exists, or a hub id'):
         vk.load(source)

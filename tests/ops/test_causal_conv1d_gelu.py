@@ -72,6 +72,14 @@ def test_error_names_the_argument(arguments, message):
         vk.causal_conv1d_gelu(**{"x": X, "weight": WEIGHT, **arguments})
 
 
-def test_symmetric_form_refuses_negative_padding():
-    with pytest.raises(ValueError, match=r"padding: expected an integer >= 0, got -1\."):
-        vk.conv1d_gelu(X, WEIGHT, padding=-1)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"padding": -1}, r"padding: expected an integer >= 0, got -1\."),
+        ({"weight": normal(5, 3, 7)}, r"weight: expected \[C_out, K, 6\], got shape \(5, 3, 7\)\."),
+        ({"bias": normal(4)}, r"bias: expected shape \(5,\), got \(4,\)\."),
+    ],
+)
+def test_error_of_the_symmetric_form_names_it(arguments, message):
+    with pytest.raises(ValueError, match=r"^\[conv1d_gelu\] " + message):
+        vk.conv1d_gelu(**{"x": X, "weight": WEIGHT, **arguments})

@@ -135,8 +135,8 @@ GOOD = {"q": Q[:, :, :4], "k": K[:, :, :4], "v": V[:, :, :4]}
         ({"window": 2.5}, r"window: expected an integer >= 1, got 2\.5\."),
         ({"scale": float("inf")}, r"scale: expected a finite number > 0, got inf\."),
         ({"cache": "ring"}, r"cache: expected a RingKVCache or LinearKVCache, got str\."),
-        ({"cache": vk.RingKVCache(8), "window": 9}, r"window: expected the cache's window 8 or None, got 9\."),
-        ({"cache": vk.LinearKVCache(), "window": 9}, r"window: expected the cache's window None or None, got 9\."),
+        ({"cache": vk.RingKVCache(8), "window": 9}, r"window: expected the cache's 8 or None, got 9\."),
+        ({"cache": vk.LinearKVCache(), "window": 9}, r"window: expected None, as the cache has no window, got 9\."),
     ],
 )
 def test_error_names_the_argument(arguments, message):

@@ -25,6 +25,9 @@ def find(source: str | Path) -> Path:
     Raises:
         ValueError: there is no such folder, or the download failed.
     """
+    expected = '"tiny", a folder that exists, or a hub id owner/name'
+    if not isinstance(source, (str, Path)):
+        raise _check.fail(OP, "model", expected, type(source).__name__)
     if source == TINY:
         return Path(__file__).parent.parent / "data" / "tiny"
     folder = Path(source).expanduser()
@@ -34,7 +37,6 @@ def find(source: str | Path) -> Path:
         raise _check.fail(OP, "model", "a model's folder", f"the file {source}")
     if isinstance(source, str) and _HUB_ID.fullmatch(source):
         return _download(source)
-    expected = '"tiny", a folder that exists, or a hub id owner/name'
     raise _check.fail(OP, "model", expected, f"{str(source)!r}")
 
 

@@ -8,6 +8,7 @@ from .. import _backends, _check
 from ..reference.causal_conv1d_gelu import CausalConv1dGelu
 
 OP = "causal_conv1d_gelu"
+SYMMETRIC = "conv1d_gelu"
 
 
 def causal_conv1d_gelu(
@@ -92,7 +93,7 @@ def request(
     gelu: bool = True,
 ) -> CausalConv1dGelu:
     """The checked call of the causal form."""
-    _check_inputs(x, weight, bias, stride)
+    _check_inputs(OP, x, weight, bias, stride)
     batch, _, c_in = x.shape
     kernel = weight.shape[1]
     if kernel < stride:
@@ -117,25 +118,25 @@ def symmetric_request(
     gelu: bool = True,
 ) -> CausalConv1dGelu:
     """The checked call of the symmetric form."""
-    _check_inputs(x, weight, bias, stride)
-    _check.integer(OP, "padding", padding, 0)
+    _check_inputs(SYMMETRIC, x, weight, bias, stride)
+    _check.integer(SYMMETRIC, "padding", padding, 0)
     return CausalConv1dGelu(x, weight, bias, None, stride, padding, padding, bool(gelu))
 
 
-def _check_inputs(x: mx.array, weight: mx.array, bias: mx.array | None, stride: int) -> None:
-    _check.floating(OP, x=x, weight=weight)
-    _check.ndim(OP, "x", x, "[B, T, C_in]")
-    _check.ndim(OP, "weight", weight, "[C_out, K, C_in]")
+def _check_inputs(op: str, x: mx.array, weight: mx.array, bias: mx.array | None, stride: int) -> None:
+    _check.floating(op, x=x, weight=weight)
+    _check.ndim(op, "x", x, "[B, T, C_in]")
+    _check.ndim(op, "weight", weight, "[C_out, K, C_in]")
     if x.shape[0] < 1 or x.shape[2] < 1:
-        raise _check.fail(OP, "x", "[B, T, C_in] with B and C_in >= 1", f"shape {x.shape}")
+        raise _check.fail(op, "x", "[B, T, C_in] with B and C_in >= 1", f"shape {x.shape}")
     if min(weight.shape) < 1 or weight.shape[2] != x.shape[2]:
-        raise _check.fail(OP, "weight", f"[C_out, K, {x.shape[2]}]", f"shape {weight.shape}")
-    _check.dtype(OP, "weight", weight, x.dtype)
-    _check.integer(OP, "stride", stride, 1)
+        raise _check.fail(op, "weight", f"[C_out, K, {x.shape[2]}]", f"shape {weight.shape}")
+    _check.dtype(op, "weight", weight, x.dtype)
+    _check.integer(op, "stride", stride, 1)
     if bias is not None:
-        _check.floating(OP, bias=bias)
-        _check.shape(OP, "bias", bias, weight.shape[:1])
-        _check.dtype(OP, "bias", bias, x.dtype)
+        _check.floating(op, bias=bias)
+        _check.shape(op, "bias", bias, weight.shape[:1])
+        _check.dtype(op, "bias", bias, x.dtype)
 
 
 def _unconsumed(r: CausalConv1dGelu) -> mx.array:

@@ -93,7 +93,8 @@ def request(
     if not isinstance(cache, KVCache):
         raise _check.fail(OP, "cache", "a RingKVCache or LinearKVCache", type(cache).__name__)
     if window is not None and window != cache.window:
-        raise _check.fail(OP, "window", f"the cache's window {cache.window} or None", window)
+        expected = "None, as the cache has no window" if cache.window is None else f"the cache's {cache.window} or None"
+        raise _check.fail(OP, "window", expected, window)
     if _transforms.in_transformation(q, k, v):
         raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
     return cache._request(q, k, v, scale, stream)
