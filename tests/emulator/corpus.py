@@ -14,6 +14,7 @@ import re
 import numpy as np
 
 from voxtral_kernels.emulator import dialect
+from voxtral_kernels.emulator.report import KINDS
 
 HERE = pathlib.Path(__file__).parent
 DOCS = HERE.parents[1] / "docs" / "emulator.md"
@@ -96,7 +97,8 @@ def tables() -> dict[str, str]:
     bugs += [f"| `{b.kind}` | [`{b.name}`](../tests/emulator/bugs/{b.name}.metal) | {b.what} |" for b in corpus()]
     rules = ["| rule | refused because | section |", "| --- | --- | --- |"]
     rules += [f"| `{r.name}` | {r.text} | {r.section} |" for _, r in sorted(dialect.RULES.items())]
-    return {"bugs": "\n".join(bugs), "rules": "\n".join(rules)}
+    kinds = ["| kind | what it means |", "| --- | --- |", *(f"| `{k}` | {text} |" for k, text in KINDS.items())]
+    return {"kinds": "\n".join(kinds), "bugs": "\n".join(bugs), "rules": "\n".join(rules)}
 
 
 def written(document: str) -> str:

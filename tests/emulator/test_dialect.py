@@ -11,6 +11,7 @@ import mlx.core as mx
 import pytest
 import ziglang
 
+from voxtral_kernels import emulator
 from voxtral_kernels.emulator import dialect
 from voxtral_kernels.emulator.tokens import tokenize
 
@@ -39,6 +40,15 @@ def test_reports_the_marked_lines(path):
 def test_passes_the_corrected_twin(path):
     _, version, _, good = read(path)
     assert dialect.check(tokenize(good, path.name), version=version) == []
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
+def test_the_emulator_refuses_and_accepts(path):
+    _, version, bad, good = read(path)
+    line = next(i for i, line in enumerate(bad.splitlines(), 1) if line.endswith("// error"))
+    with pytest.raises(emulator.KernelError, match=rf"^{path.name}:{line}:"):
+        emulator.library(bad, path=path.name, language_version=version)
+    assert emulator.library(good, path=path.name, language_version=version).report.findings == []
 
 
 def test_every_rule_has_a_case():

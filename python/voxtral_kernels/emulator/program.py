@@ -13,6 +13,7 @@ from .lines import LineTable
 from .parameters import BUILTINS
 from .report import Finding, Report, make_finding
 from .runtime import runtime
+from .tokens import TokenError, tokenize
 from .translate import translate
 from .unit import Kernel
 
@@ -57,7 +58,8 @@ class Program:
         marked = f'# 1 "{path}"\n{text}'
         preprocessed = toolchain.preprocess(marked, include_dirs, [f"__METAL_VERSION__={major}{minor}0"])
         tokens, self.unit = translate(preprocessed, path)
-        violations = dialect.check(tokens, version=language_version, preprocessed=True)
+        violations = _check_includes(text, path)
+        violations += dialect.check(tokens, version=language_version, preprocessed=True)
         violations = [v for v in violations if not v.path.startswith(tuple(trusted))] if trusted else violations
         if violations:
             raise KernelError("\n".join(map(str, violations)))
@@ -134,6 +136,13 @@ class Program:
         findings = [*(make_finding(f, entry.lines, self.source_line) for f in result.findings), *more]
         counters = dict(result.counters) if mode == "counted" else {}
         return Report(findings, counters, result.findings_total + len(more))
+
+
+def _check_includes(text: str, path: str) -> list[dialect.Violation]:
+    try:
+        return dialect.check_includes(tokenize(text, path))
+    except TokenError:
+        return []  # quotes in a text that a condition leaves out, say; the preprocessor knows
 
 
 def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:

@@ -18,7 +18,17 @@ from . import declarations, kernels, words
 from .report import RULES, SPECIFICATION, Rule, Violation
 from .structure import read
 
-__all__ = ["DEFAULT_VERSION", "RULES", "SPECIFICATION", "DialectError", "Rule", "Violation", "check", "require"]
+__all__ = [
+    "DEFAULT_VERSION",
+    "RULES",
+    "SPECIFICATION",
+    "DialectError",
+    "Rule",
+    "Violation",
+    "check",
+    "check_includes",
+    "require",
+]
 
 DEFAULT_VERSION = "3.1"  # the oldest that MLX compiles its kernels for (macOS 14)
 
@@ -51,10 +61,15 @@ def check(tokens: Sequence[Token], *, version: str = DEFAULT_VERSION, preprocess
     unit = read(tokens)
     found = [check(unit, (major, minor)) for check in (words.check, declarations.check, kernels.check)]
     if not preprocessed:
-        found.append(words.check_headers(list(tokens)))
+        found.append(iter(check_includes(tokens)))
     order = {path: i for i, path in enumerate(dict.fromkeys(token.path for token in tokens))}
     violations = dict.fromkeys(itertools.chain.from_iterable(found))
     return sorted(violations, key=lambda v: (order[v.path], v.line))
+
+
+def check_includes(tokens: Sequence[Token]) -> list[Violation]:
+    """What raw tokens show of their ``#include`` lines: headers that Metal lacks, and names without their header."""
+    return list(words.check_headers(list(tokens)))
 
 
 def require(tokens: Sequence[Token], *, version: str = DEFAULT_VERSION, preprocessed: bool = False) -> None:
