@@ -1,5 +1,6 @@
 """MLX's own kernels, unmodified, from the headers of the installed wheel: equal to NumPy, and clean in checked mode."""
 
+import math
 import struct
 
 import mlx.core as mx
@@ -235,3 +236,30 @@ def test_quantized_matrix_vector(qmv, dtype):
     entry = f"affine_qmv<{NAMES[dtype]}, 64, 4, false>"
     (out,) = qmv.run(entry, buffers, *args, outputs=[4], uninitialised=[4])
     check(out, np.array(dequantized, np.float64) @ x64, dtype)
+
+
+MORE = """atomic.h unary_ops.h unary.h binary_ops.h binary.h ternary_ops.h ternary.h copy.h reduction/ops.h reduction/reduce_all.h
+reduction/reduce_row.h reduction/reduce_col.h scan.h sort.h arange.h dot.h cross_entropy.h hadamard.h gated_delta_update.h
+indexing/indexing.h indexing/scatter.h indexing/gather.h""".split()
+ERF, ROW_SUM = "unary_v<float, float, Erf, 1>", "row_reduce_simple<float, float, Sum<float>>"
+
+
+@pytest.fixture(scope="module")
+def more():
+    text = "".join(f'#include "{KERNELS}/{name}"\n' for name in ("utils.h", *MORE))
+    return emulator.library(text, entries=[ERF, ROW_SUM])
+
+
+def test_the_other_kernels_compile(more):
+    """Twenty headers in one text."""
+    x, x64 = normal((200,), mx.float32)
+    buffers = {0: x, 1: mx.zeros_like(x), 2: np.uint32(200)}
+    (out,) = more.run(ERF, buffers, (200, 1, 1), (64, 1, 1), outputs=[1], uninitialised=[1])
+    check(out, np.array([math.erf(v) for v in x64]), mx.float32)
+
+
+def test_row_reduction(more):
+    x, x64 = normal((6, 130), mx.float32)
+    buffers = {0: x, 1: mx.zeros((6,)), 2: i64(130), 3: i64(6)}
+    (out,) = more.run(ROW_SUM, buffers, (32, 2, 1), (32, 1, 1), outputs=[1], uninitialised=[1])
+    check(out, x64.sum(-1), mx.float32)

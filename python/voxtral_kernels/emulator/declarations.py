@@ -124,6 +124,7 @@ def instantiation(tokens: Sequence[Token], i: int) -> Instantiation | None:
 class FunctionConstant(NamedTuple):
     """``constant T name [[function_constant(n)]];``"""
 
+    before: int  # qualifiers that stand before the word constant
     type_: str
     name: str
     number: int
@@ -131,12 +132,31 @@ class FunctionConstant(NamedTuple):
 
 
 def function_constant(tokens: Sequence[Token], i: int) -> FunctionConstant | None:
-    end = type_end(tokens, i + 1)
+    qualifiers = ("static", "constexpr", "const", "inline")
+    before, start = 0, i + 1
+    while text_at(tokens, i - 1 - before) in qualifiers:
+        before += 1
+    while text_at(tokens, start) in qualifiers:
+        start += 1
+    end = type_end(tokens, start)
     if end is None or text_at(tokens, end + 1) != "[" or text_at(tokens, end + 3) != "function_constant":
         return None
     name, close = tokens[end], tk.closing(tokens, end + 4)
     number = "".join(t.text for t in tokens[end + 5 : close])
     if not number.isdigit() or text_at(tokens, close + 3) != ";":
         raise fail(name, "a function constant has a number and no value of its own")
-    type_ = " ".join(t.text for t in tokens[i + 1 : end])
-    return FunctionConstant(type_, name.text, int(number), close + 4)
+    type_ = " ".join(t.text for t in tokens[start:end])
+    return FunctionConstant(before, type_, name.text, int(number), close + 4)
+
+
+def type_names(tokens: Sequence[Token]) -> set[str]:
+    """Names that may stand for a vector: types that are parameters of a template, and ``using V = vec<T, 2>``."""
+    names = set()
+    for i, token in enumerate(tokens):
+        parameter = token.text in ("typename", "class") and text_at(tokens, i - 1) in ("<", ",")
+        if parameter and text_at(tokens, i + 2) in (",", ">", "="):
+            names.add(text_at(tokens, i + 1))
+        start = i + 5 if text_at(tokens, i + 3) == "metal" else i + 3
+        if token.text == "using" and text_at(tokens, i + 2) == "=" and text_at(tokens, start) == "vec":
+            names.add(text_at(tokens, i + 1))
+    return names

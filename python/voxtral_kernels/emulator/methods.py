@@ -26,6 +26,7 @@ def thread_methods(tokens: Sequence[Token]) -> dict[int, bool]:
     """
     partner = tk.brackets(tokens)
     decided: dict[int, bool] = {}
+    declared: set[tuple[str, str]] = set()  # class and method that got `thread`
     classes: list[str | None] = []  # of the open braces: a class's name, or None
     for i, token in enumerate(tokens):
         if token.kind != tk.PUNCTUATOR:
@@ -36,7 +37,27 @@ def thread_methods(tokens: Sequence[Token]) -> dict[int, bool]:
             classes.pop()
         elif token.text == ")" and classes and (name := classes[-1]) is not None:
             _decide(tokens, partner[i], i, name, decided)
+            if any(decided.get(end) for end in range(i, i + 3)):
+                declared.add((name, text_at(tokens, partner[i] - 1)))
+        elif token.text == ")" and not any(classes):
+            _decide_outside(tokens, partner[i], i, declared, decided)
     return decided
+
+
+def _decide_outside(
+    tokens: Sequence[Token], open_: int, close: int, declared: set[tuple[str, str]], decided: dict[int, bool]
+) -> None:
+    """``void S::f() {`` follows what the class says of f."""
+    head = _head(tokens, open_)
+    if "::" not in head:
+        return
+    end = close
+    while text_at(tokens, end + 1) in _SUFFIXES:
+        end += 1
+    if text_at(tokens, end + 1) == "thread" and ("operator" in head or head[-1] in head[:-1]):
+        decided[end + 1] = False
+    elif text_at(tokens, end + 1) == "{" and any((owner, head[-1]) in declared for owner in head):
+        decided[end] = True
 
 
 def constant_copies(tokens: Sequence[Token]) -> dict[int, str]:

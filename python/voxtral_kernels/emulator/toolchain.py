@@ -33,7 +33,15 @@ _CODE = [
         "-gdwarf-4",
     ),
     *("-Wno-unknown-attributes", "-Wno-unknown-pragmas", "-Wno-pass-failed", "-Wno-unused-value"),
-    *("-Wno-return-type-c-linkage", "-ferror-limit=8", "-fno-caret-diagnostics", "-fno-color-diagnostics"),
+    *(
+        "-Wno-return-type-c-linkage",
+        "-Wno-defaulted-function-deleted",
+        "-fwritable-strings",
+        "-Wno-writable-strings",
+        "-ferror-limit=8",
+        "-fno-caret-diagnostics",
+        "-fno-color-diagnostics",
+    ),
 ]
 # Access callbacks (csrc/emulator/callbacks.cpp answers them), with one callback for each access as it was written.
 _INSTRUMENTED = [

@@ -14,50 +14,39 @@ Everything keeps its line. What has one of these shapes and cannot be read is an
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-
 from . import tokens as tk
 from .declarations import (
-    STATEMENT_STARTS,
     fail,
     function_constant,
     instantiation,
-    text_at,
     threadgroup_variables,
-    type_end,
+    type_names,
 )
 from .errors import KernelError
 from .methods import constant_copies, function_bodies, thread_methods
 from .parameters import read_parameters
 from .tokens import Token
 from .unit import Kernel, Unit
-
-_SCALARS = ("char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float", "bfloat", "bool")
-_VECTORS = {f"{scalar}{n}" for scalar in _SCALARS for n in (2, 3, 4)}
+from .values import ValueRewriter
 
 
-class _Translator:
+class _Translator(ValueRewriter):
     def __init__(self, tokens: list[Token]):
-        self.tokens = tokens
-        self.out: list[Token] = []
+        super().__init__(tokens)
         self.unit = Unit("")
-        self.constant_names: dict[str, int] = {}
         self.thread_methods: dict[int, bool] = {}
         self.constant_copies: dict[int, str] = {}
-        self.function_bodies: Container[int] = ()
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
         self.constant_copies = constant_copies(self.tokens)
         self.function_bodies = function_bodies(self.tokens)
+        self.type_names = type_names(self.tokens)
         i = 0
         while i < len(self.tokens):
             i = self._step(i)
         self.unit.text = tk.to_text(self.out)
         return self.unit
-
-    def _text(self, i: int) -> str:
-        return text_at(self.tokens, i)
 
     def _step(self, i: int) -> int:
         """Translates what starts at token ``i``; returns the index behind it."""
@@ -73,6 +62,9 @@ class _Translator:
                 return end
             if token.text == "template" and (end := self._instantiation(i)):
                 return end
+            if token.text == "constant" and self._text(i + 1) == "char" and self._text(i + 2) == "*":
+                self._emit(token, "constant const")  # string literals are const
+                return i + 1
             if token.text == "constant" and (end := self._function_constant(i)):
                 return end
             if token.text == "thread" and self._is_const_reference(i):
@@ -82,9 +74,7 @@ class _Translator:
                 return i + 1
             if token.text == "is_function_constant_defined":
                 return self._constant_test(i)
-            if token.text == "vec" and (end := self._vector_name(i)):
-                return end
-            if end := self._construction(i):
+            if end := self._value(i):
                 return end
         elif token.text == "[" and self._text(i + 1) == "[":
             return self._attribute(i)
@@ -93,10 +83,6 @@ class _Translator:
             return i + 1
         self.out.append(token)
         return i + 1
-
-    def _emit(self, at: Token, text: str) -> None:
-        """Generated text on the line of ``at``."""
-        self.out.append(at.like(text))
 
     def _attribute(self, i: int) -> int:
         close = tk.closing(self.tokens, i)
@@ -118,15 +104,6 @@ class _Translator:
         self.out.append(self.tokens[i])
         self._emit(self.tokens[i], "MSL_METHOD_SPACE")
         return i + 1
-
-    def _number(self, token: Token) -> None:
-        digits, suffix, is_float = tk.literal(token.text)
-        if suffix.lower() == "h":
-            self._emit(token, f"(half({digits}f))" if is_float else f"(half({digits}))")
-        elif suffix.lower() == "bf":
-            self._emit(token, f"(bfloat({digits}f))" if is_float else f"(bfloat({digits}))")
-        else:
-            self.out.append(token)
 
     def _kernel(self, i: int) -> None:
         """Notes the kernel whose return type starts near token ``i``."""
@@ -171,15 +148,6 @@ class _Translator:
             self._emit(name, f"; threadgroup {alias}& {name.text} = *(threadgroup {alias}*)(uintptr_t){memory};")
         return found.end
 
-    def _nested(self, tokens: Sequence[Token]) -> list[Token]:
-        """Translates a part, such as an array bound, by itself."""
-        part = _Translator(list(tokens))
-        part.constant_names = self.constant_names
-        i = 0
-        while i < len(part.tokens):
-            i = part._step(i)
-        return part.out
-
     def _instantiation(self, i: int) -> int | None:
         found = instantiation(self.tokens, i)
         if found is None:
@@ -192,6 +160,7 @@ class _Translator:
         found = function_constant(self.tokens, i)
         if found is None:
             return None
+        del self.out[len(self.out) - found.before :]
         self.constant_names[found.name] = found.number
         self.unit.constants[found.number] = found.name
         self._emit(self.tokens[i], f"MSL_CONSTANT_{found.number}({found.type_})")
@@ -206,68 +175,6 @@ class _Translator:
             del self.out[-2:]
         self._emit(self.tokens[i], f"(MSL_CONSTANT_{index}_DEFINED)")
         return i + 4
-
-    def _vector_name(self, i: int) -> int | None:
-        """``vec<bool, 2>``, and a name for ``vec<T, 2>`` where T may be bool: clang has no such vectors."""
-        close = tk.closing_angle(self.tokens, i + 1) if self._text(i + 1) == "<" else None
-        if close is None:
-            return None
-        start = i - 2 if self._text(i - 1) == "::" and self._text(i - 2) == "metal" else i
-        if self._text(i + 2) == "bool" and self._text(i + 3) == ",":
-            del self.out[len(self.out) - (i - start) :]
-            self._emit(self.tokens[i], "metal::bool_vec<")
-            self.out += [*self._nested(self.tokens[i + 4 : close]), self.tokens[close]]
-            return close + 1
-        alias = self._text(start - 1) == "=" and self._text(start - 3) == "using" and self._text(start - 4) != ">"
-        if not alias and self._text(start - 1) != "typedef":
-            return None
-        del self.out[len(self.out) - (i - start) :]
-        self._emit(self.tokens[i], "typename metal::msl_vec_of<")
-        self.out += [*self._nested(self.tokens[i + 2 : close]), self.tokens[close]]
-        self._emit(self.tokens[close], "::type")
-        return close + 1
-
-    def _construction(self, i: int) -> int | None:
-        """``float4(`` and ``vec<T, 4>(`` as expressions."""
-        token = self.tokens[i]
-        end = i + 1
-        if token.text in _VECTORS:
-            type_ = [token]
-        elif token.text == "vec" and self._text(i + 1) == "<":
-            close = tk.closing_angle(self.tokens, i + 1)
-            if close is None:
-                return None
-            type_, end = self.tokens[i : close + 1], close + 1
-        else:
-            return None
-        if self._text(end + 1) == "(" and self.tokens[end].kind == tk.IDENTIFIER and i in self.function_bodies:
-            self.out += self._nested(type_)  # `float4 v(1, 2, 3, 4);`
-            self.out += [self.tokens[end], token.like("=")]
-            end += 1
-        elif self._text(end) != "(" or self._is_declaration(i, end):
-            return None
-        if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
-            del self.out[-2:]
-        self._emit(token, "metal::msl_construct<metal::")
-        self.out += self._nested(type_)
-        self._emit(token, ">")
-        return end
-
-    def _is_const_reference(self, i: int) -> bool:
-        """``const thread T&``: it may bind to a temporary, which clang keeps in no address space."""
-        start = i + 2 if self._text(i + 1) == "const" else i + 1
-        if start == i + 1 and self._text(i - 1) != "const":
-            return False
-        end = type_end(self.tokens, start)
-        return end is not None and self._text(end) == "&"
-
-    def _is_declaration(self, i: int, paren: int) -> bool:
-        """``operator float4()`` and ``float4 (*rows)[2]``: no construction."""
-        before = self._text(i - 1)
-        if before == "operator" or (before == "::" and self._text(i - 3) == "operator"):
-            return True
-        pointer = self._text(paren + 1) in ("*", "&") and self._text(tk.closing(self.tokens, paren) + 1) in ("[", "(")
-        return pointer and before in (*STATEMENT_STARTS, "thread", "device", "constant", "threadgroup", "const")
 
 
 def translate(preprocessed: str, path: str) -> tuple[list[Token], Unit]:

@@ -2,6 +2,7 @@
 // clang whose address spaces qualify methods, take part in overloading and lower to plain pointers on a CPU.
 #pragma once
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
+#pragma OPENCL EXTENSION __cl_clang_function_pointers : enable
 
 #include "metal/keywords.h"
 #include "metal/abi.h"

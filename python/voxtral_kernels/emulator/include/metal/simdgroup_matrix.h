@@ -33,13 +33,13 @@ MSL_FN simdgroup_matrix<T, Rows, Cols>::simdgroup_matrix(T diagonal) thread {
   elements = vec<T, 2>{at.row == at.column ? diagonal : T(0), at.row == at.column + 1 ? diagonal : T(0)};
 }
 
-template <typename T, int Rows, int Cols>
+template <typename T, int Rows, int Cols = Rows>
 MSL_FN simdgroup_matrix<T, Rows, Cols> make_filled_simdgroup_matrix(T value) {
   simdgroup_matrix<T, Rows, Cols> m;
   m.elements = vec<T, 2>(value);
   return m;
 }
-template <typename T, int Rows, int Cols>
+template <typename T, int Rows, int Cols = Rows>
 MSL_FN simdgroup_matrix<T, Rows, Cols> make_diagonal_simdgroup_matrix(T value) {
   return simdgroup_matrix<T, Rows, Cols>(value);
 }

@@ -15,6 +15,19 @@ using bool_constant = integral_constant<bool, B>;
 using true_type = bool_constant<true>;
 using false_type = bool_constant<false>;
 
+template <typename... B>
+using _disjunction = bool_constant<(false || ... || bool(B::value))>;
+template <typename... B>
+using _conjunction = bool_constant<(true && ... && bool(B::value))>;
+template <typename B>
+using _negation = bool_constant<!bool(B::value)>;
+template <typename... B>
+using disjunction = _disjunction<B...>;
+template <typename... B>
+using conjunction = _conjunction<B...>;
+template <typename B>
+using negation = _negation<B>;
+
 template <bool B, typename T = void>
 struct enable_if {};
 template <typename T>

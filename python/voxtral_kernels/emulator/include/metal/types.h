@@ -33,6 +33,11 @@ struct bool_vec : packed_storage<bool, N> {
   constexpr bool_vec(bool b) {
     for (int i = 0; i < N; ++i) (*this)[i] = b;
   }
+  template <typename... B, typename = enable_if_t<sizeof...(B) == N && (N > 1)>>
+  constexpr bool_vec(B... b) {
+    int i = 0;
+    (..., ((*this)[i++] = b));
+  }
   template <typename T>
   constexpr bool_vec(msl_vec<T, N> mask) {
     for (int i = 0; i < N; ++i) (*this)[i] = mask[i] != 0;
@@ -182,6 +187,27 @@ using ::uint8_t;
 using ::uintptr_t;
 using ::ulong;
 using ::ushort;
+
+// static_cast<To>(x): clang has none between half and bfloat.
+template <typename To, typename From>
+MSL_FN constexpr To msl_cast(From x) {
+  if constexpr (__is_same(To, bfloat) && __is_same(From, half)) {
+    return bfloat(float(x));
+  } else if constexpr (__is_same(To, half) && __is_same(From, bfloat)) {
+    return half(float(x));
+  } else {
+    return static_cast<To>(x);
+  }
+}
+// T(x, y) where T may be a vector.
+template <typename T, typename... A>
+MSL_FN constexpr T msl_make(A... a) {
+  if constexpr (vec_traits<T>::size > 1) {
+    return msl_construct<T>(a...);
+  } else {
+    return T(a...);
+  }
+}
 
 // metal_uniform: a promise that all lanes have the same value.
 template <typename T>

@@ -1,0 +1,146 @@
+"""Rewriting of values and vectors: literals, casts, constructions. The translator builds on it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Self
+
+from . import tokens as tk
+from .declarations import STATEMENT_STARTS, text_at, type_end
+from .tokens import Token
+
+_SCALARS = ("char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float", "bfloat", "bool")
+_VECTORS = {f"{scalar}{n}" for scalar in _SCALARS for n in (2, 3, 4)}
+
+
+class ValueRewriter:
+    """Tokens in, tokens out. A rule looks at token ``i``, emits, and returns the index behind what it took, or None."""
+
+    def __init__(self, tokens: list[Token]):
+        self.tokens = tokens
+        self.out: list[Token] = []
+        self.constant_names: dict[str, int] = {}
+        self.function_bodies: Container[int] = ()
+        self.type_names: Container[str] = ()
+
+    def _step(self, i: int) -> int:
+        raise NotImplementedError
+
+    def _part(self, tokens: Sequence[Token]) -> Self:
+        part = type(self)(list(tokens))
+        part.constant_names = self.constant_names
+        return part
+
+    def _text(self, i: int) -> str:
+        return text_at(self.tokens, i)
+
+    def _emit(self, at: Token, text: str) -> None:
+        """Generated text on the line of ``at``."""
+        self.out.append(at.like(text))
+
+    def _nested(self, tokens: Sequence[Token]) -> list[Token]:
+        """Translates a part, such as an array bound, by itself."""
+        part = self._part(tokens)
+        i = 0
+        while i < len(part.tokens):
+            i = part._step(i)
+        return part.out
+
+    def _value(self, i: int) -> int | None:
+        """The rules of this class for an identifier."""
+        token = self.tokens[i]
+        if token.text == "static_cast":
+            return self._cast(i)
+        if token.text in self.type_names:
+            return self._dependent_construction(i)
+        if token.text == "vec" and (end := self._vector_name(i)):
+            return end
+        return self._construction(i)
+
+    def _number(self, token: Token) -> None:
+        digits, suffix, is_float = tk.literal(token.text)
+        if suffix.lower() == "h":
+            self._emit(token, f"(half({digits}f))" if is_float else f"(half({digits}))")
+        elif suffix.lower() == "bf":
+            self._emit(token, f"(bfloat({digits}f))" if is_float else f"(bfloat({digits}))")
+        else:
+            self.out.append(token)
+
+    def _vector_name(self, i: int) -> int | None:
+        """``vec<bool, 2>``, and a name for ``vec<T, 2>`` where T may be bool: clang has no such vectors."""
+        close = tk.closing_angle(self.tokens, i + 1) if self._text(i + 1) == "<" else None
+        if close is None:
+            return None
+        start = i - 2 if self._text(i - 1) == "::" and self._text(i - 2) == "metal" else i
+        if self._text(i + 2) == "bool" and self._text(i + 3) == ",":
+            del self.out[len(self.out) - (i - start) :]
+            self._emit(self.tokens[i], "metal::bool_vec<")
+            self.out += [*self._nested(self.tokens[i + 4 : close]), self.tokens[close]]
+            return close + 1
+        alias = self._text(start - 1) == "=" and self._text(start - 3) == "using" and self._text(start - 4) != ">"
+        if not alias and self._text(start - 1) != "typedef":
+            return None
+        del self.out[len(self.out) - (i - start) :]
+        self._emit(self.tokens[i], "typename metal::msl_vec_of<")
+        self.out += [*self._nested(self.tokens[i + 2 : close]), self.tokens[close]]
+        self._emit(self.tokens[close], "::type")
+        return close + 1
+
+    def _cast(self, i: int) -> int | None:
+        """``static_cast<T>(x)`` of a value: clang has none between half and bfloat."""
+        close = tk.closing_angle(self.tokens, i + 1) if self._text(i + 1) == "<" else None
+        if close is None or any(t.text in ("*", "&") for t in self.tokens[i + 2 : close]):
+            return None
+        self._emit(self.tokens[i], "metal::msl_cast")
+        return i + 1
+
+    def _dependent_construction(self, i: int) -> int | None:
+        """``T(x, y)`` of a template's type, which may be a vector."""
+        if self._text(i + 1) != "(" or i not in self.function_bodies or self._text(i - 1) in ("operator", "::", "~"):
+            return None
+        if len(tk.split_commas(self.tokens[i + 2 : tk.closing(self.tokens, i + 1)])) < 2:
+            return None
+        self._emit(self.tokens[i], f"metal::msl_make<{self._text(i)}>")
+        return i + 1
+
+    def _construction(self, i: int) -> int | None:
+        """``float4(`` and ``vec<T, 4>(`` as expressions."""
+        token = self.tokens[i]
+        end = i + 1
+        if token.text in _VECTORS:
+            type_ = [token]
+        elif token.text == "vec" and self._text(i + 1) == "<":
+            close = tk.closing_angle(self.tokens, i + 1)
+            if close is None:
+                return None
+            type_, end = self.tokens[i : close + 1], close + 1
+        else:
+            return None
+        if self._text(end + 1) == "(" and self.tokens[end].kind == tk.IDENTIFIER and i in self.function_bodies:
+            self.out += self._nested(type_)  # `float4 v(1, 2, 3, 4);`
+            self.out += [self.tokens[end], token.like("=")]
+            end += 1
+        elif self._text(end) != "(" or self._is_declaration(i, end):
+            return None
+        if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
+            del self.out[-2:]
+        self._emit(token, "metal::msl_construct<metal::")
+        self.out += self._nested(type_)
+        self._emit(token, ">")
+        return end
+
+    def _is_const_reference(self, i: int) -> bool:
+        """``const thread T&``: it may bind to a temporary, which clang keeps in no address space."""
+        start = i + 2 if self._text(i + 1) == "const" else i + 1
+        if start == i + 1 and self._text(i - 1) != "const":
+            return False
+        end = type_end(self.tokens, start)
+        return end is not None and self._text(end) == "&"
+
+    def _is_declaration(self, i: int, paren: int) -> bool:
+        """``operator float4()`` and ``float4 (*rows)[2]``: no construction."""
+        before = self._text(i - 1)
+        if before == "operator" or (before == "::" and self._text(i - 3) == "operator"):
+            return True
+        pointer = self._text(paren + 1) in ("*", "&") and self._text(tk.closing(self.tokens, paren) + 1) in ("[", "(")
+        return pointer and before in (*STATEMENT_STARTS, "thread", "device", "constant", "threadgroup", "const")
