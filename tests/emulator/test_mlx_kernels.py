@@ -238,9 +238,30 @@ def test_quantized_matrix_vector(qmv, dtype):
     check(out, np.array(dequantized, np.float64) @ x64, dtype)
 
 
-MORE = """atomic.h unary_ops.h unary.h binary_ops.h binary.h ternary_ops.h ternary.h copy.h reduction/ops.h reduction/reduce_all.h
-reduction/reduce_row.h reduction/reduce_col.h scan.h sort.h arange.h dot.h cross_entropy.h hadamard.h gated_delta_update.h
-indexing/indexing.h indexing/scatter.h indexing/gather.h""".split()
+MORE = [
+    "atomic.h",
+    "unary_ops.h",
+    "unary.h",
+    "binary_ops.h",
+    "binary.h",
+    "ternary_ops.h",
+    "ternary.h",
+    "copy.h",
+    "reduction/ops.h",
+    "reduction/reduce_all.h",
+    "reduction/reduce_row.h",
+    "reduction/reduce_col.h",
+    "scan.h",
+    "sort.h",
+    "arange.h",
+    "dot.h",
+    "cross_entropy.h",
+    "hadamard.h",
+    "gated_delta_update.h",
+    "indexing/indexing.h",
+    "indexing/scatter.h",
+    "indexing/gather.h",
+]
 ERF, ROW_SUM = "unary_v<float, float, Erf, 1>", "row_reduce_simple<float, float, Sum<float>>"
 
 
