@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import re
 import struct
 import subprocess
 import sys
@@ -118,13 +119,20 @@ def check_symbols(module: Path, mlx: Path) -> list[str]:
 
 
 def check_texts() -> None:
-    """Compiles on the emulator every text that eval_gpu would hand to Metal for the op cases."""
+    """Compiles the texts that eval_gpu would hand to Metal on the emulator: one for each shader and dtype.
+
+    tests/test_native_gpu.py goes further and runs eval_gpu's own launches there.
+    """
     from voxtral_kernels import _native_gpu, emulator
 
-    texts = _native_gpu.texts_of_cases()
-    for kernel, text in texts.items():
-        library = emulator.library(text)
-        assert kernel in library.entries, f"{kernel} is not an entry of its own text"
+    texts = {}
+    for kernel, text in _native_gpu.texts_of_cases().items():
+        shader = re.match(r".*?_(float|half|bfloat)(?=_|$)", kernel)
+        assert shader, f"{kernel} names no dtype"
+        texts.setdefault(shader[0], (kernel, text))
+    for kernel, text in texts.values():
+        emulator.library(text)._program.entry(kernel, "plain", {})
+        print(f"  compiled {kernel}", flush=True)
     print(f"{len(texts)} Metal texts of eval_gpu compiled on the emulator.")
 
 

@@ -13,6 +13,13 @@ namespace {
 
 constexpr std::align_val_t kCacheLine{64};
 
+// AddressSanitizer sees a use beyond a launch's scratch only where it is as long as the launch asked for.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kExactScratch = true;
+#else
+constexpr bool kExactScratch = false;
+#endif
+
 struct Free {
   void operator()(float* p) const { ::operator delete[](p, kCacheLine); }
 };
@@ -20,7 +27,7 @@ struct Free {
 float* thread_scratch(Index floats) {
   thread_local std::unique_ptr<float[], Free> scratch;
   thread_local Index capacity = 0;
-  if (floats > capacity) {
+  if (floats > capacity || (kExactScratch && floats != capacity)) {
     scratch.reset();
     capacity = 0;
     scratch.reset(static_cast<float*>(::operator new[](std::size_t(floats) * sizeof(float), kCacheLine)));

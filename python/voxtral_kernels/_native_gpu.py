@@ -18,6 +18,8 @@ import mlx.core as mx
 
 from . import _metal, testing
 
+# MLX puts this, among more, before the texts of mx.fast.metal_kernel.
+PREAMBLE = "#include <metal_stdlib>\nusing namespace metal;\n"
 COMMIT = "sliding_window_attention_commit"
 _TYPES = {mx.float32: "float", mx.float16: "half", mx.bfloat16: "bfloat"}
 _PARAMETER = re.compile(r"(\w+)\s*(?:,|$)")
@@ -68,7 +70,7 @@ def instance(stem: str, text: str, template: tuple[tuple[str, Any], ...]) -> tup
     kernel = "_".join([stem, *values])
     function = f"{stem}_kernel<{', '.join(values)}>"
     line = f'template [[host_name("{kernel}")]] [[kernel]] decltype({function}) {function};'
-    return kernel, f"{text}\n{line}\n"
+    return kernel, f"{PREAMBLE}{text}\n{line}\n"
 
 
 def _spelled(value: Any) -> str:
