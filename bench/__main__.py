@@ -20,12 +20,15 @@ SUITES = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run the suite named first; without a name, the op and end-to-end tables."""
-    arguments = sys.argv[1:] if argv is None else argv
-    name = "all" if not arguments or arguments[0].startswith("-") else arguments.pop(0)
-    if name not in SUITES or (arguments[:1] in (["-h"], ["--help"]) and name == "all"):
-        print("usage: python -m bench [SUITE] [OPTIONS]\n")
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] in (["-h"], ["--help"]):
+        print("usage: python -m bench [SUITE] [OPTIONS]; SUITE --help lists the options of one\n")
         print("\n".join(f"  {suite:10}{line}" for suite, (_, line) in SUITES.items()))
-        return 0 if name in SUITES else 2
+        return 0
+    name = "all" if not arguments or arguments[0].startswith("-") else arguments.pop(0)
+    if name not in SUITES:
+        print(f"bench: expected one of {', '.join(SUITES)}, got {name!r}.", file=sys.stderr)
+        return 2
     return importlib.import_module(f".{SUITES[name][0]}", __package__).main(arguments)
 
 

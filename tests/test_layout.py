@@ -25,6 +25,7 @@ PLACES = [
     "kernels/{}*.metal",
     "csrc/ops/{}.cpp",
     "csrc/cpu/{}.cpp",
+    "csrc/metal/{}.cpp",
     "tests/ops/test_{}.py",
     "bench/cases/{}.py",
 ]

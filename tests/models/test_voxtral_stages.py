@@ -120,7 +120,8 @@ def test_mel_is_that_of_transformers_processor():
     model.config = dataclasses.replace(model.config, encoder=encoder)
     mel = model.log_mel(samples)
     assert mel.shape == (2, 3000, 128)
-    np.testing.assert_allclose(mel[:, golden["rows"]], golden["mel"], atol=2e-4)
+    # It computes in float32: the bound is its noise near the floor.
+    np.testing.assert_allclose(mel[:, golden["rows"]], golden["mel"], rtol=0, atol=2e-5)
 
 
 MEL = "[B, F, 16] with B and F >= 1"
