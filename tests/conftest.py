@@ -1,9 +1,17 @@
 """What every test shares: the device, and reasons printed for what is left out."""
 
 import os
+import runpy
+import shutil
+from pathlib import Path
 
 import mlx.core as mx
+import pytest
 from hypothesis import settings
+
+from voxtral_kernels import _metal
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # Hosted Macs may lack what the kernels need of a GPU; the Metal job asks for it by name.
 mx.set_default_device(mx.gpu if os.environ.get("VOXTRAL_KERNELS_TEST_DEVICE") == "gpu" else mx.cpu)
@@ -11,3 +19,34 @@ mx.set_default_device(mx.gpu if os.environ.get("VOXTRAL_KERNELS_TEST_DEVICE") ==
 # The same examples in every run, so that a red run can be repeated.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def offline(tmp_path_factory):
+    """The folder of a small random model of the offline family; copy it before you change it."""
+    folder = tmp_path_factory.mktemp("offline")
+    runpy.run_path(str(ROOT / "examples" / "random_offline_model.py"))["write_model"](folder)
+    return folder
+
+
+@pytest.fixture
+def edit_shader(tmp_path, monkeypatch):
+    """Puts a copy of the shaders in place of the package's; each call edits one file of it."""
+    folder = tmp_path / "kernels"
+    shutil.copytree(_metal.kernels_dir(), folder)
+    monkeypatch.setattr(_metal, "kernels_dir", lambda: folder)
+
+    def forget():
+        for cached in (_metal.text, _metal.body, _metal.kernel):
+            cached.cache_clear()
+
+    def edit(file, right, wrong):
+        text = (folder / file).read_text()
+        assert right in text, f"{file} no longer has {right!r}"
+        (folder / file).write_text(text.replace(right, wrong, 1))
+        forget()
+
+    forget()
+    yield edit
+    monkeypatch.undo()
+    forget()

@@ -1,14 +1,13 @@
 """The first-use self-check: planted failures disable a variant, the op stays right, the reason is told."""
 
 import json
-import shutil
 import warnings
 
 import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, _emulated, _metal, _selfcheck, testing
+from voxtral_kernels import _backends, _emulated, _selfcheck, testing
 from voxtral_kernels._kernels import Kernels
 
 ARGUMENTS = {
@@ -154,29 +153,10 @@ SHADER_EDITS = {
 }
 
 
-@pytest.fixture
-def shaders(tmp_path, monkeypatch):
-    """A copy of the shaders to edit, in place of the package's."""
-    folder = tmp_path / "kernels"
-    shutil.copytree(_metal.kernels_dir(), folder)
-    monkeypatch.setattr(_metal, "kernels_dir", lambda: folder)
-
-    def forget():
-        for cached in (_metal.text, _metal.body, _metal.kernel):
-            cached.cache_clear()
-
-    forget()
-    yield folder
-    monkeypatch.undo()
-    forget()
-
-
 @pytest.mark.parametrize("edit", SHADER_EDITS)
-def test_a_bad_shader_is_disabled_on_the_emulator(route, shaders, edit):
+def test_a_bad_shader_is_disabled_on_the_emulator(route, edit_shader, edit):
     right, wrong, reason = SHADER_EDITS[edit]
-    file = shaders / "ada_rms_norm.metal"
-    assert right in file.read_text()
-    file.write_text(file.read_text().replace(right, wrong, 1))
+    edit_shader("ada_rms_norm.metal", right, wrong)
     route(_emulated.factory)
     mx.random.seed(0)
     with pytest.warns(RuntimeWarning, match=f"(?s){reason}"):

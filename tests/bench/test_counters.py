@@ -1,34 +1,10 @@
 """``python -m bench counters``: green on the shaders as they are, red on ones that move more."""
 
 import json
-import shutil
 
 import pytest
 
 from bench import counters
-from voxtral_kernels import _metal
-
-
-@pytest.fixture
-def shaders(tmp_path, monkeypatch):
-    """A copy of the shaders to edit, in place of the package's."""
-    folder = tmp_path / "kernels"
-    shutil.copytree(_metal.kernels_dir(), folder)
-    monkeypatch.setattr(_metal, "kernels_dir", lambda: folder)
-
-    def forget():
-        for cached in (_metal.text, _metal.body, _metal.kernel):
-            cached.cache_clear()
-
-    def edit(file, right, wrong):
-        text = (folder / file).read_text()
-        assert right in text
-        (folder / file).write_text(text.replace(right, wrong, 1))
-        forget()
-
-    yield edit
-    monkeypatch.undo()
-    forget()
 
 
 def test_the_norm_at_one_row_is_within_its_gate(capsys):
@@ -43,15 +19,15 @@ def test_the_convolution_reads_each_weight_once(capsys):
     assert row["over_least"] <= 1.25
 
 
-def test_a_second_read_is_worse(shaders, capsys):
-    shaders("ada_rms_norm.metal", "    if (i < dim) {\n      ada_rms_norm_store", "    if (i < dim) {\n      "
+def test_a_second_read_is_worse(edit_shader, capsys):
+    edit_shader("ada_rms_norm.metal", "    if (i < dim) {\n      ada_rms_norm_store", "    if (i < dim) {\n      "
             "ada_rms_norm_load<T, V, false>(x, x, h, i, dim, kept[p]);\n      ada_rms_norm_store")  # fmt: skip
     assert counters.main(["--only", "1 row"]) == 1
     assert "WORSE: bytes / least 1.2" in capsys.readouterr().out
 
 
-def test_scattered_reads_are_worse(shaders, capsys):
-    shaders("ada_rms_norm.metal", "(p * n_threads + tid) * V", "(p * n_threads + tid * 5 % n_threads) * V")
+def test_scattered_reads_are_worse(edit_shader, capsys):
+    edit_shader("ada_rms_norm.metal", "(p * n_threads + tid) * V", "(p * n_threads + tid * 5 % n_threads) * V")
     assert counters.main(["--only", "1 row, bfloat16"]) == 1
     assert "WORSE: segments / ideal" in capsys.readouterr().out
 

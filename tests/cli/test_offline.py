@@ -16,13 +16,6 @@ STATS = r"voxtral-kernels: {}: (\S+) s in (\d+) chunks, (\d+) audio tokens; (\d+
 
 
 @pytest.fixture(scope="session")
-def offline(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("offline")
-    runpy.run_path(str(ROOT / "examples" / "random_offline_model.py"))["write_model"](folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def long(tmp_path_factory):
     file = tmp_path_factory.mktemp("audio") / "long.wav"
     runpy.run_path(str(ROOT / "examples" / "random_offline_model.py"))["write_audio"](file, 95)

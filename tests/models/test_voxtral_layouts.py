@@ -1,7 +1,6 @@
 """Offline checkpoints: every layout gives the same model, quantised ones too; what is wrong in one is named."""
 
 import json
-import runpy
 import shutil
 from pathlib import Path
 
@@ -235,13 +234,6 @@ def test_absurd_original_configurations(copy, edit, path, value, error):
     with pytest.raises(ValueError, match=r"^\[load\] ") as raised:
         vk.load(folder)
     assert str(raised.value) == f"[load] {error}"
-
-
-@pytest.fixture(scope="module")
-def offline(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("offline")
-    runpy.run_path(str(ROOT / "examples" / "random_offline_model.py"))["write_model"](folder)
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import runpy
 from pathlib import Path
 
 import mlx.core as mx
@@ -26,15 +25,8 @@ RATE = 16_000
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("offline")
-    runpy.run_path(str(ROOT / "examples" / "random_offline_model.py"))["write_model"](folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def random_model(folder):
-    return vk.load(folder)
+def random_model(offline):
+    return vk.load(offline)
 
 
 @pytest.fixture(scope="module")
@@ -51,24 +43,24 @@ def noise(seconds, seed=0):
     return np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
 
 
-def official(folder, samples):
+def official(offline, samples):
     """mistral_common as its users call it, and the bytes of an audio file."""
     from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
     wav = io.BytesIO()
     soundfile.write(wav, samples, RATE, format="WAV", subtype="FLOAT")
-    return MistralTokenizer.from_file(folder / "tekken.json"), wav.getvalue()
+    return MistralTokenizer.from_file(offline / "tekken.json"), wav.getvalue()
 
 
 @pytest.mark.parametrize("seconds", [0.001, 3.5, 30, 95])
 @pytest.mark.parametrize("language", [None, "en", "fr"])
-def test_transcription_prompt(folder, seconds, language):
+def test_transcription_prompt(offline, seconds, language):
     from mistral_common.protocol.transcription.request import TranscriptionRequest
 
     samples = noise(seconds)
-    tokenizer, wav = official(folder, samples)
+    tokenizer, wav = official(offline, samples)
     expected = tokenizer.encode_transcription(TranscriptionRequest(audio=wav, language=language))
-    got = prompt.transcription(Tokenizer.from_file(folder / "tekken.json"), samples, language)
+    got = prompt.transcription(Tokenizer.from_file(offline / "tekken.json"), samples, language)
     assert got.tokens == expected.tokens
     assert got.tokens.count(24) == 375 * -(-len(samples) // CHUNK)
     assert np.array_equal(got.samples, expected.audios[0].audio_array)
@@ -76,16 +68,16 @@ def test_transcription_prompt(folder, seconds, language):
 
 
 @pytest.mark.parametrize("text", ["What is said?", " Résumé en français: trois points. ", "x"])
-def test_question_prompt(folder, text):
+def test_question_prompt(offline, text):
     from mistral_common.protocol.instruct.chunk import AudioChunk, TextChunk
     from mistral_common.protocol.instruct.messages import UserMessage
     from mistral_common.protocol.instruct.request import ChatCompletionRequest
 
     samples = noise(31)
-    tokenizer, wav = official(folder, samples)
+    tokenizer, wav = official(offline, samples)
     message = UserMessage(content=[AudioChunk(input_audio=wav), TextChunk(text=text)])
     expected = tokenizer.encode_chat_completion(ChatCompletionRequest(messages=[message]))
-    got = prompt.question(Tokenizer.from_file(folder / "tekken.json"), samples, text)
+    got = prompt.question(Tokenizer.from_file(offline / "tekken.json"), samples, text)
     assert got.tokens == expected.tokens
     assert got.tokens.count(24) == 750
 

@@ -1,11 +1,9 @@
 """Small wrong edits to the shaders: each must make the emulated cases fail. Part of `make soak`."""
 
-import shutil
-
 import mlx.core as mx
 import pytest
 
-from voxtral_kernels import _metal, testing
+from voxtral_kernels import testing
 from voxtral_kernels.emulator import KernelError
 
 pytestmark = pytest.mark.soak
@@ -72,28 +70,6 @@ EDITS = {
 MUTATIONS = [pytest.param(op, file, *edit[1:], id=edit[0]) for (op, file), edits in EDITS.items() for edit in edits]
 
 
-@pytest.fixture
-def mutate(tmp_path, monkeypatch):
-    """A copy of the shaders with one edit, in place of the package's."""
-
-    def apply(file, right, wrong):
-        folder = tmp_path / "kernels"
-        shutil.copytree(_metal.kernels_dir(), folder)
-        text = (folder / file).read_text()
-        assert right in text, f"{file} no longer has {right!r}"
-        (folder / file).write_text(text.replace(right, wrong, 1))
-        monkeypatch.setattr(_metal, "kernels_dir", lambda: folder)
-        forget()
-
-    def forget():
-        for cached in (_metal.text, _metal.body, _metal.kernel):
-            cached.cache_clear()
-
-    yield apply
-    monkeypatch.undo()
-    forget()
-
-
 def first_failure(op):
     for case in testing.definition(op).CASES:
         for dtype in (mx.float32, mx.bfloat16):
@@ -105,8 +81,8 @@ def first_failure(op):
 
 
 @pytest.mark.parametrize(("op", "file", "right", "wrong"), MUTATIONS)
-def test_the_suite_sees_the_edit(mutate, op, file, right, wrong):
-    mutate(file, right, wrong)
+def test_the_suite_sees_the_edit(edit_shader, op, file, right, wrong):
+    edit_shader(file, right, wrong)
     failure = first_failure(op)
     assert failure
     assert "does not compile" not in failure
