@@ -32,9 +32,7 @@ uint64_t bank_conflicts(const std::vector<std::pair<uint32_t, uint32_t>>& spans)
 void Counters::record(Region& region, size_t offset, size_t size, bool write, const void* pc) {
   Traffic& traffic = region.traffic;
   (write ? traffic.written_bytes : traffic.read_bytes) += size;
-  auto& seen = write ? traffic.written : traffic.read;
-  if (seen.empty()) seen.resize(region.size);
-  for (size_t i = offset; i < offset + size; ++i) seen[i] = true;
+  (write ? traffic.written : traffic.read).add(offset, size, region.size);
   log_[simdgroup_][lane_].push_back(
       Entry{&region, pc, static_cast<uint32_t>(offset), static_cast<uint32_t>(size), write});
 }
@@ -42,7 +40,7 @@ void Counters::record(Region& region, size_t offset, size_t size, bool write, co
 void Counters::count(Group& group) {
   Traffic& traffic = group.region->traffic;
   auto& spans = group.spans;
-  std::sort(spans.begin(), spans.end());
+  if (!std::is_sorted(spans.begin(), spans.end())) std::sort(spans.begin(), spans.end());
   uint64_t segments = 0, bytes = 0;
   int64_t last_segment = -1;
   uint32_t covered = 0;
@@ -65,16 +63,47 @@ void Counters::count(Group& group) {
   }
 }
 
+// Whether all lanes that accessed anything executed the same instructions in the same order.
+bool Counters::uniform(const Lanes& lanes) {
+  const std::vector<Entry>* first = nullptr;
+  for (const auto& lane : lanes) {
+    if (lane.empty()) continue;
+    if (!first) first = &lane;
+    const auto same = [](const Entry& a, const Entry& b) { return a.pc == b.pc; };
+    if (!std::equal(lane.begin(), lane.end(), first->begin(), first->end(), same)) return false;
+  }
+  return true;
+}
+
 void Counters::meet(unsigned simdgroup) {
+  Lanes& lanes = log_[simdgroup];
+  if (uniform(lanes)) {
+    size_t accesses = 0;
+    for (const auto& lane : lanes) accesses = std::max(accesses, lane.size());
+    for (size_t i = 0; i < accesses; ++i) {
+      group_.spans.clear();
+      for (const auto& lane : lanes) {
+        if (lane.empty()) continue;
+        group_.region = lane[i].region;
+        group_.spans.emplace_back(lane[i].offset, lane[i].size);
+      }
+      count(group_);
+    }
+  } else {
+    meet_diverged(lanes);
+  }
+  for (auto& lane : lanes) lane.clear();
+}
+
+void Counters::meet_diverged(const Lanes& lanes) {
   std::map<std::pair<const void*, uint32_t>, Group> groups;  // by instruction and how often its lane had executed it
-  for (auto& lane : log_[simdgroup]) {
+  for (const auto& lane : lanes) {
     std::unordered_map<const void*, uint32_t> times;
     for (const Entry& e : lane) {
       Group& group = groups[{e.pc, times[e.pc]++}];
       group.region = e.region;
       group.spans.emplace_back(e.offset, e.size);
     }
-    lane.clear();
   }
   for (auto& [key, group] : groups) count(group);
 }

@@ -34,10 +34,14 @@ class Counters {
     Region* region = nullptr;
     std::vector<std::pair<uint32_t, uint32_t>> spans;  // offset, size
   };
+  using Lanes = std::array<std::vector<Entry>, 32>;
+  static bool uniform(const Lanes& lanes);
   static void count(Group& group);
+  void meet_diverged(const Lanes& lanes);
 
   unsigned simdgroup_ = 0, lane_ = 0;
-  std::array<std::array<std::vector<Entry>, 32>, 32> log_;
+  std::array<Lanes, 32> log_;
+  Group group_;  // scratch
 };
 
 }  // namespace emulator

@@ -1,7 +1,9 @@
 // Where the buffers and threadgroup variables of a launch live. Each has 4 GiB of addresses of its own, nearly all of
 // them unmapped, so that an index that is wrong by any 32-bit amount still names the buffer it left.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -52,13 +54,36 @@ class Cells {
   size_t size_ = 0;
 };
 
+// One bit for each byte of a buffer.
+class ByteSet {
+ public:
+  // `bytes` is the size of the buffer, for the first use.
+  void add(size_t from, size_t count, size_t bytes) {
+    if (words_.empty()) words_.resize(bytes / 64 + 1);
+    while (count) {
+      const size_t bit = from % 64, n = std::min<size_t>(64 - bit, count);
+      words_[from / 64] |= (n == 64 ? ~uint64_t(0) : (uint64_t(1) << n) - 1) << bit;
+      from += n;
+      count -= n;
+    }
+  }
+  uint64_t size() const {
+    uint64_t n = 0;
+    for (uint64_t word : words_) n += static_cast<uint64_t>(std::popcount(word));
+    return n;
+  }
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
 struct Traffic {
   uint64_t read_bytes = 0, written_bytes = 0;
-  uint64_t accesses = 0;            // of a simdgroup: one instruction, all its lanes
-  uint64_t segments = 0;            // 128-byte segments that these touched
-  uint64_t ideal_segments = 0;      // the least that the same bytes could touch
-  uint64_t bank_conflicts = 0;      // threadgroup memory: extra rounds over 32 banks of 4 bytes
-  std::vector<bool> read, written;  // one bit a byte
+  uint64_t accesses = 0;        // of a simdgroup: one instruction, all its lanes
+  uint64_t segments = 0;        // 128-byte segments that these touched
+  uint64_t ideal_segments = 0;  // the least that the same bytes could touch
+  uint64_t bank_conflicts = 0;  // threadgroup memory: extra rounds over 32 banks of 4 bytes
+  ByteSet read, written;
 };
 
 struct Region {

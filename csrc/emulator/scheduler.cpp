@@ -136,8 +136,9 @@ void continue_lane(void** save, Lane* next) {
 }
 
 Lane* next_ready(const Simdgroup& group, unsigned after) {
-  for (unsigned i = 1; i <= group.size; ++i) {
-    Lane* lane = group.order[(after + i) % group.size];
+  for (unsigned i = 0, at = after; i < group.size; ++i) {
+    if (++at >= group.size) at = 0;
+    Lane* lane = group.order[at];
     if (lane->state == State::ready) return lane;
   }
   return nullptr;
