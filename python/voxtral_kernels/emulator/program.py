@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import dialect, private, toolchain
 from .errors import KernelError
 from .lines import LineTable
 from .parameters import BUILTINS
-from .report import Finding, Report, make_finding
+from .report import Finding, Place, Report, make_finding
 from .runtime import runtime
 from .tokens import TokenError, tokenize
 from .translate import translate
@@ -28,9 +28,8 @@ class Entry:
     symbol: str
     kernel: Kernel
     lines: LineTable
-    fills: Sequence[
-        Any
-    ] = ()  # plain libraries with different fills of private variables, where they are not the same code
+    fills: Sequence[Any] = ()  # plain, with different fills of private variables; none if they are the same code
+    source: tuple[str, Sequence[str]] = ("", ())  # what was compiled, and its macros
 
 
 class Program:
@@ -80,8 +79,9 @@ class Program:
         text = self.unit.text
         for i, (kernel, call) in enumerate(kernels.values()):
             text += _entry_point(f"msl_run_{i}", kernel, call)
+        defines = self._defines(constants)
         try:
-            path, fills = private.compile_all(text, instrumented, self._defines(constants))
+            path, fills = private.compile_all(text, instrumented, defines)
         except toolchain.UndefinedError as error:
             for index, constant in sorted(self.unit.constants.items()):
                 if any(constant in symbol for symbol in error.symbols):
@@ -92,7 +92,7 @@ class Program:
         filled = [runtime().Library(str(fill)) for fill in fills]
         for i, (entry_name, (kernel, _)) in enumerate(kernels.items()):
             key = (entry_name, not instrumented, tuple(sorted(constants.items())))
-            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines, filled)
+            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines, filled, (text, defines))
 
     def _find(self, name: str) -> tuple[Kernel, str]:
         """The kernel of an entry's name, and how it is called."""
@@ -133,9 +133,19 @@ class Program:
         self._sources[path] = text
 
     def report(self, result: Any, entry: Entry, mode: str, more: Sequence[Finding] = ()) -> Report:
-        findings = [*(make_finding(f, entry.lines, self.source_line) for f in result.findings), *more]
+        findings = [make_finding(f, entry.lines, self.source_line) for f in result.findings]
+        findings += self._located(more, entry) if more else []
         counters = dict(result.counters) if mode == "counted" else {}
         return Report(findings, counters, result.findings_total + len(more))
+
+    def _located(self, findings: Sequence[Finding], entry: Entry) -> list[Finding]:
+        """The findings at the line where the compiler's own analysis sees this kernel use an unset variable, if any."""
+        path, start = entry.kernel.at.path, entry.kernel.at.line
+        starts = [k.at.line for k in self.unit.kernels.values() if k.at.path == path and k.at.line > start]
+        for found in toolchain.unset_variables(*entry.source):
+            if found[0] == path and start <= found[1] < min(starts, default=1 << 30):
+                return [replace(finding, place=Place(*found, self.source_line(*found))) for finding in findings]
+        return list(findings)
 
 
 def _check_includes(text: str, path: str) -> list[dialect.Violation]:

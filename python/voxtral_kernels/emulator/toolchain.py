@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -173,6 +174,23 @@ def _compile(arguments: list[str]) -> None:
             done = _run(["clang", *arguments])
     if done.returncode:
         raise KernelError(_readable(done.stderr))
+
+
+def unset_variables(text: str, defines: Sequence[str]) -> list[tuple[str, int]]:
+    """Path and line of the places where the compiler itself sees a variable used before it is set."""
+    flags = [
+        *_target(),
+        *_DIALECT,
+        *_CODE,
+        *(f"-D{d}" for d in defines),
+        "-Wuninitialized",
+        "-Wsometimes-uninitialized",
+    ]
+    done = _run(["clang", *flags, f"-I{INCLUDE}", "-fsyntax-only", "-"], _PRELUDE + text)
+    found = re.findall(
+        r"^(.+?):(\d+):\d+: warning: variable '.*' is (?:used )?uninitialized", done.stderr, re.MULTILINE
+    )
+    return [(path, int(line)) for path, line in found]
 
 
 def _link(*files: str) -> None:

@@ -3,7 +3,6 @@
 // launch: grid 64, threadgroup 64
 // buffer 0: in float[64]
 // buffer 1: out float[64]
-// line: none
 
 kernel void only_one_branch_sets_it(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
                                     uint i [[thread_position_in_grid]]) {
@@ -12,6 +11,6 @@ kernel void only_one_branch_sets_it(const device float* x [[buffer(0)]], device 
 #else
   float scale = 1;
 #endif
-  if (x[i] > 31) scale = 2;
-  out[i] = x[i] * scale;  // finding
+  if (x[i] > 31) scale = 2;  // finding
+  out[i] = x[i] * scale;
 }
