@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import transformers
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 from transformers import VoxtralRealtimeConfig, VoxtralRealtimeForConditionalGeneration
 
 HERE = Path(__file__).parent
+Model = TypeVar("Model", bound=torch.nn.Module)
 TOKENS = 100
 DELAYS = (1, 6, 30)
 MELS, ENC_DIM, ENC_HEADS, ENC_HEAD_DIM, ENC_HIDDEN, ENC_LAYERS, ENC_WINDOW = 16, 48, 2, 32, 64, 2, 16
@@ -27,7 +29,7 @@ VOCAB, THETA, DOWNSAMPLE, COND_DIM = 96, 1e4, 4, 32
 
 
 def build_model() -> VoxtralRealtimeForConditionalGeneration:
-    """A random model whose attention is sharp and whose every bias and gain matters."""
+    """A small random model."""
     rope = {"rope_type": "default", "rope_theta": THETA}
     config = VoxtralRealtimeConfig(
         audio_config={
@@ -58,7 +60,11 @@ def build_model() -> VoxtralRealtimeForConditionalGeneration:
         downsample_factor=DOWNSAMPLE,
     )
     torch.manual_seed(0)
-    model = VoxtralRealtimeForConditionalGeneration(config).eval()
+    return randomise(VoxtralRealtimeForConditionalGeneration(config).eval())
+
+
+def randomise(model: Model) -> Model:
+    """Weights that make attention sharp and every bias and gain matter."""
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1:
             parameter.data.normal_(0, 1.5 / math.sqrt(parameter[0].numel()))
@@ -208,8 +214,12 @@ def save_layouts(model: VoxtralRealtimeForConditionalGeneration, folder: Path) -
         path = folder / layout
         path.mkdir(parents=True, exist_ok=True)
         save_file(weights, path / f"{files[layout]}.safetensors", metadata={"format": "pt"})
-        config = model.config.to_dict() if layout == "transformers" else mistral_params()
-        (path / configs[layout]).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+        write_json(path / configs[layout], model.config.to_dict() if layout == "transformers" else mistral_params())
+
+
+def write_json(file: Path, values: dict) -> None:
+    """The same bytes for the same values."""
+    file.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
 @torch.no_grad()

@@ -10,15 +10,13 @@ processor makes of 35 s of audio. The metadata names the versions used.
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 import transformers
-from make_goldens import unpermute
+from make_goldens import randomise, unpermute, write_json
 from safetensors.torch import save_file
 from transformers import VoxtralConfig, VoxtralForConditionalGeneration, WhisperFeatureExtractor
 from transformers.models.voxtral.processing_voxtral import VoxtralProcessor
@@ -33,7 +31,7 @@ SAMPLES = 35 * 16_000
 
 
 def build_model() -> VoxtralForConditionalGeneration:
-    """A random model whose attention is sharp and whose every bias and gain matters."""
+    """A small random model."""
     config = VoxtralConfig(
         audio_config={
             "model_type": "voxtral_encoder",
@@ -61,15 +59,7 @@ def build_model() -> VoxtralForConditionalGeneration:
         audio_token_id=AUDIO,
     )
     torch.manual_seed(4)
-    model = VoxtralForConditionalGeneration(config).eval()
-    for name, parameter in model.named_parameters():
-        if parameter.ndim > 1:
-            parameter.data.normal_(0, 1.5 / math.sqrt(parameter[0].numel()))
-        elif name.endswith("bias"):
-            parameter.data.normal_(0, 0.2)
-        else:
-            parameter.data.normal_(1, 0.2)
-    model.model.language_model.embed_tokens.weight.data.normal_(0, 1)
+    model = randomise(VoxtralForConditionalGeneration(config).eval())
     model.model.audio_tower.embed_positions.weight.data.normal_(0, 0.5)
     return model
 
@@ -189,8 +179,7 @@ def save_layouts(model: VoxtralForConditionalGeneration, folder: Path) -> None:
             file = "consolidated" if layout == "mistral" else "model"
             save_file(weights, path / f"{file}.safetensors", metadata={"format": "pt"})
         config = mistral_params() if layout == "mistral" else model.config.to_dict()
-        name = "params.json" if layout == "mistral" else "config.json"
-        (path / name).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+        write_json(path / ("params.json" if layout == "mistral" else "config.json"), config)
 
 
 def save_sharded(weights: dict[str, torch.Tensor], path: Path) -> None:
@@ -201,7 +190,7 @@ def save_sharded(weights: dict[str, torch.Tensor], path: Path) -> None:
         save_file({name: weights[name] for name in part}, path / file, metadata={"format": "pt"})
     weight_map = {name: file for file, part in parts.items() for name in part}
     index = {"metadata": {}, "weight_map": weight_map}
-    (path / "model.safetensors.index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+    write_json(path / "model.safetensors.index.json", index)
 
 
 def stages(model: VoxtralForConditionalGeneration, mel: torch.Tensor) -> dict[str, torch.Tensor]:
