@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from .. import _backends, _native
+from .. import _native
 from ..ops import ada_rms_norm, sliding_window_attention
+from .fused import fused
+from .rope import Tables, rotate
 
 if TYPE_CHECKING:
     from ..cache import KVCache
-    from .rope import Tables
-
-
-def fused(function: Callable[..., mx.array]) -> Callable[..., mx.array]:
-    """One launch for a group of elementwise ops: ``mx.compile`` on a GPU. A CPU's would need a compiler at run time."""
-    compiled = mx.compile(function, shapeless=True)
-
-    @functools.wraps(function)
-    def call(*arrays: mx.array) -> mx.array:
-        on_gpu = _backends.device_type(None) == mx.gpu
-        return (compiled if on_gpu else function)(*arrays)
-
-    return call
 
 
 @fused
@@ -156,8 +144,6 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, tables: Tables, cache: KVCache | None = None) -> mx.array:
         """``[B, L, D]`` to the same shape; with a cache x holds the newest L positions, without one all of them."""
-        from .rope import rotate
-
         rotated = self.n_heads + self.n_kv_heads
         heads = mx.unflatten(self.qkv(x), -1, (-1, self.head_dim)).transpose(0, 2, 1, 3)
         qk = rotate(heads[:, :rotated], tables)

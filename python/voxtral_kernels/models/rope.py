@@ -10,7 +10,7 @@ import functools
 import mlx.core as mx
 import numpy as np
 
-from .layers import fused
+from .fused import fused
 
 Tables = tuple[mx.array, mx.array]
 

@@ -113,6 +113,23 @@ class Section:
             raise _check.fail(OP, self.name(key), "true or false", repr(value))
         return value
 
+    def sizes(self, dim: str, layers: str, heads: str, hidden: str) -> dict[str, Any]:
+        """Those of a stack of layers, by this package's names; the arguments are the file's."""
+        return {
+            "dim": self.integer(dim, 1, MAX_DIM),
+            "n_layers": self.integer(layers, 1, MAX_LAYERS),
+            "n_heads": self.integer(heads, 1, MAX_HEADS),
+            "hidden_dim": self.integer(hidden, 1, 4 * MAX_DIM),
+        }
+
+    def mel_sizes(self) -> dict[str, Any]:
+        """Hop, window and rate of the mel front-end, from the original layout's ``audio_encoding_args``."""
+        return {
+            "hop": self.integer("hop_length", 1, 1 << 14, default=160),
+            "n_fft": self.integer("window_size", 2, 1 << 16, default=400),
+            "sample_rate": self.integer("sampling_rate", 1000, 1 << 20, default=16000),
+        }
+
     def head_dim(self, key: str = "head_dim", default: int | None = None) -> int:
         """The width of a head: even, as rotary positions turn pairs."""
         value = self.integer(key, 2, MAX_HEAD_DIM, default)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import _check
-from ..section import MAX_DIM, MAX_HEADS, MAX_LAYERS, MAX_VOCAB, OP, Section
+from ..section import MAX_VOCAB, OP, Section
 
 _MAX_POSITIONS = 1 << 20
 _MAX_CONTEXT = 1 << 24
@@ -83,24 +83,19 @@ def from_mistral(config: Section) -> Config:
     for key, value in (("use_biases", False), ("causal", True), ("sliding_window", None), ("yarn", None)):
         config.fixed(key, value)
     encoder.fixed("use_biases", True)
-    heads = encoder.integer("n_heads", 1, MAX_HEADS)
-    encoder.fixed("n_kv_heads", heads)
+    names = ("dim", "n_layers", "n_heads", "hidden_dim")
+    sizes = encoder.sizes(*names)
+    encoder.fixed("n_kv_heads", sizes["n_heads"])
     result = Config(
         EncoderConfig(
-            dim=encoder.integer("dim", 1, MAX_DIM),
-            n_layers=encoder.integer("n_layers", 1, MAX_LAYERS),
-            n_heads=heads,
-            hidden_dim=encoder.integer("hidden_dim", 1, 4 * MAX_DIM),
+            **sizes,
             max_positions=encoder.integer("max_source_positions", 1, _MAX_POSITIONS, default=1500),
             n_mels=audio.integer("num_mel_bins", 1, 4096),
         ),
         DecoderConfig(
-            dim=config.integer("dim", 1, MAX_DIM),
-            n_layers=config.integer("n_layers", 1, MAX_LAYERS),
-            n_heads=config.integer("n_heads", 1, MAX_HEADS),
+            **config.sizes(*names),
             n_kv_heads=config.kv_heads("n_heads", "n_kv_heads"),
             head_dim=config.head_dim(),
-            hidden_dim=config.integer("hidden_dim", 1, 4 * MAX_DIM),
             rope_theta=config.number("rope_theta", 1.0, 1e12),
             norm_eps=config.number("norm_eps", 0.0, 1.0, default=1e-5),
             vocab_size=config.integer("vocab_size", 1, MAX_VOCAB),
@@ -108,12 +103,10 @@ def from_mistral(config: Section) -> Config:
             tied=config.flag("tied_embeddings"),
         ),
         downsample=whisper.section("downsample_args").integer("downsample_factor", 1, 64),
-        hop=audio.integer("hop_length", 1, 1 << 14, default=160),
-        n_fft=audio.integer("window_size", 2, 1 << 16, default=400),
-        sample_rate=audio.integer("sampling_rate", 1000, 1 << 20, default=16000),
+        **audio.mel_sizes(),
     )
     if "head_dim" in encoder.values:
-        encoder.fixed("head_dim", result.encoder.dim // heads)
+        encoder.fixed("head_dim", result.encoder.dim // result.encoder.n_heads)
     return _checked(result, encoder)
 
 
@@ -127,22 +120,17 @@ def from_transformers(config: Section) -> Config:
         decoder.fixed(key, value)
     for key in ("rope_scaling", "sliding_window"):
         decoder.fixed(key, None)
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     result = Config(
         EncoderConfig(
-            dim=encoder.integer("hidden_size", 1, MAX_DIM),
-            n_layers=encoder.integer("num_hidden_layers", 1, MAX_LAYERS),
-            n_heads=encoder.integer("num_attention_heads", 1, MAX_HEADS),
-            hidden_dim=encoder.integer("intermediate_size", 1, 4 * MAX_DIM),
+            **encoder.sizes(*names),
             max_positions=encoder.integer("max_source_positions", 1, _MAX_POSITIONS, default=1500),
             n_mels=encoder.integer("num_mel_bins", 1, 4096),
         ),
         DecoderConfig(
-            dim=decoder.integer("hidden_size", 1, MAX_DIM),
-            n_layers=decoder.integer("num_hidden_layers", 1, MAX_LAYERS),
-            n_heads=decoder.integer("num_attention_heads", 1, MAX_HEADS),
+            **decoder.sizes(*names),
             n_kv_heads=decoder.kv_heads("num_attention_heads", "num_key_value_heads"),
             head_dim=decoder.head_dim(default=128),
-            hidden_dim=decoder.integer("intermediate_size", 1, 4 * MAX_DIM),
             rope_theta=decoder.rope_theta(),
             norm_eps=decoder.number("rms_norm_eps", 0.0, 1.0, default=1e-5),
             vocab_size=decoder.integer("vocab_size", 1, MAX_VOCAB),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..section import MAX_DIM, MAX_HEADS, MAX_LAYERS, MAX_VOCAB, Section
+from ..section import MAX_DIM, MAX_VOCAB, Section
 
 _MAX_WINDOW = 1 << 20
 
@@ -111,9 +111,7 @@ def _mistral(decoder: Section, encoder: Section, audio: Section, downsample: int
             cond_dim=decoder.integer("ada_rms_norm_t_cond_dim", 1, MAX_DIM, default=32),
         ),
         downsample=downsample,
-        hop=audio.integer("hop_length", 1, 1 << 14, default=160),
-        n_fft=audio.integer("window_size", 2, 1 << 16, default=400),
-        sample_rate=audio.integer("sampling_rate", 1000, 1 << 20, default=16000),
+        **audio.mel_sizes(),
         log_mel_max=audio.number("global_log_mel_max", -100, 100, default=1.5),
     )
 
@@ -177,12 +175,8 @@ def _sizes(
     s: Section, dim: str, layers: str, heads: str, hidden: str, window: str, eps: str = "norm_eps"
 ) -> dict[str, Any]:
     """The values that encoder and decoder have in common, by this package's names."""
-    return {
-        "dim": s.integer(dim, 1, MAX_DIM),
-        "n_layers": s.integer(layers, 1, MAX_LAYERS),
-        "n_heads": s.integer(heads, 1, MAX_HEADS),
+    return s.sizes(dim, layers, heads, hidden) | {
         "head_dim": s.head_dim(),
-        "hidden_dim": s.integer(hidden, 1, 4 * MAX_DIM),
         "window": s.integer(window, 1, _MAX_WINDOW),
         "norm_eps": s.number(eps, 0.0, 1.0, default=1e-5),
     }
