@@ -22,6 +22,12 @@ from typing import Any
 from . import environment, report
 from .stats import Ratio, ratio
 
+# An editable installation's import hook comes before PYTHONPATH: it would run the checkout's package on both sides.
+START = """
+import runpy, sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
+runpy.run_module("bench.worker", run_name="__main__")
+"""
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "compare"
 
@@ -35,13 +41,16 @@ class Tree:
         # This file's own bench package serves both sides: a case means the same on both.
         path = os.pathsep.join([str(self.site), str(ROOT)])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"],
+            [sys.executable, "-c", START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=self.site,
             env={**os.environ, "PYTHONPATH": path},
         )
+        runs = Path(self.ask("package"))
+        if runs.parent != self.site.resolve():
+            raise RuntimeError(f"[compare] {revision}: expected the package in {self.site}, got {runs}.")
 
     def ask(self, do: str, **arguments: Any) -> Any:
         """One request to the worker."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -56,6 +57,9 @@ class Worker:
     def __init__(self) -> None:
         self._works = works()
         self._ready: dict[str, tuple[Work, int]] = {}
+
+    def package(self) -> str:
+        return str(Path(vk.__file__).resolve().parent)
 
     def cases(self) -> list[str]:
         return list(self._works)

@@ -1,10 +1,13 @@
 """The verdicts of a comparison, on made-up measurements; whole runs on planted changes are in the soak."""
 
 import argparse
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import voxtral_kernels as vk
 from bench import compare
 
 
@@ -67,6 +70,20 @@ def test_markdown_names_what_is_worse():
     text = compare.markdown(options, counted, [timed(1.0, limit=0.1)])
     assert text.startswith("### bench compare: worse: launches\n")
     assert "| launches | 12 | 13 | **worse** |" in text
+
+
+def test_each_side_runs_its_own_package(tmp_path):
+    """Not the checkout's, which an editable installation puts before any path."""
+    trees = []
+    for number in range(2):
+        site = tmp_path / str(number)
+        package = Path(vk.__file__).parent
+        shutil.copytree(package, site / "voxtral_kernels", ignore=shutil.ignore_patterns("data", "__pycache__"))
+        trees.append(compare.Tree(str(site)))
+    packages = [tree.ask("package") for tree in trees]
+    for tree in trees:
+        tree.close()
+    assert packages == [str(tmp_path / str(number) / "voxtral_kernels") for number in range(2)]
 
 
 def test_an_unknown_revision_is_named():
