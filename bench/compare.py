@@ -233,7 +233,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("head", help="the same; compared with base")
     parser.add_argument("--limit", type=float, default=10.0, help="percent: 25 on hosted runners, 10 on a quiet one")
     parser.add_argument("--passes", type=int, default=3, help="passes that must agree on a slowdown (default 3)")
-    parser.add_argument("--blocks", type=int, default=12, help="ABBA blocks a pass (default 12)")
+    parser.add_argument("--blocks", type=int, default=25, help="ABBA blocks a pass (default 25)")
     parser.add_argument("--cases", default="", metavar="TEXT", help="only cases whose name contains this")
     parser.add_argument("--no-counters", action="store_true", help="times only")
     parser.add_argument("--markdown", type=Path, metavar="OUT")

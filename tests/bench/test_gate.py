@@ -55,7 +55,7 @@ def runs(base, head, limit):
     trees = compare.Tree(str(base)), compare.Tree(str(head))
     try:
         for _ in range(RUNS):
-            found += compare.time_case(*trees, CASE, limit=limit, blocks=12, passes=3).slower
+            found += compare.time_case(*trees, CASE, limit=limit, blocks=25, passes=3).slower
     finally:
         for tree in trees:
             tree.close()
