@@ -145,9 +145,17 @@ Launch& the_launch() {
 }
 std::mutex one_at_a_time;
 
-Result launch_kernel(const Library& library, const std::string& entry, const std::vector<BufferSpec>& buffers,
+// A buffer, and what holds its bytes until they are copied.
+struct HeldBuffer {
+  BufferSpec spec;
+  py::object data;
+};
+
+Result launch_kernel(const Library& library, const std::string& entry, const std::vector<HeldBuffer>& held,
                      const Options& options) {
   Launch& l = the_launch();
+  std::vector<BufferSpec> buffers;
+  for (const HeldBuffer& b : held) buffers.push_back(b.spec);
   Result result;
   std::unique_lock lock(one_at_a_time, std::defer_lock);
   {
@@ -176,8 +184,8 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
   return result;
 }
 
-BufferSpec make_spec(unsigned index, std::string name, Space space, size_t size, unsigned granule, bool initialised,
-                     const py::object& data) {
+HeldBuffer make_buffer(unsigned index, std::string name, Space space, size_t size, unsigned granule, bool initialised,
+                       const py::object& data) {
   BufferSpec spec{index, std::move(name), space, size, granule, initialised, nullptr};
   if (!data.is_none()) {
     const py::buffer_info info = py::buffer(data).request();
@@ -185,9 +193,9 @@ BufferSpec make_spec(unsigned index, std::string name, Space space, size_t size,
     size_t span = static_cast<size_t>(info.itemsize);
     for (py::ssize_t i = 0; i < info.ndim; ++i) span += static_cast<size_t>((info.shape[i] - 1) * info.strides[i]);
     if (size > 0 && span < size) throw std::invalid_argument("the data is smaller than the buffer");
-    spec.data = info.ptr;  // the caller keeps `data` alive for the launch
+    spec.data = info.ptr;
   }
-  return spec;
+  return {std::move(spec), data};
 }
 
 }  // namespace
@@ -220,8 +228,8 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readonly("other_threadgroup", &Finding::other_threadgroup)
       .def_readonly("file", &Finding::file)
       .def_readonly("line", &Finding::line);
-  py::class_<BufferSpec>(m, "Buffer")
-      .def(py::init(&make_spec), py::arg("index"), py::arg("name"), py::arg("space"), py::arg("size"),
+  py::class_<HeldBuffer>(m, "Buffer")
+      .def(py::init(&make_buffer), py::arg("index"), py::arg("name"), py::arg("space"), py::arg("size"),
            py::arg("granule"), py::arg("initialised"), py::arg("data") = py::none());
   py::class_<Options>(m, "Options")
       .def(py::init<>())

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from voxtral_kernels import emulator
+from voxtral_kernels.emulator.custom_kernel import capture
 
 FLOATS = [mx.float32, mx.float16, mx.bfloat16]
 
@@ -150,6 +151,25 @@ def test_header_and_three_dimensional_grid():
     out = np.array(run(k, [mx.ones(8)], (2, 2, 3), mx.float32, (3, 2, 2), (2, 2, 1)))
     z, y, x = np.meshgrid(range(2), range(2), range(3), indexing="ij")
     np.testing.assert_array_equal(out, x + 10 * y + 100 * z)
+
+
+def test_what_mlx_exports_is_what_the_emulator_reads():
+    """`mx.export_function` is young: this pins the form of its custom kernels for the versions of MLX we support."""
+    built = mx.fast.metal_kernel("pin", ["x", "small"], ["out"], "out[0] = x[0] + small[x_shape[0]];", "// a header\n")
+    shapes = {"output_shapes": [(2, 3)], "output_dtypes": [mx.float32], "grid": (6, 5, 4), "threadgroup": (3, 2, 1)}
+    call = capture(built, [mx.zeros((4, 2)), mx.zeros(3)], template=[("N", 7)], **shapes)
+    assert (call.grid, call.threadgroup) == ((6, 5, 4), (3, 2, 1))
+    assert call.shape_infos == [(True, False, False), (False, False, False)]
+    assert call.text.startswith("// a header\n")
+    for piece in (
+        f"[[kernel]] void {call.name}(",
+        "const device float* x [[buffer(0)]]",
+        "const constant int* x_shape [[buffer(1)]]",
+        "const constant float* small [[buffer(2)]]",
+        "device float* out [[buffer(3)]]",
+        f'template [[host_name("{call.name}")]]',
+    ):
+        assert piece in call.text
 
 
 def test_bad_mode_is_refused():

@@ -1,5 +1,6 @@
 """What must not take Python down, and how errors and findings name the user's own lines."""
 
+import concurrent.futures
 import multiprocessing
 
 import mlx.core as mx
@@ -207,6 +208,15 @@ def test_metal_kernel_errors_count_lines_of_the_source():
             output_shapes=[(1,)],
             output_dtypes=[mx.float32],
         )
+
+
+def test_threads_take_turns(library):
+    def work(seed):
+        x = np.full(32, seed, np.float32)
+        return library.run("any_order", {0: x, 1: x}, (32, 1, 1), (32, 1, 1), outputs=[1], seed=seed)[0].tolist()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(16))) == [[32.0 * seed] * 32 for seed in range(16)]
 
 
 def _compile_in_another_process(folder, number):

@@ -180,9 +180,7 @@ class MetalKernel:
             if index in parameters and parameters[index].is_constant:
                 space = native.Space.constant
             buffers.append(native.Buffer(index, name, space, size, arrays.granule(itemsize), initialised, data))
-            kept.append(data)
 
-        kept: list[Any] = []
         for name, x, (has_shape, has_strides, has_ndim) in zip(self._names[0], inputs, call.shape_infos, strict=True):
             add(name, x, native.Space.input)
             if x.ndim > 0 and has_shape:
@@ -197,7 +195,6 @@ class MetalKernel:
             size = int(np.prod(shape)) * dtype.size
             filled = None if init_value is None else mx.full(shape, init_value, dtype)
             add(name, filled, native.Space.output, init_value is not None, size, dtype.size)
-        self._keep_alive = kept
         return buffers, outputs
 
     def _data(self, value: Any) -> tuple[Any, int, int]:

@@ -112,7 +112,6 @@ class Library:
             fresh = index in uninitialised
             args = (index, name, space, size, arrays.granule(itemsize), not fresh)
             specs.append(native.Buffer(*args, None if fresh else data))
-            self._keep = [*getattr(self, "_keep", [])[-64:], data]
         return specs
 
 
