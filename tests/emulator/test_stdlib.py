@@ -204,3 +204,29 @@ def test_bfloat_arithmetic_rounds_each_operation():
     (y,) = emulator.library(text).run("k", {0: a, 1: mx.zeros_like(a)}, *args, outputs=[1])
     square = (a.astype(mx.float32) * a.astype(mx.float32)).astype(mx.bfloat16)
     assert mx.array_equal(y, (square.astype(mx.float32) + 1.5).astype(mx.bfloat16))
+
+
+def test_c_style_casts_of_vectors_bind_like_casts():
+    text = """
+    float4 twice(float4 v) { return v * 2; }
+    kernel void k(const device half4* x, device half4* y, device float4* out, uint i [[thread_position_in_grid]]) {
+      float4 a = (float4)x[i] * 2.0f + (float4)1;
+      half4 b = (half4)-a;
+      if (sizeof(float4) == 16) out[i] = (metal::float4)(b) + twice((vec<float, 4>)y[i]);
+    }"""
+    x = np.arange(16, dtype=np.float16)
+    library = emulator.library(HEAD + text)
+    out = np.zeros(16, np.float32)
+    (got,) = library.run("k", {0: x, 1: x + 1, 2: out}, (4, 1, 1), (4, 1, 1), outputs=[2], uninitialised=[2])
+    np.testing.assert_array_equal(np.array(got), -(2 * x + 1) + 2 * (x + 1))
+
+
+def test_the_number_of_a_function_constant_may_be_a_sum_of_macros():
+    text = """
+    #define FIRST 600
+    constant int factor [[function_constant(FIRST + 3)]];
+    kernel void k(device int* out, uint i [[thread_position_in_grid]]) { out[i] = factor; }"""
+    library = emulator.library(HEAD + text)
+    buffers = {0: np.zeros(4, np.int32)}
+    (got,) = library.run("k", buffers, (4, 1, 1), (4, 1, 1), outputs=[0], uninitialised=[0], constants={603: 7})
+    assert np.array(got).tolist() == [7] * 4

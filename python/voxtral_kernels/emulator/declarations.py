@@ -5,6 +5,7 @@ Each reader looks at the tokens from index ``i`` on and returns None where somet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -143,10 +144,11 @@ def function_constant(tokens: Sequence[Token], i: int) -> FunctionConstant | Non
         return None
     name, close = tokens[end], tk.closing(tokens, end + 4)
     number = "".join(t.text for t in tokens[end + 5 : close])
-    if not number.isdigit() or text_at(tokens, close + 3) != ";":
+    # The number may be a sum that macros made.
+    if not re.fullmatch(r"[\d()+*-]*\d[\d()+*-]*", number) or text_at(tokens, close + 3) != ";":
         raise fail(name, "a function constant has a number and no value of its own")
     type_ = " ".join(t.text for t in tokens[start:end])
-    return FunctionConstant(before, type_, name.text, int(number), close + 4)
+    return FunctionConstant(before, type_, name.text, int(eval(number)), close + 4)
 
 
 def type_names(tokens: Sequence[Token]) -> set[str]:

@@ -120,6 +120,8 @@ class ValueRewriter:
             self.out += self._nested(type_)  # `float4 v(1, 2, 3, 4);`
             self.out += [self.tokens[end], token.like("=")]
             end += 1
+        elif self._text(end) == ")" and (cast := self._c_cast(i, end, type_)):
+            return cast
         elif self._text(end) != "(" or self._is_declaration(i, end):
             return None
         if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
@@ -128,6 +130,20 @@ class ValueRewriter:
         self.out += self._nested(type_)
         self._emit(token, ">")
         return end
+
+    def _c_cast(self, i: int, end: int, type_: Sequence[Token]) -> int | None:
+        """``(half4)x``: clang has no such cast between vectors, but ``->*`` binds like one."""
+        start = i - 3 if self._text(i - 1) == "::" else i - 1
+        before, after = self.tokens[start - 1], self.tokens[end + 1]
+        callee = before.kind == tk.IDENTIFIER and before.text != "return"
+        operand = after.kind != tk.PUNCTUATOR or after.text in ("(", "-", "+", "~", "!", "*", "&")
+        if self._text(start) != "(" or callee or before.text in (")", "]", ">") or not operand:
+            return None
+        del self.out[len(self.out) - (i - start) :]
+        self._emit(self.tokens[i], "metal::msl_caster<metal::")
+        self.out += self._nested(type_)
+        self._emit(self.tokens[i], ">() ->*")
+        return end + 1
 
     def _is_const_reference(self, i: int) -> bool:
         """``const thread T&``: it may bind to a temporary, which clang keeps in no address space."""

@@ -123,6 +123,14 @@ MSL_FN constexpr V msl_construct(A... a) {
   return v;
 }
 
+// (float4)x, which the translator spells msl_caster<float4>() ->* x: the operator binds like a cast.
+template <typename V>
+struct msl_caster {};
+template <typename V, typename A>
+MSL_FN constexpr V operator->*(msl_caster<V>, A a) {
+  return msl_construct<V>(a);
+}
+
 #define MSL_VECTORS(T)    \
   typedef vec<T, 2> T##2; \
   typedef vec<T, 3> T##3; \
