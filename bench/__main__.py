@@ -14,6 +14,7 @@ SUITES = {
     "drop-in": ("drop_in", "other packages' models before and after acceleration"),
     "emulator": ("emulator", "speed of the emulator itself"),
     "launches": ("launches", "launches of a layer in a streaming step; exit 1 when more than the gate"),
+    "realtime": ("realtime", "the tiny model end to end: native, composed, transformers"),
     "record": ("record", "add this machine's row to the README's results table"),
 }
 
