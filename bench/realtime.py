@@ -1,7 +1,7 @@
 """``python -m bench realtime``: a recording through the tiny model, the real-time factor of each on one CPU thread.
 
-Ours streams in feeds of 80 ms, on ``native`` and on ``composed``; transformers on PyTorch (extra ``bench``) gets the whole
-recording at once, which spares it a streaming loop. Rounds are interleaved; the tokens must be the same.
+Ours streams in feeds of 80 ms, on ``native`` and on ``composed``; transformers on PyTorch (extra ``bench``) gets the
+whole recording at once, which spares it a streaming loop. Rounds are interleaved; the tokens must be the same.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def host_config(config: Any) -> dict[str, Any]:
 
 def host_state(torch: Any, config: Any) -> dict[str, Any]:
     """The tiny checkpoint by transformers' parameter names, q and k rows in its order for RoPE."""
-    stored = mx.load(str(TINY / MISTRAL.weights_file))
+    stored: Any = mx.load(str(TINY / MISTRAL.weights_file))
     layout, state = TRANSFORMERS.others[0], {}
     biases = {f"{name.removesuffix('weight')}bias" for name in tensor_shapes(config)}
     for name in {*tensor_shapes(config), *biases}:

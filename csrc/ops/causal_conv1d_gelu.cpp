@@ -26,6 +26,11 @@ struct Inputs {
 };
 
 mx::Shape output_shape(const Inputs& in, const CausalConv1dGelu::Options& options) {
+  if (options.linear) {
+    mx::Shape shape = in.x.shape();
+    shape.back() = in.weight.shape(0);
+    return shape;
+  }
   const int frames = options.pad_left + (in.context ? in.context->shape(1) : 0) + in.x.shape(1) + options.pad_right;
   const int rest = frames - in.weight.shape(1);
   return {in.x.shape(0), rest < 0 ? 0 : rest / options.stride + 1, in.weight.shape(0)};
@@ -33,6 +38,10 @@ mx::Shape output_shape(const Inputs& in, const CausalConv1dGelu::Options& option
 
 Arrays composed(const Arrays& inputs, const CausalConv1dGelu::Options& options, mx::Stream s) {
   const Inputs in(inputs, options);
+  if (options.linear) {
+    const mx::array y = mx::matmul(in.x, mx::transpose(in.weight, s), s);
+    return {in.bias ? mx::add(y, *in.bias, s) : y};
+  }
   mx::array frames = in.context ? mx::concatenate({*in.context, in.x}, 1, s) : in.x;
   const mx::array zero = mx::array(0.0f, in.x.dtype());
   frames = mx::pad(frames, {{0, 0}, {options.pad_left, options.pad_right}, {0, 0}}, zero, "constant", s);
@@ -78,11 +87,17 @@ mx::array linear(const mx::array& x, const mx::array& weight, const std::optiona
                  mx::StreamOrDevice stream) {
   require(x.ndim() >= 1 && weight.ndim() == 2 && x.shape(-1) == weight.shape(1), kOp,
           "x, weight: expected [..., C_in] and [C_out, C_in].");
-  mx::Shape shape = x.shape();
-  shape.back() = weight.shape(0);
-  const mx::array rows = mx::reshape(x, {1, -1, x.shape(-1)}, stream);
-  const mx::array taps = mx::reshape(weight, {weight.shape(0), 1, weight.shape(1)}, stream);
-  return mx::reshape(causal_conv1d_gelu(rows, taps, bias, {}, 1, 0, 0, false, stream), shape, stream);
+  kernel_dtype(kOp, x);
+  require(weight.dtype() == x.dtype(), kOp, "weight: expected x's dtype.");
+  Arrays inputs{x, weight};
+  if (bias) {
+    require(bias->shape() == mx::Shape{weight.shape(0)} && bias->dtype() == x.dtype(), kOp, "bias: expected [C_out].");
+    inputs.push_back(*bias);
+  }
+  const CausalConv1dGelu::Options options{1, 0, 0, false, bias.has_value(), false, {}, true};
+  auto shape = output_shape(Inputs(inputs, options), options);
+  return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(mx::to_stream(stream), options),
+                   std::move(inputs));
 }
 
 CausalConv1dGelu::CausalConv1dGelu(mx::Stream stream, const Options& options)
@@ -101,16 +116,25 @@ void CausalConv1dGelu::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   const Inputs given(inputs, options_);
   mx::array& y = outputs[0];
   y.set_data(mx::allocator::malloc(y.nbytes()));
-  const mx::array x = readable(given.x, stream(), false), weight = readable(given.weight, stream(), true);
+  const mx::array x = readable(given.x, stream(), options_.linear), weight = readable(given.weight, stream(), true);
   cpu::CausalConv1dGeluArgs args{};
   args.x = x.data<void>();
   args.weight = weight.data<void>();
   args.bias = given.bias ? readable(*given.bias, stream(), true).data<void>() : nullptr;
   args.y = y.data<void>();
-  args.batch = x.shape(0);
-  args.length = x.shape(1);
-  args.x_batch = x.strides(0);
-  args.x_time = x.strides(1);
+  args.in_channels = x.shape(-1);
+  if (options_.linear) {
+    args.batch = args.kernel = 1;
+    args.length = args.out_length = cpu::Index(x.size()) / args.in_channels;
+    args.x_time = args.in_channels;
+  } else {
+    args.batch = x.shape(0);
+    args.length = x.shape(1);
+    args.x_batch = x.strides(0);
+    args.x_time = x.strides(1);
+    args.kernel = weight.shape(1);
+    args.out_length = y.shape(1);
+  }
   if (given.context && given.context->shape(1) > 0) {
     const mx::array context = readable(*given.context, stream(), false);
     args.context = context.data<void>();
@@ -118,12 +142,9 @@ void CausalConv1dGelu::eval_cpu(const Arrays& inputs, Arrays& outputs) {
     args.context_batch = context.strides(0);
     args.context_time = context.strides(1);
   }
-  args.in_channels = x.shape(2);
   args.out_channels = weight.shape(0);
-  args.kernel = weight.shape(1);
   args.stride = options_.stride;
   args.pad_left = options_.pad_left;
-  args.out_length = y.shape(1);
   args.gelu = options_.gelu;
   args.dtype = kernel_dtype(kOp, x);
   mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });

@@ -24,6 +24,7 @@ class CausalConv1dGelu : public Differentiable {
     int stride, pad_left, pad_right;
     bool gelu, bias, context;  // bias and context follow x and weight, where present
     MetalLaunches launches;
+    bool linear = false;  // x: [..., C_in], weight: [C_out, C_in]; on a CPU only
     bool operator==(const Options&) const = default;
   };
 
