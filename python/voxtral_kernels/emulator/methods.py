@@ -19,13 +19,14 @@ _SUFFIXES = ("const", "volatile", "noexcept")
 _SPACES = ("thread", "device", "threadgroup", "constant")
 
 
-def thread_methods(tokens: Sequence[Token]) -> dict[int, bool]:
+def thread_methods(tokens: Sequence[Token]) -> dict[int, str]:
     """Tokens where a method's space is decided.
 
-    True: the last token of a declarator that says nothing; ``thread`` belongs behind it. False: a ``thread`` that goes.
+    The last token of a declarator that says nothing, and the space that belongs behind it; "": a ``thread`` that goes.
+    A const method gets MSL_METHOD_SPACE (keywords.h), which some texts need open, as temporaries are in no space.
     """
     partner = tk.brackets(tokens)
-    decided: dict[int, bool] = {}
+    decided: dict[int, str] = {}
     declared: set[tuple[str, str]] = set()  # class and method that got `thread`
     classes: list[str | None] = []  # of the open braces: a class's name, or None
     for i, token in enumerate(tokens):
@@ -45,7 +46,7 @@ def thread_methods(tokens: Sequence[Token]) -> dict[int, bool]:
 
 
 def _decide_outside(
-    tokens: Sequence[Token], open_: int, close: int, declared: set[tuple[str, str]], decided: dict[int, bool]
+    tokens: Sequence[Token], open_: int, close: int, declared: set[tuple[str, str]], decided: dict[int, str]
 ) -> None:
     """``void S::f() {`` follows what the class says of f."""
     head = _head(tokens, open_)
@@ -55,9 +56,10 @@ def _decide_outside(
     while text_at(tokens, end + 1) in _SUFFIXES:
         end += 1
     if text_at(tokens, end + 1) == "thread" and ("operator" in head or head[-1] in head[:-1]):
-        decided[end + 1] = False
+        decided[end + 1] = ""
     elif text_at(tokens, end + 1) == "{" and any((owner, head[-1]) in declared for owner in head):
-        decided[end] = True
+        constant = any(text_at(tokens, i) == "const" for i in range(close + 1, end + 1)) and "thread" not in head
+        decided[end] = "MSL_METHOD_SPACE" if constant else "thread"
 
 
 def constant_copies(tokens: Sequence[Token]) -> dict[int, str]:
@@ -119,7 +121,7 @@ def _keyword(tokens: Sequence[Token], brace: int) -> int:
     return i
 
 
-def _decide(tokens: Sequence[Token], open_: int, close: int, class_name: str, decided: dict[int, bool]) -> None:
+def _decide(tokens: Sequence[Token], open_: int, close: int, class_name: str, decided: dict[int, str]) -> None:
     end = close
     while text_at(tokens, end + 1) in _SUFFIXES:
         end += 1
@@ -137,9 +139,10 @@ def _decide(tokens: Sequence[Token], open_: int, close: int, class_name: str, de
     open_ended = class_name in (text_at(tokens, open_ - 1), "") or "operator" in head
     if space is not None:
         if (following == ":" or open_ended) and text_at(tokens, space) == "thread":
-            decided[space] = False
+            decided[space] = ""
     elif following != ":" and not open_ended and not {"static", "friend"} & set(head) and len(head) > 1:
-        decided[end] = True
+        constant = any(text_at(tokens, i) == "const" for i in range(close + 1, end + 1)) and "thread" not in head
+        decided[end] = "MSL_METHOD_SPACE" if constant else "thread"
 
 
 def _head(tokens: Sequence[Token], open_: int) -> list[str]:

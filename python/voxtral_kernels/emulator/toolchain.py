@@ -71,11 +71,10 @@ def cache_dir() -> Path:
     return folder
 
 
-# What a text may need that costs another text something: the error that says so, and the macro that helps.
-_RETRIES = {
-    "invalid vector element type 'bool'": "MSL_VECTORS_OF_BOOL",
-    "default address space": "MSL_METHODS_ANYWHERE",
-}
+# A method of a temporary: clang keeps those in no address space, so such a text is compiled with MSL_METHODS_ANYWHERE.
+_TEMPORARY = re.compile(
+    r"default address space|object parameter of type '[^']*' with an expression of type '(?![^']*__)"
+)
 
 
 class UndefinedError(KernelError):
@@ -168,10 +167,8 @@ def compile_library(text: str, instrumented: bool, defines: Sequence[str] = (), 
 
 def _compile(arguments: list[str]) -> None:
     done = _run(["clang", *arguments])
-    for symptom, macro in _RETRIES.items():
-        if done.returncode and symptom in done.stderr:
-            arguments = [*arguments, f"-D{macro}"]
-            done = _run(["clang", *arguments])
+    if done.returncode and _TEMPORARY.search(done.stderr):
+        done = _run(["clang", *arguments, "-DMSL_METHODS_ANYWHERE"])
     if done.returncode:
         raise KernelError(_readable(done.stderr))
 

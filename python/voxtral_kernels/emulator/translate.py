@@ -34,7 +34,7 @@ class _Translator(ValueRewriter):
     def __init__(self, tokens: list[Token]):
         super().__init__(tokens)
         self.unit = Unit("")
-        self.thread_methods: dict[int, bool] = {}
+        self.thread_methods: dict[int, str] = {}
         self.constant_copies: dict[int, str] = {}
 
     def run(self) -> Unit:
@@ -102,7 +102,7 @@ class _Translator(ValueRewriter):
         if not self.thread_methods[i]:
             return i + 1
         self.out.append(self.tokens[i])
-        self._emit(self.tokens[i], "MSL_METHOD_SPACE")
+        self._emit(self.tokens[i], self.thread_methods[i])
         return i + 1
 
     def _kernel(self, i: int) -> None:
