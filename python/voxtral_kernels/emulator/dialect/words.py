@@ -42,9 +42,9 @@ _HOST_TYPES = names("_Float16 __fp16 __bf16 __int128 __int128_t __uint128_t __fl
 _BFLOATS = frozenset(("bfloat", *(f"{p}bfloat{n}" for p in ("", "packed_") for n in (2, 3, 4))))
 _LIBRARY_NAMES = names(
     "erf erff erfc erfcf tgamma lgamma cbrt cbrtf hypot hypotf expm1 expm1f log1p log1pf remainder remquo lround "
-    "llround lrint llrint nearbyint logb scalbn nan sinf cosf tanf expf exp2f logf log2f powf sqrtf floorf ceilf "
+    "llround lrint llrint nearbyint logb scalbn sinf cosf tanf expf exp2f logf log2f powf sqrtf floorf ceilf "
     "fabsf fmaxf fminf tanhf printf fprintf puts malloc calloc realloc free memcpy memset memmove memcmp strlen "
-    "abort exit assert isgreater isless qsort rand srand"
+    "abort exit isgreater isless qsort rand srand"
 )
 _METAL_HEADERS = names(
     "stdlib common integer relational math matrix simdgroup_matrix geometric compute graphics interpolate texture "
