@@ -20,7 +20,7 @@ INCLUDE = Path(__file__).parent / "include"
 # C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
 _DIALECT = [
     *("-x", "c++", "-std=c++17", "-Xclang", "-x", "-Xclang", "clcpp", "-Xclang", "-cl-std=clc++2021"),
-    *("-Xclang", "-cl-ext=+cl_khr_fp16,+__opencl_c_program_scope_global_variables"),
+    *("-Xclang", "-cl-ext=+all"),
     *("-Xclang", "-cl-single-precision-constant", "-Xclang", "-fbfloat16-excess-precision=none"),
 ]
 _CODE = [
