@@ -9,6 +9,7 @@ import mlx.core as mx
 import pytest
 from hypothesis import settings
 
+from tests.soak_record import SoakRecord
 from voxtral_kernels import _metal
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +20,11 @@ mx.set_default_device(mx.gpu if os.environ.get("VOXTRAL_KERNELS_TEST_DEVICE") ==
 # The same examples in every run, so that a red run can be repeated.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci")
+
+
+def pytest_configure(config):
+    if config.option.markexpr == "soak":
+        config.pluginmanager.register(SoakRecord())
 
 
 @pytest.fixture(scope="session")
