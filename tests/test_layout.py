@@ -1,5 +1,7 @@
 """The law of the tree: an op is one stem in every place, and no file has outgrown its purpose."""
 
+import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from voxtral_kernels import ops, testing
 
 ROOT = Path(__file__).resolve().parents[1]
-LIMIT = 300
+LIMIT, DISPATCH_LIMIT, FUNCTION_LIMIT = 300, 120, 50
 # Longer than the limit, each for one purpose that does not divide.
 LONG = set()
 
@@ -45,3 +47,33 @@ def test_no_file_has_outgrown_its_purpose():
     code = [p for p in tracked() if p.suffix in {".py", ".cpp", ".h", ".metal"}]
     long = {str(p): n for p in code if (n := len((ROOT / p).read_text().splitlines())) > LIMIT and str(p) not in LONG}
     assert not long, f"files of more than {LIMIT} lines: {long}"
+
+
+def test_host_dispatch_is_short():
+    files = [p for p in tracked() if p.match("python/voxtral_kernels/dispatch/*.py") or p.match("csrc/metal/*.cpp")]
+    assert len(files) > 8
+    long = {str(p): n for p in files if (n := len((ROOT / p).read_text().splitlines())) > DISPATCH_LIMIT}
+    assert not long, f"host dispatch of more than {DISPATCH_LIMIT} lines: {long}"
+
+
+def body_length(function):
+    """Lines of a function without its docstring."""
+    length = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return length
+    return length - (function.body[0].end_lineno - function.body[0].lineno + 1)
+
+
+def test_no_python_function_is_long():
+    long = {}
+    for path in [p for p in tracked() if p.suffix == ".py" and p.parts[0] in ("python", "bench")]:
+        functions = [n for n in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(n, ast.FunctionDef)]
+        long |= {f"{path} {f.name}": body_length(f) for f in functions if body_length(f) > FUNCTION_LIMIT}
+    assert not long, f"functions of more than {FUNCTION_LIMIT} lines: {long}"
+
+
+def test_no_banners_and_no_task_without_an_issue():
+    retired = re.compile(r"(#|//) ?[-=*#]{6,}|\bTODO(?!\(#\d+\))")
+    code = [p for p in tracked() if p.suffix in {".py", ".cpp", ".h", ".metal"} and p.name != "test_layout.py"]
+    found = [str(p) for p in code if retired.search((ROOT / p).read_text())]
+    assert not found

@@ -46,8 +46,7 @@ void store_frame(const CausalConv1dGeluArgs& args, Index batch, Index t, Index c
   store_part(y, value, part);
 }
 
-// --- few frames
-// -------------------------------------------------------------------------------------------------------
+// Few frames.
 
 // The operands of `frames` output frames side by side: floats, or bfloat16 values for Bfloat16Pairs.
 template <class T, class Mac>
@@ -115,8 +114,7 @@ void few_frames(const CausalConv1dGeluArgs& args, Index batch, Index first, Inde
   }
 }
 
-// --- many frames
-// ------------------------------------------------------------------------------------------------------
+// Many frames.
 
 // Frames [first, first + frames) at tap k, words [offset, offset + words), as tiles of [words, kTileRows].
 template <class T, class Mac>

@@ -175,7 +175,7 @@ void Launch::abandon() {
 
 }  // namespace emulator
 
-// ---- what kernels call -------------------------------------------------------------------------------------------
+// What kernels call.
 
 using emulator::launch;
 

@@ -90,33 +90,25 @@ def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.D
     window = NO_WINDOW if r.window is None else min(r.window, NO_WINDOW)
     inputs = [r.q, ring, *tails, ints(r.ring_end, window), floats(r.scale)]
     batch, heads, length, dim = r.q.shape
-    kv_heads, rows = r.tail_k.shape[1], (batch, heads, length)
     out = {"output_shapes": [(batch, length, heads, dim)], "output_dtypes": [r.q.dtype], "stream": stream}
     name = variant(r)[0]
     if name == "tiled":
-        threads = 4 * tiles(r)[0]
-        blocks = -(-_rows(r) // tiles(r)[0])
-        grid, group = (threads * blocks, kv_heads, batch), (threads, 1, 1)
-        run = kernel(factory, f"{TILED}.metal", TILED, INPUTS, ("out",), False)
-        y = run(inputs=inputs, template=template(r), grid=grid, threadgroup=group, **out)[0]
-        return y.transpose(0, 2, 1, 3)
-    splits = n_splits(r)
-    grid, group = (32 * SIMDS * splits, kv_heads, batch), (32 * SIMDS, 1, 1)
-    if splits == 1:
-        run = kernel(factory, f"{VECTOR}.metal", VECTOR, INPUTS, ("out",), False)
-        y = run(inputs=inputs, template=template(r), grid=grid, threadgroup=group, **out)[0]
+        file, threads, groups = TILED, 4 * tiles(r)[0], -(-_rows(r) // tiles(r)[0])
+    else:
+        file, threads, groups = VECTOR, 32 * SIMDS, n_splits(r)
+    grid = (threads * groups, r.tail_k.shape[1], batch)
+    over = {"inputs": inputs, "template": template(r), "grid": grid, "threadgroup": (threads, 1, 1)}
+    if name != "vector_split":
+        y = kernel(factory, f"{file}.metal", file, INPUTS, ("out",), False)(**over, **out)[0]
         return y.transpose(0, 2, 1, 3)
     parts = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_split", INPUTS, ("partial", "stats"), False)(
-        inputs=inputs,
-        template=template(r),
-        grid=grid,
-        threadgroup=group,
-        output_shapes=[(*rows, splits, dim), (*rows, splits, 2)],
+        **over,
+        output_shapes=[(batch, heads, length, groups, n) for n in (dim, 2)],
         output_dtypes=[mx.float32, mx.float32],
         stream=stream,
     )
     merge = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))
     lanes = 32 * -(-dim // 32)
-    grid, group = (lanes, batch * heads * length, 1), (lanes, 1, 1)
-    y = merge(inputs=parts, template=[("T", r.q.dtype)], grid=grid, threadgroup=group, **out)[0]
+    grid = (lanes, batch * heads * length, 1)
+    y = merge(inputs=parts, template=[("T", r.q.dtype)], grid=grid, threadgroup=(lanes, 1, 1), **out)[0]
     return y.transpose(0, 2, 1, 3)

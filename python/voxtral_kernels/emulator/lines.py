@@ -83,6 +83,19 @@ def _read_rows(data: bytes) -> list[tuple[int, str, int]]:
     return rows
 
 
+def _read_files(r: _Reader) -> list[str]:
+    """The paths of a unit's header; the first has number 1."""
+    directories = [""]
+    while directory := r.string():
+        directories.append(directory)
+    files = [""]
+    while name := r.string():
+        directory = directories[r.uleb()]
+        r.uleb(), r.uleb()  # time, size
+        files.append(f"{directory}/{name}" if directory and not name.startswith("/") else name)
+    return files
+
+
 def _read_unit(r: _Reader, end: int) -> list[tuple[int, str, int]]:
     version, header_length = r.take("H"), r.take("I")
     if not 2 <= version <= 4:
@@ -94,14 +107,7 @@ def _read_unit(r: _Reader, end: int) -> list[tuple[int, str, int]]:
     r.take("B")  # default is_stmt
     line_base, line_range, opcode_base = r.take("b"), r.take("B"), r.take("B")
     lengths = [r.take("B") for _ in range(opcode_base - 1)]
-    directories = [""]
-    while directory := r.string():
-        directories.append(directory)
-    files = [""]
-    while name := r.string():
-        directory = directories[r.uleb()]
-        r.uleb(), r.uleb()  # time, size
-        files.append(f"{directory}/{name}" if directory and not name.startswith("/") else name)
+    files = _read_files(r)
     r.at = program
     rows: list[tuple[int, str, int]] = []
     address, file, line = 0, 1, 1
