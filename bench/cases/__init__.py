@@ -9,7 +9,9 @@ from typing import Any
 
 import mlx.core as mx
 
-OPS = ("ada_rms_norm", "causal_conv1d_gelu", "sliding_window_attention")
+from voxtral_kernels.testing import OPS
+
+__all__ = ["OPS", "BenchCase", "Suite", "suites"]
 
 
 @dataclass(frozen=True)

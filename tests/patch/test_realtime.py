@@ -143,7 +143,7 @@ def test_memory_is_flat_past_the_window(host, noise):
     model = host.small()
     with vk.accelerate(model):
         sizes = [nbytes(host.embed_stream(model, mx.tile(noise, (1, n)), (8,))[1]) for n in (1, 4)]
-    assert sizes[0] == pytest.approx(sizes[1], rel=0.2)
+    assert sizes[1] <= sizes[0]
 
 
 def test_a_weight_changed_after_the_first_step_is_used(host, noise):
