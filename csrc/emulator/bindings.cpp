@@ -127,7 +127,7 @@ void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
       memcpy(to, b.data, b.size);
     else
       memset(to, 0xff, b.size);
-    if (checked && b.space == Space::output) region.cells.reset(b.size / b.granule);
+    if (checked && b.space == Space::output) region.cells.reset((b.size + b.granule - 1) / b.granule);
     l.buffers[b.index] = to;
   }
   for (auto [index, size] : l.options.threadgroup_arguments) {

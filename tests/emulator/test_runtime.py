@@ -234,3 +234,26 @@ def test_processes_share_the_cache(tmp_path):
     assert results == [[0, 1, 2, 3]] * 3
     assert len(list((tmp_path / "emulator").glob("*.so"))) == 3  # checked, and plain with two fills
     assert not list((tmp_path / "emulator").glob("tmp*"))
+
+
+NEIGHBOURS = """#include <metal_stdlib>
+using namespace metal;
+struct Pair { half low, high; };
+kernel void structures(device uint* y, uint i [[thread_position_in_threadgroup]]) {
+  threadgroup Pair pairs[16];
+  if (i % 2 == 0) pairs[i / 2].low = half(i);
+  else pairs[i / 2].high = half(i);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  y[i] = uint(pairs[i / 2].low) + uint(pairs[i / 2].high);
+}
+kernel void bytes(device uchar* y, uint i [[thread_position_in_grid]]) { y[i] = uchar(i); }
+"""
+
+
+def test_neighbouring_bytes_of_a_word_are_no_race():
+    library = emulator.library(NEIGHBOURS)
+    y = np.zeros(32, np.uint32)
+    (out,) = library.run("structures", {0: y}, (32, 1, 1), (32, 1, 1), outputs=[0])
+    assert out.tolist() == [4 * (i // 2) + 1 for i in range(32)]
+    (out,) = library.run("bytes", {0: y[:8]}, (32, 1, 1), (32, 1, 1), outputs=[0])
+    assert np.array(out).tobytes() == bytes(range(32))

@@ -110,7 +110,8 @@ class Library:
             if p and p.is_constant:
                 space = native.Space.constant
             fresh = index in uninitialised
-            args = (index, name, space, size, arrays.granule(itemsize), not fresh)
+            granule = min(arrays.granule(itemsize), p.granule if p else 4)
+            args = (index, name, space, size, granule, not fresh)
             specs.append(native.Buffer(*args, None if fresh else data))
         return specs
 

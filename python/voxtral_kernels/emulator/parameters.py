@@ -31,6 +31,11 @@ BUILTINS = {
     "quadgroups_per_threadgroup": "((at->threads[0] * at->threads[1] * at->threads[2] + 3) / 4)",
 }
 
+# Types of less than four bytes.
+_SMALL = dict.fromkeys(("bool", "char", "uchar", "int8_t", "uint8_t"), 1) | dict.fromkeys(
+    ("short", "ushort", "int16_t", "uint16_t", "half", "bfloat", "float16_t", "bfloat16_t"), 2
+)
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -44,6 +49,7 @@ class Parameter:
     is_constant: bool = False  # in the constant address space
     is_const: bool = False  # points to const
     condition: str = ""  # the function constant that decides whether it exists
+    granule: int = 4  # bytes that the race checks take as one, from the type pointed to
 
 
 def read_parameters(tokens: Sequence[Token]) -> list[Parameter]:
@@ -84,8 +90,9 @@ def _read(part: list[Token]) -> Parameter:
     index = _number(part, attributes["buffer"]) if "buffer" in attributes else -1
     pointee = words[: words.index("*")] if "*" in words else words
     is_constant = "constant" in words
-    is_reference = "&" in words
-    return Parameter(name, "buffer", index, "", is_reference, is_constant, is_constant or "const" in pointee, condition)
+    is_const = is_constant or "const" in pointee
+    granule = min((_SMALL[word] for word in pointee if word in _SMALL), default=4)
+    return Parameter(name, "buffer", index, "", "&" in words, is_constant, is_const, condition, granule)
 
 
 def _split_attributes(part: list[Token]) -> tuple[list[Token], dict[str, str]]:

@@ -144,7 +144,7 @@ class _Translator(ValueRewriter):
                 self._emit(name, "__attribute__((aligned(")
                 self.out += self._nested(found.alignment[2:-1])
                 self._emit(name, ")))")
-            memory = f"msl_threadgroup_memory({number}, sizeof({alias}), alignof({alias}))"
+            memory = f"msl_threadgroup_memory({number}, sizeof({alias}), metal::msl_granule<{alias}>())"
             self._emit(name, f"; threadgroup {alias}& {name.text} = *(threadgroup {alias}*)(uintptr_t){memory};")
         return found.end
 

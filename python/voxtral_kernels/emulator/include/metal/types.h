@@ -196,6 +196,15 @@ using ::uintptr_t;
 using ::ulong;
 using ::ushort;
 
+// Bytes of a threadgroup variable that the race checks take as one: of a structure each byte, for its members differ.
+template <typename T>
+constexpr unsigned long msl_granule() {
+  if constexpr (__is_array(T))
+    return msl_granule<__remove_extent(T)>();
+  else
+    return __is_class(T) || __is_union(T) ? 1 : alignof(T);
+}
+
 // static_cast<To>(x): clang has none between half and bfloat.
 template <typename To, typename From>
 MSL_FN constexpr To msl_cast(From x) {
