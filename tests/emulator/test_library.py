@@ -129,6 +129,8 @@ def test_an_unknown_entry_is_named(library, entry, message):
 def test_a_missing_buffer_is_named(library):
     with pytest.raises(emulator.KernelError, match=r"\[lookup\] buffers: expected y at index 0, got none"):
         library.run("lookup", {}, (4, 1, 1), (4, 1, 1), constants=CONSTANTS)
+    with pytest.raises(emulator.KernelError, match=r"\[lookup\] outputs: expected indices of buffers, got \[3\]"):
+        library.run("lookup", {0: np.zeros(4, np.float32)}, (4, 1, 1), (4, 1, 1), CONSTANTS, outputs=[0, 3])
 
 
 def test_missing_threadgroup_memory_is_named(library):

@@ -73,6 +73,8 @@ class Library:
         options.variables = self._program.unit.variables
         compiled = self._program.entry(entry, mode, constants or {})
         self._require(compiled, entry, buffers, threadgroup_memory or {}, constants or {})
+        if missing := sorted(set(outputs) - set(buffers)):
+            raise KernelError(f"[{entry}] outputs: expected indices of buffers, got {missing}.")
         result, more = launch(compiled, self._buffers(compiled, buffers, outputs, uninitialised), options)
         self.report = self._program.report(result, compiled, mode, more)
         raises = self._defaults[2] if raise_findings is None else raise_findings
