@@ -111,8 +111,10 @@ def examine(backend: str, op: str, case: Any, dtype: mx.Dtype, seed: int) -> Out
         with _backends.use_backend(backend):
             variant = _backends.select(op, testing.definition(op).example(case, dtype, seed)).variant
     except Exception as error:
+        # A backend refuses with a RuntimeError; anything else is a fault of ours.
         detail = _one_line(error)
-        return Outcome(*facts, WRONG if DIFFERS in detail else NOT_SERVED, None, detail)
+        refused = isinstance(error, RuntimeError) and DIFFERS not in detail
+        return Outcome(*facts, NOT_SERVED if refused else WRONG, None, detail)
     try:
         testing.check_case(op, case, dtype, backend, seed=seed)
     except Exception as error:  # AssertionError: a wrong value; others: a launch that failed, the emulator's findings

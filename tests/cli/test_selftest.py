@@ -69,8 +69,9 @@ def raises(*arguments):
             },
             "its result differs",
         ),
+        ({"unsupported": lambda r, device: r.no_such_field}, "AttributeError: "),
     ],
-    ids=["value", "launch", "self-check"],
+    ids=["value", "launch", "self-check", "fault"],
 )
 def test_wrong(run, plant, parts, message):
     plant(**parts)
