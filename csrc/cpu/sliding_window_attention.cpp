@@ -12,6 +12,7 @@
 namespace voxtral::cpu {
 namespace {
 
+constexpr int kAhead = 2048;
 constexpr int kScoreChunk = 32;
 constexpr Index kVectorRows = 8;  // the vector variant's most rows
 
@@ -78,14 +79,14 @@ void scores_vector(const Block& block, const float* k, Index k_row, Index words,
       const float* rows[kDotRows];
       float sums[kDotRows * kDotColumns];
       for (Index i = 0; i < kDotRows; ++i) rows[i] = block.q + least(r + i, block.rows - 1) * block.width;
-      dot_tile<Mac, kDotRows>(rows, columns, words, sums, kDotColumns);
+      dot_tile<Mac, kDotRows, kAhead>(rows, columns, words, sums, kDotColumns);
       for (Index i = 0; i < kDotRows && r + i < block.rows; ++i) {
         __builtin_memcpy(block.scores + (r + i) * kBlockKeys + j, sums + i * kDotColumns, kDotColumns * 4);
       }
     }
     if (r < block.rows) {
       const float* row = block.q + r * block.width;
-      dot_tile<Mac, 1>(&row, columns, words, block.scores + r * kBlockKeys + j, kDotColumns);
+      dot_tile<Mac, 1, kAhead>(&row, columns, words, block.scores + r * kBlockKeys + j, kDotColumns);
     }
   }
 }

