@@ -77,3 +77,10 @@ def test_no_banners_and_no_task_without_an_issue():
     code = [p for p in tracked() if p.suffix in {".py", ".cpp", ".h", ".metal"} and p.name != "test_layout.py"]
     found = [str(p) for p in code if retired.search((ROOT / p).read_text())]
     assert not found
+
+
+@pytest.mark.parametrize("kernel", sorted((ROOT / "kernels").glob("*.metal")), ids=lambda p: p.stem)
+def test_a_kernel_starts_with_its_seven_lines(kernel):
+    head = kernel.read_text().split("\n#", 1)[0]
+    heads = re.findall(r"^// ([A-Z]\w+)  +\S", head, re.MULTILINE)
+    assert heads == ["Formula", "Layout", "Grid", "Numerics", "Traffic", "Limits", "Source"]

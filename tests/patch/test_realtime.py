@@ -62,16 +62,16 @@ def test_a_quantised_host_equals_our_own_quantised_model(host, mel, quantized):
     loader = {"voxmlx": "voxmlx.weights", "whisperlivekit": "whisperlivekit.voxtral_mlx.loader"}[host.name]
     load = "load_model" if host.name == "voxmlx" else "_load_converted_weights"
     model = getattr(hosts.host(loader), load)(quantized)[0]
-    reference = our_outputs(vk.load(quantized, dtype="float32"), mel)
-    with vk.accelerate(model, decoder_window=64):
-        whole = host.embed(model, mel)
-        assert_model_matches(whole, reference[0], "embeddings")
-        assert_model_matches(prefill_and_steps(host, model, whole), reference[1], "logits")
+    assert_matches_ours(host, model, quantized, mel)
 
 
 def test_a_quantised_mlx_audio_model_equals_our_own(mel, quantized_by_mlx_audio):
     model, folder = quantized_by_mlx_audio
     host = hosts.MlxAudio()
+    assert_matches_ours(host, model, folder, mel)
+
+
+def assert_matches_ours(host, model, folder, mel):
     reference = our_outputs(vk.load(folder, dtype="float32"), mel)
     with vk.accelerate(model, decoder_window=64):
         whole = host.embed(model, mel)
