@@ -175,3 +175,11 @@ def test_what_mlx_exports_is_what_the_emulator_reads():
 def test_bad_mode_is_refused():
     with pytest.raises(ValueError, match=r"\[emulator\] mode: expected one of plain, checked, counted, got 'fast'\."):
         kernel("", mode="fast")
+
+
+@pytest.mark.parametrize("transform", [mx.compile, mx.grad], ids=["compile", "grad"])
+def test_a_call_inside_a_transformation_is_refused(transform):
+    k = kernel("out[thread_position_in_grid.x] = x[thread_position_in_grid.x];")
+    traced = transform(lambda x: run(k, [x], (8,), mx.float32, (8, 1, 1), (8, 1, 1)).sum())
+    with pytest.raises(ValueError, match=r"\[emulator\] inputs: expected arrays with values, got arrays traced by"):
+        traced(mx.ones(8))

@@ -8,6 +8,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from .._transforms import in_transformation
+
 # MLX's dtypes that the C name of a Metal type differs from, and the NumPy type that carries the bytes.
 _CARRIERS = {
     mx.bool_: np.uint8, mx.uint8: np.uint8, mx.uint16: np.uint16, mx.uint32: np.uint32, mx.uint64: np.uint64,
@@ -19,6 +21,18 @@ _CARRIERS = {
 def granule(itemsize: int) -> int:
     """Bytes that the access checks treat as one."""
     return min(itemsize, 4)
+
+
+def require_values(*values: Any) -> None:
+    """Refuses the placeholders of a function transformation, in which a run would be invisible.
+
+    Raises:
+        ValueError: one of ``values`` is traced by ``mx.compile``, ``mx.grad`` or ``mx.vmap``.
+    """
+    arrays = [v for v in values if isinstance(v, mx.array)]
+    if arrays and in_transformation(*arrays):
+        traced = "arrays traced by mx.compile, mx.grad or mx.vmap"
+        raise ValueError(f"[emulator] inputs: expected arrays with values, got {traced}.")
 
 
 def view(array: mx.array) -> memoryview:

@@ -111,11 +111,13 @@ class MetalKernel:
 
         Raises:
             KernelError: the text does not compile, or a finding was made (unless ``raise_findings`` is False).
+            ValueError: an argument is not what MLX takes, or an input is traced by ``mx.compile``, ``mx.grad`` ...
         """
         mode = self._defaults[0] if mode is None else mode
         seed = self._defaults[1] if seed is None else seed
         raises = self._defaults[2] if raise_findings is None else raise_findings
         given = [x if isinstance(x, mx.array) else mx.array(x) for x in inputs]
+        arrays.require_values(*given)
         extra: dict[str, Any] = {} if template is None else {"template": list(template)}
         if init_value is not None:
             extra["init_value"] = init_value

@@ -64,6 +64,7 @@ class Library:
         Raises:
             KernelError: the text does not compile, a buffer is missing, or a finding was made.
         """
+        arrays.require_values(*buffers.values())
         mode = self._defaults[0] if mode is None else mode
         options = make_options(mode, self._defaults[1] if seed is None else seed, grid, threadgroup)
         options.step_limit, options.seconds_limit = self._limits
