@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import environment, report
+from .options import Parser
 from .stats import Ratio, ratio
 
 # An editable installation's import hook comes before PYTHONPATH: it would run the checkout's package on both sides.
@@ -228,7 +229,7 @@ def _figure(value: float | None) -> str:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench compare", description=__doc__)
+    parser = Parser(prog="bench compare", description=__doc__)
     parser.add_argument("base", help="commit, branch, tag, or a folder with a tree")
     parser.add_argument("head", help="the same; compared with base")
     parser.add_argument("--limit", type=float, default=10.0, help="percent: 25 on hosted runners, 10 on a quiet one")

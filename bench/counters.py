@@ -6,7 +6,6 @@ deterministic. docs/kernels.md derives what each variant should move.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import sys
@@ -24,6 +23,7 @@ from voxtral_kernels.reference.sliding_window_attention import Case as Attention
 
 from . import sdpa_counters
 from .cases import suites
+from .options import Parser
 from .traffic import derived_bytes
 
 DERIVED, SEGMENTS = 1.05, 1.10
@@ -195,7 +195,7 @@ def figures() -> dict[str, float]:
 
 def main(argv: list[str]) -> int:
     """Count every shape; 1 when one is worse than its gate."""
-    parser = argparse.ArgumentParser(prog="python -m bench counters", description=__doc__)
+    parser = Parser(prog="bench counters", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON list instead of the table")
     parser.add_argument("--only", default="", help="shapes whose name contains this")
     options = parser.parse_args(argv)

@@ -7,7 +7,6 @@ it is not installed. Calls that are short are made in a row and evaluated togeth
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
@@ -27,6 +26,7 @@ from voxtral_kernels.reference.ada_rms_norm import AdaRmsNorm
 from voxtral_kernels.reference.causal_conv1d_gelu import CausalConv1dGelu
 from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
 
+from .options import Parser
 from .stats import Ratio, ratio
 
 Work = Callable[[], Any]
@@ -210,7 +210,7 @@ def line(shape: Shape, times: dict[str, list[float]]) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     """Print the table; exit status 1 where a line is below what is asked."""
-    parser = argparse.ArgumentParser(prog="python -m bench cpu", description=__doc__)
+    parser = Parser(prog="bench cpu", description=__doc__)
     parser.add_argument("--only", default="", help="lines whose name holds this text")
     parser.add_argument("--seconds", type=float, default=0.02, help="aimed length of one sample")
     parser.add_argument("--isa", help="instruction set of ours; default: the best here")

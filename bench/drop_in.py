@@ -22,6 +22,7 @@ import voxtral_kernels as vk
 from voxtral_kernels.patch._attention import nbytes
 
 from . import host_loops, hosts, offline_hosts, stats, timing
+from .options import Parser
 
 EXAMPLES = hosts.FOLDER.parents[1] / "examples"
 TOKENS_PER_SECOND = 12.5
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench drop-in", description=__doc__)
+    parser = Parser(prog="bench drop-in", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="audio before the timed steps (default 60)")
     parser.add_argument("--blocks", type=int, default=15, help="ABBA blocks, at least 5 (default 15)")
     parser.add_argument("--words", action="store_true", help="run the loops over examples/ and count word errors")

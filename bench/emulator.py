@@ -6,7 +6,6 @@ compilation is a process of its own and is timed by the clock, the least of a fe
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 from voxtral_kernels import emulator
 
 from .environment import chip
+from .options import Parser
 
 HEADS, KEYS, D = 32, 1024, 128
 KERNELS = "mlx/backend/metal/kernels"
@@ -139,7 +139,7 @@ def measure(rounds: int) -> list[Figure]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures; status 1 if one is over its limit."""
-    parser = argparse.ArgumentParser(prog="python -m bench emulator", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="bench emulator", description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=7, help="runs behind each median (7)")
     options = parser.parse_args(argv)
     figures = measure(options.rounds)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 from collections import Counter
 from typing import Any
@@ -20,6 +19,7 @@ from voxtral_kernels.models.stack import Stack
 
 from . import hosts
 from .graph import launches
+from .options import Parser
 from .random_model import FULL, cut
 
 GATES = {"decoder layer": 12, "encoder layer": 13}
@@ -92,7 +92,7 @@ def figures() -> dict[str, float]:
 
 def main(argv: list[str]) -> int:
     """Print both packages' counts; exit 1 where ours exceed the gate."""
-    parser = argparse.ArgumentParser(prog="bench launches", description=__doc__)
+    parser = Parser(prog="bench launches", description=__doc__)
     parser.parse_args(argv)
     columns: dict[str, dict[str, Counter[str]]] = {"ours": ours()}
     try:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import mlx.core as mx
 
 from voxtral_kernels import testing
 from voxtral_kernels.emulator.custom_kernel import capture
+
+from .options import Parser
 
 INCLUDE = Path(mx.__file__).parent / "include"
 PREAMBLE = '#include "mlx/backend/metal/kernels/utils.h"\n'
@@ -75,7 +76,7 @@ def compile_source(path: Path) -> str:
 
 def main(argv: list[str]) -> int:
     """Write the files; with ``--compile`` exit 1 where Apple's compiler refuses one."""
-    parser = argparse.ArgumentParser(prog="bench.metal_sources", description=__doc__)
+    parser = Parser(prog="bench.metal_sources", description=__doc__)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to (default: a temporary folder)")
     parser.add_argument("--compile", action="store_true", help="compile each with xcrun metal")
     options = parser.parse_args(argv)

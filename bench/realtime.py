@@ -6,7 +6,6 @@ whole recording at once, which spares it a streaming loop. Rounds are interleave
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from voxtral_kernels.audio.mel import MelConfig, log_mel
 from voxtral_kernels.models.voxtral_realtime.layouts import MISTRAL, TRANSFORMERS
 from voxtral_kernels.models.voxtral_realtime.weights import tensor_shapes
 
+from .options import Parser
 from .stats import ratio
 
 RECORDING = Path(__file__).resolve().parents[1] / "examples" / "one-minute.wav"
@@ -121,7 +121,7 @@ def host_state(torch: Any, config: Any) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     """Print the figures; exit status 1 where a token differs or ours takes more than is asked."""
-    parser = argparse.ArgumentParser(prog="python -m bench realtime", description=__doc__)
+    parser = Parser(prog="bench realtime", description=__doc__)
     parser.add_argument("recording", nargs="?", type=Path, default=RECORDING)
     parser.add_argument("--seconds", type=float, default=20.0, help="of the recording")
     parser.add_argument("--rounds", type=int, default=7, help="at least 5")

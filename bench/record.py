@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from . import suite
+from .options import Parser
 from .report import time_text, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ AWAITED = ("Apple M1", "Apple M2", "Apple M3", "Apple M4")
 
 def main(argv: list[str]) -> int:
     """Measure, append to ``bench/results/<chip>.jsonl``, rewrite the table; exit 1 and keep nothing on a red gate."""
-    parser = argparse.ArgumentParser(prog="bench record", description=__doc__)
+    parser = Parser(prog="bench record", description=__doc__)
     parser.add_argument("--from", dest="source", type=Path, metavar="JSON", help="take a record of `bench --json`")
     parser.add_argument("--table-only", action="store_true", help="only renew the README from the kept records")
     options = parser.parse_args(argv)

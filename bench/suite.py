@@ -15,6 +15,7 @@ import voxtral_kernels as vk
 
 from . import end_to_end, environment, html, ops, report, roofline
 from .cases import OPS, suites
+from .options import Parser
 
 
 def main(argv: list[str]) -> int:
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser = Parser(prog="bench", description=__doc__)
     parser.add_argument("--ops", nargs="*", choices=OPS, default=list(OPS), help="only these ops (none: no op table)")
     parser.add_argument("--model", default="tiny", help="model of the stream: tiny, a folder or a hub id")
     parser.add_argument("--blocks", type=int, default=15, help="ABBA blocks a case, at least 5 (default 15)")

@@ -24,3 +24,11 @@ def test_each_suite_lists_its_options(name, capsys):
 def test_an_unknown_suite_is_refused_in_one_line(capsys):
     assert main(["speed"]) == 2
     assert capsys.readouterr().err == f"bench: expected one of {', '.join(SUITES)}, got 'speed'.\n"
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_wrong_option_is_refused_in_one_line(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--no-such-option"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
