@@ -1,5 +1,7 @@
 """The shaders on a Metal device: every case within the rule, and no variant disabled. Runs on a Mac only."""
 
+import os
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -7,7 +9,11 @@ import pytest
 import voxtral_kernels as vk
 from voxtral_kernels import _selfcheck, testing
 
-pytestmark = pytest.mark.skipif(not mx.metal.is_available(), reason="needs a Metal device")
+# A hosted Mac's GPU may lack what the kernels need; there `selftest` says kernel by kernel what runs.
+pytestmark = pytest.mark.skipif(
+    not mx.metal.is_available() or os.environ.get("VOXTRAL_KERNELS_TEST_DEVICE") != "gpu",
+    reason="needs a Metal device and VOXTRAL_KERNELS_TEST_DEVICE=gpu",
+)
 
 CASES = [(op, case) for op in (*testing.OPS, "kv_append") for case in testing.definition(op).CASES]
 
