@@ -8,6 +8,7 @@ import sys
 # Name on the command line -> module, and the line that the help prints.
 SUITES = {
     "all": ("suite", "op and end-to-end tables, JSON and HTML"),
+    "append": ("append", "bytes and time of one appended token, in place and by a stock slice update"),
     "compare": ("compare", "two commits against each other: counters hard, times by interval"),
     "counters": ("counters", "traffic of the shaders, counted on the emulator; exit 1 when worse"),
     "cpu": ("cpu", "native extension against stock MLX and PyTorch"),
