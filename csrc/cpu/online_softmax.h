@@ -77,7 +77,7 @@ void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) 
     largest = maximum(largest, score);
   }
   const Vec decay = exp_nonpositive(before - largest);
-  Vec total = load(block.total + row) * decay;
+  Vec total = {};  // of this block alone: a long sum rounds less in parts
   for (Index j = 0; j < keys.count; ++j) {
     Vec p = exp_nonpositive(load(s + j * block.padded_rows) - largest);
     if constexpr (Masked) {
@@ -88,7 +88,7 @@ void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) 
     total = total + p;
   }
   store(block.largest + row, largest);
-  store(block.total + row, total);
+  store(block.total + row, load(block.total + row) * decay + total);
   store(block.decay + row, decay);
 }
 

@@ -13,7 +13,12 @@ namespace voxtral::cpu {
 namespace {
 
 constexpr int kAhead = 2048;
+// Words of a score summed in one go; each product rounds too where there is no fused multiply-add.
+#if defined(__FMA__) || defined(__aarch64__)
 constexpr int kScoreChunk = 32;
+#else
+constexpr int kScoreChunk = 8;
+#endif
 constexpr Index kVectorRows = 8;  // the vector variant's most rows
 
 template <class T>

@@ -135,12 +135,7 @@ inline void rows_tile(const float* a, Index a_word, const float* const* b, Index
 template <int Rows, int Vecs>
 inline void spread_tile(const float* p, Index p_row, Index p_key, const float* v, Index v_row, Index keys,
                         const float* decay, float* out, Index out_row) {
-  Vec sums[Rows][Vecs];
-#pragma GCC unroll 4
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-    for (int d = 0; d < Vecs; ++d) sums[i][d] = load(out + i * out_row + d * kLanes) * decay[i];
-  }
+  Vec sums[Rows][Vecs] = {};
   for (Index k = 0; k < keys; ++k) {
     Vec value[Vecs];
 #pragma GCC unroll 4
@@ -155,7 +150,10 @@ inline void spread_tile(const float* p, Index p_row, Index p_key, const float* v
 #pragma GCC unroll 4
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 4
-    for (int d = 0; d < Vecs; ++d) store(out + i * out_row + d * kLanes, sums[i][d]);
+    for (int d = 0; d < Vecs; ++d) {
+      float* to = out + i * out_row + d * kLanes;
+      store(to, load(to) * decay[i] + sums[i][d]);
+    }
   }
 }
 
