@@ -31,6 +31,8 @@ runpy.run_module("bench.worker", run_name="__main__")
 """
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "compare"
+# Longer than in the tables: a sample of a short op should outlast what interrupts it.
+SAMPLE_SECONDS = 0.03
 
 
 class Tree:
@@ -130,7 +132,7 @@ class Timed:
 def time_case(base: Tree, head: Tree, case: str, *, limit: float, blocks: int, passes: int) -> Timed:
     """Alternate base, head, head, base; a further pass only while every one so far lies above the limit."""
     for tree in (base, head):
-        tree.ask("prepare", case=case, sample_seconds=0.01)
+        tree.ask("prepare", case=case, sample_seconds=SAMPLE_SECONDS)
     ratios: list[Ratio] = []
     for _ in range(passes):
         ratios.append(_pass(base, head, case, blocks))
