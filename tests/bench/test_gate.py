@@ -94,10 +94,11 @@ PLANTS = {
     ),
     "doubled traffic in a shader": (
         "kernels/ada_rms_norm.metal",
-        "  Packed<T, V> row = load_bounded<T, V>(x, i, dim);\n",
-        "  Packed<T, V> row = load_bounded<T, V>(x, i, dim);\n"
-        "  const Packed<T, V> again = load_bounded<T, V>(x, i, dim);\n"
-        "  for (int j = 0; j < V; ++j) row.v[j] = (row.v[j] + again.v[j]) / T(2);\n",
+        "    store_bounded<T, V>(h, i, dim, row);\n",
+        # Behind a store that may alias, so that no compiler takes the second reading for the first.
+        "    store_bounded<T, V>(h, i, dim, row);\n"
+        "    const Packed<T, V> again = load_bounded<T, V>(x, i, dim);\n"
+        "    for (int j = 0; j < V; ++j) row.v[j] = T(float(row.v[j]) + 0.0f * float(again.v[j]));\n",
         "ada_rms_norm, 1 row, bfloat16: device bytes / least",
     ),
 }
