@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import environment, report
+from .deterministic import LOOSE
 from .options import Parser
 from .stats import Ratio, ratio
 
@@ -164,11 +165,16 @@ class Counted:
 
 
 def compare_counters(base: dict[str, float], head: dict[str, float], accepted: dict[str, float]) -> list[Counted]:
-    """Any increase is worse unless accepted up to that figure; a counter new in head has nothing to be held against."""
+    """Any increase is worse unless accepted up to that figure; a counter new in head has nothing to be held against.
+
+    Counters named in `deterministic.LOOSE` may grow by that share.
+    """
     rows = []
     for name in dict.fromkeys([*base, *head]):
         old, new = base.get(name), head.get(name)
-        worse = old is not None and new is not None and new > max(old, accepted.get(name, old))
+        worse = False
+        if old is not None and new is not None:
+            worse = new > max(old * (1 + LOOSE.get(name, 0)), accepted.get(name, old))
         rows.append(Counted(name, old, new, worse))
     return rows
 

@@ -13,8 +13,10 @@ import numpy as np
 import voxtral_kernels as vk
 from voxtral_kernels import _backends
 
-STEPS = 60  # of 80 ms: the tiny model's encoder window is full well before
-STREAMS = 16
+STEPS = 150  # of 80 ms: the tiny model's windows are full well before
+PEAK = "tiny stream, peak bytes above the model"
+# Arrays are freed as threads happen to run: the same tree's peaks differ by some 10 %, and only more than this fails.
+LOOSE = {PEAK: 0.25}
 
 
 def counters() -> dict[str, float]:
@@ -26,22 +28,17 @@ def counters() -> dict[str, float]:
 
 
 def stream_memory() -> dict[str, float]:
-    """Peak of MLX's memory over short streams of the tiny model.
-
-    A step's arrays are freed sooner or later, as threads happen to run; the largest of many peaks is always the same.
-    """
+    """What the caches of a stream of the tiny model hold at its end, and the peak of MLX's memory on the way."""
     model = vk.load("tiny")
     samples = np.random.default_rng(0).normal(0, 0.05, (STEPS, model.config.samples_per_token)).astype(np.float32)
-    peaks = []
-    for _ in range(STREAMS):
-        stream = model.stream()
-        mx.synchronize()
-        base = mx.get_active_memory()
-        mx.reset_peak_memory()
-        for step in samples:
-            stream.feed(step)
-        peaks.append(mx.get_peak_memory() - base)
-    return {"tiny stream, peak bytes above the model": max(peaks)}
+    mx.synchronize()
+    base = mx.get_active_memory()
+    mx.reset_peak_memory()
+    stream = model.stream()
+    for step in samples:
+        stream.feed(step)
+    held = sum(cache.nbytes for cache in (*stream._audio.caches, *stream._caches))
+    return {"tiny stream, cache bytes with windows full": held, PEAK: mx.get_peak_memory() - base}
 
 
 def cache_copies() -> dict[str, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare, report
+from bench import compare, deterministic, report
 
 ROOT = Path(__file__).resolve().parents[2]
 CASE = "ada_rms_norm, prefill, float32"
@@ -127,8 +127,11 @@ def test_identical_trees_have_identical_counters(head):
     finally:
         for tree in trees:
             tree.close()
-    note("identical trees, counters", "none differs" if first == second else "differ")
-    assert first == second
+    worse = [row.counter for row in compare.compare_counters(first, second, {}) if row.worse]
+    same = {name for name in first if first[name] == second[name]}
+    note("identical trees, counters", f"{len(same)} of {len(first)} the same, none worse" if not worse else str(worse))
+    assert not worse
+    assert set(first) - same <= set(deterministic.LOOSE)
 
 
 START, END = (
