@@ -6,7 +6,6 @@ stock slice update on the same ring. A ring that is copied shows in the peak mem
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 
@@ -14,6 +13,8 @@ import mlx.core as mx
 
 import voxtral_kernels as vk
 from voxtral_kernels import _native
+
+from .options import Parser
 
 WINDOW, HEADS, KV_HEADS, DIM = 8192, 32, 8, 128
 
@@ -43,7 +44,7 @@ def measured(step: Callable[[int], list[mx.array]], n: int) -> tuple[float, int]
 
 def main(argv: list[str]) -> int:
     """Print the figures; exit status 1 where ours copies more than the token's own rows."""
-    parser = argparse.ArgumentParser(prog="python -m bench append", description=__doc__)
+    parser = Parser(prog="bench append", description=__doc__)
     parser.add_argument("--tokens", type=int, default=40)
     options = parser.parse_args(argv)
     tokens = steps_of(options.tokens)
