@@ -2,7 +2,9 @@
 
 Stock MLX and PyTorch get their best form: keys and values contiguous and in order (ours come out of a ring that has
 wrapped), convolution inputs already padded, for PyTorch in its own layout. PyTorch (extra ``bench``) is left out where
-it is not installed. Calls that are short are made in a row and evaluated together, as a model does.
+it is not installed. Calls that are short are made in a row and evaluated together, as a model does. Beside them a plain
+reading of the bytes that the shape must move at least is timed: where ours is near it, memory and not the kernel is the
+limit, and no kernel could be faster over another than that.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from .stats import Ratio, ratio
 
 Work = Callable[[], Any]
 ROUNDS = 9
+# Less than this stays in the caches from one call to the next.
+MEMORY_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Shape:
 
     name: str
     dtype: str
-    contenders: dict[str, Work]  # ours, stock, torch
+    contenders: dict[str, Work]  # ours, stock, torch, and memory where the shape's bytes do not fit the caches
     calls: int
     asked: Mapping[str, float]  # least speed-up over each
 
@@ -65,6 +69,14 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: mx.Dtype, sc
     a = mx.array(rng.standard_normal(shape, np.float32) * scale).astype(dtype)
     mx.eval(a)
     return a
+
+
+def reading(n_bytes: int) -> dict[str, Work]:
+    """The contender that only reads as many bytes, on one thread; none where they stay in the caches."""
+    if n_bytes < MEMORY_BYTES:
+        return {}
+    data = np.ones(n_bytes // 4, np.float32)
+    return {"memory": lambda: data.max()}
 
 
 def attention(
@@ -98,7 +110,7 @@ def attention(
         tmask = None if mask is None else torch.from_numpy(visible)
         sdpa = torch.nn.functional.scaled_dot_product_attention
         works["torch"] = lambda: sdpa(tq, tk, tv, attn_mask=tmask, enable_gqa=q_heads != kv_heads)
-    return works
+    return works | reading(2 * q.nbytes + k.nbytes + v.nbytes)
 
 
 def convolution(torch: Any, dtype: mx.Dtype, *, c_in: int, c_out: int, stride: int, frames: int) -> dict[str, Work]:
@@ -121,7 +133,7 @@ def convolution(torch: Any, dtype: mx.Dtype, *, c_in: int, c_out: int, stride: i
         tw, tb = tensor(torch, weight).transpose(1, 2).contiguous(), tensor(torch, bias)
         f = torch.nn.functional
         works["torch"] = lambda: f.gelu(f.conv1d(tx, tw, tb, stride=stride))
-    return works
+    return works | reading(padded.nbytes + weight.nbytes + bias.nbytes + frames // stride * c_out * dtype.size)
 
 
 def norm(torch: Any, dtype: mx.Dtype, *, rows: int) -> dict[str, Work]:
@@ -138,7 +150,7 @@ def norm(torch: Any, dtype: mx.Dtype, *, rows: int) -> dict[str, Work]:
     if torch:
         tx, tw, ts = (tensor(torch, a) for a in (x, weight, scale))
         works["torch"] = lambda: torch.nn.functional.rms_norm(tx, (3072,), tw, 1e-5) * (1 + ts)
-    return works
+    return works | reading(2 * x.nbytes + weight.nbytes + scale.nbytes)
 
 
 def shapes(torch: Any, only: str) -> Iterator[Shape]:
@@ -164,12 +176,12 @@ def shapes(torch: Any, only: str) -> Iterator[Shape]:
             yield Shape(name, str(dtype).rpartition(".")[2], make(dtype), calls, wanted)
 
 
-def sample(work: Work, calls: int, repeats: int, is_mlx: bool) -> float:
+def sample(work: Work, calls: int, repeats: int) -> float:
     """Seconds a call."""
     start = time.perf_counter()
     for _ in range(repeats):
         results = [work() for _ in range(calls)]
-        if is_mlx:
+        if isinstance(results[0], mx.array | tuple):
             mx.eval(results)
     return (time.perf_counter() - start) / (calls * repeats)
 
@@ -180,12 +192,12 @@ def measure(shape: Shape, seconds: float) -> dict[str, list[float]]:
     repeats: dict[str, int] = {}
     times: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
-        sample(shape.contenders[name], shape.calls, 1, name != "torch")
-        once = sample(shape.contenders[name], shape.calls, 1, name != "torch") * shape.calls
+        sample(shape.contenders[name], shape.calls, 1)
+        once = sample(shape.contenders[name], shape.calls, 1) * shape.calls
         repeats[name] = max(1, int(seconds / once))
     for i in range(ROUNDS):
         for name in names if i % 2 else reversed(names):
-            times[name].append(sample(shape.contenders[name], shape.calls, repeats[name], name != "torch"))
+            times[name].append(sample(shape.contenders[name], shape.calls, repeats[name]))
     return times
 
 
@@ -200,12 +212,18 @@ def line(shape: Shape, times: dict[str, list[float]]) -> dict[str, Any]:
         "speedup": {n: (r.median, r.low, r.high) for n, r in speedups.items()},
         "asked": shape.asked,
         "below": below,
-        "text": f"{shape.name:30}{shape.dtype:10}{np.median(times['ours']) * 1e6:10.1f} us"
+        "text": f"{shape.name:31}{shape.dtype:9}{np.median(times['ours']) * 1e6:10.1f} us"
         + "".join(
-            f"   {n} {r!s:24} {f'(>= {shape.asked[n]})' if n in shape.asked else '':9}" for n, r in speedups.items()
+            f"   {n} {r!s:24}{f'(>= {shape.asked[n]})' if n in shape.asked else '':9}" for n, r in speedups.items()
         )
-        + ("  BELOW" if below else ""),
+        + ("  BELOW" + (f": {limit(times)}" if "memory" in times else "") if below else ""),
     }
+
+
+def limit(times: dict[str, list[float]]) -> str:
+    """How much faster than each other contender anything that reads the shape's bytes can be."""
+    most = {n: ratio(t, times["memory"]).median for n, t in times.items() if n not in ("ours", "memory")}
+    return "at the speed of memory " + " and ".join(f"{r:.1f}x {n}" for n, r in most.items())
 
 
 def main(argv: list[str]) -> int:
@@ -222,6 +240,7 @@ def main(argv: list[str]) -> int:
     torch = torch_module()
     print(f"{_native.status()} PyTorch: {torch.__version__ if torch else 'not installed'}.")
     print("Median time of ours; how many times faster it is than each other (median of paired ratios, 95 % interval).")
+    print("memory: a plain reading of the bytes that the shape must move; ours at 1 is as fast as memory.")
     lines = []
     with mx.stream(mx.cpu):
         for shape in shapes(torch, options.only):

@@ -1,4 +1,4 @@
-"""Median of paired log-ratios with a bootstrap interval."""
+"""Median of paired log-ratios with a smoothed bootstrap interval."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ def ratio(a: Sequence[float], b: Sequence[float], *, seed: int = 0) -> Ratio:
     """The median of ``a[i] / b[i]`` and its 95 % interval.
 
     The ratios are taken on the log scale, so that ``ratio(a, b)`` is exactly ``ratio(b, a).inverse()`` up to the
-    resampling; the interval is the percentile bootstrap of the median (Efron & Tibshirani 1993).
+    resampling. The interval is the percentile bootstrap of the median, smoothed (Silverman & Young 1987): plain
+    resampling can only return some of the few values measured, and with 7 or 15 pairs covers the truth too seldom.
 
     Args:
         a, b: Paired positive measurements, equally many, at least 5.
@@ -50,12 +50,13 @@ def ratio(a: Sequence[float], b: Sequence[float], *, seed: int = 0) -> Ratio:
     middle = float(np.median(logs))
     if np.ptp(logs) == 0:
         return Ratio(math.exp(middle), math.exp(middle), math.exp(middle))
-    interval = stats.bootstrap(
-        (logs,),
-        np.median,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Ratio(math.exp(middle), math.exp(interval.low), math.exp(interval.high))
+    rng = np.random.default_rng(seed)
+    quartiles = np.quantile(logs, [0.25, 0.75])
+    # Silverman's rule of thumb for the width of the kernel; the quartiles are blind to outliers.
+    spread = min(logs.std(ddof=1), np.ptp(quartiles) / 1.349)
+    noise = 0.9 * spread * len(logs) ** -0.2 * rng.standard_normal((RESAMPLES, len(logs)))
+    resampled = logs[rng.integers(0, len(logs), (RESAMPLES, len(logs)))] + noise
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.median(resampled, axis=1), [tail, 1 - tail])
+    # With ties the smoothing may not reach the median itself.
+    return Ratio(math.exp(middle), math.exp(min(low, middle)), math.exp(max(high, middle)))

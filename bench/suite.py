@@ -45,8 +45,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--ops", nargs="*", choices=OPS, default=list(OPS), help="only these ops (none: no op table)")
     parser.add_argument("--model", default="tiny", help="model of the stream: tiny, a folder or a hub id")
     parser.add_argument("--blocks", type=int, default=15, help="ABBA blocks a case, at least 5 (default 15)")
-    parser.add_argument("--stream", type=float, default=20.0, metavar="SECONDS", help="length of the stream's audio")
-    parser.add_argument("--sustained", type=float, metavar="SECONDS", help="stream this much audio: heat and memory")
+    parser.add_argument(
+        "--stream", type=float, default=20.0, metavar="SECONDS", help="length of the live stream (default 20)"
+    )
+    parser.add_argument("--sustained", type=float, metavar="SECONDS", help="a live stream this long: heat, memory")
     parser.add_argument("--no-full-shapes", action="store_true", help="leave out the 4B shapes with random weights")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the whole record")
     parser.add_argument("--html", type=Path, metavar="OUT", help="write the report, one self-contained file")

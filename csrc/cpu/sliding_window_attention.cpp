@@ -13,13 +13,14 @@ namespace voxtral::cpu {
 namespace {
 
 constexpr int kAhead = 2048;
+constexpr Index kWaitingRows = 32;  // with more, a block's arithmetic takes longer than its way from memory
 // Words of a score summed in one go; each product rounds too where there is no fused multiply-add.
 #if defined(__FMA__) || defined(__aarch64__)
 constexpr int kScoreChunk = 32;
 #else
 constexpr int kScoreChunk = 8;
 #endif
-constexpr Index kVectorRows = 8;  // the vector variant's most rows
+constexpr Index kVectorRows = 4;  // the vector variant's most rows
 
 template <class T>
 constexpr bool kIsFloat = sizeof(T) == 4;
@@ -62,19 +63,30 @@ void load_queries_tiled(const SlidingWindowAttentionArgs& args, Index batch, Ind
   }
 }
 
-// Decoding is bound by memory, and the processor's own prefetcher loses the keys while the values stream, and the
-// reverse: a block of either is asked for while the other is worked on.
+// The processor's own prefetcher loses the keys while the values stream, and the reverse. So a block's values are asked
+// for while its scores are computed, and the next block's keys before the values are needed.
 template <class T>
-void prefetch(const void* base, Index first, Index count, Index row, Index dim) {
-  for (Index i = first; i < first + count; ++i) {
-    const char* at = reinterpret_cast<const char*>(static_cast<const T*>(base) + i * row);
-    for (Index byte = 0; byte < dim * Index(sizeof(T)); byte += 64) __builtin_prefetch(at + byte, 0, 2);
-  }
-}
+struct Ahead {
+  const Keys& block;
+  Index dim;
 
-template <class Mac>
-void scores_vector(const Block& block, const float* k, Index k_row, Index words, Index count) {
+  void values(Index first, Index count) const { ask(block.v, block.v_row, first, count); }
+  void next_keys(Index first, Index count) const { ask(block.k, block.k_row, kBlockKeys + first, count); }
+
+ private:
+  void ask(const void* base, Index row, Index first, Index count) const {
+    for (Index i = first; i < first + count; ++i) {
+      const char* at = reinterpret_cast<const char*>(static_cast<const T*>(base) + i * row);
+      for (Index byte = 0; byte < dim * Index(sizeof(T)); byte += 64) __builtin_prefetch(at + byte, 0, 2);
+    }
+  }
+};
+
+template <class Mac, class T>
+void scores_vector(const Block& block, const float* k, Index k_row, Index words, Index count, Ahead<T> ahead) {
   for (Index j = 0; j < count; j += kDotColumns) {
+    ahead.values(j, kDotColumns);
+    ahead.next_keys(j, kDotColumns);
     const float* columns[kDotColumns];
     for (Index c = 0; c < kDotColumns; ++c) {  // past the end: the last key again
       columns[c] = words_at<Mac>(k, least(j + c, count - 1) * k_row);
@@ -129,40 +141,47 @@ void spread(const Block& block, Index p_row, Index p_key, const float* v, Index 
 
 template <class T, class Mac>
 void attend_keys(const SlidingWindowAttentionArgs& args, const Block& block, const Keys& keys, bool tiled) {
+  // Rows that are no floats, or not whole vectors, are converted to rows that are.
+  const bool whole = kIsFloat<T> && block.width == args.dim;
   const float* k = static_cast<const float*>(keys.k);
-  const float* v = static_cast<const float*>(keys.v);
-  Index k_row = keys.k_row, v_row = keys.v_row, words = Mac::kPairs ? args.dim / 2 : args.dim;
-  if (!Mac::kPairs && (!kIsFloat<T> || block.width != args.dim)) {
+  Index k_row = keys.k_row, words = Mac::kPairs ? args.dim / 2 : args.dim;
+  if (!Mac::kPairs && !whole) {
     to_float_rows(static_cast<const T*>(keys.k), k_row, keys.count, args.dim, block.k, block.width);
     k = block.k;
     k_row = block.width;
   }
-  if (!kIsFloat<T> || block.width != args.dim) {
+  const Ahead<T> ahead{keys, args.dim};
+  const bool waits = block.padded_rows <= kWaitingRows;
+  if (tiled) {
+    if (waits) ahead.values(0, keys.count);
+    Index row = 0;
+    for (; row + kTileRows <= block.padded_rows; row += kTileRows) {
+      scores_tiled<Mac, kRowVecs>(block, row, k, k_row, words, keys.count);
+    }
+    for (; row < block.padded_rows; row += kLanes) {
+      scores_tiled<Mac, 1>(block, row, k, k_row, words, keys.count);
+    }
+    if (waits) ahead.next_keys(0, kBlockKeys);
+    for (row = 0; row < block.padded_rows; row += kLanes) {
+      if (is_masked(block, keys, row)) {
+        softmax_rows<true>(block, keys, row, args.scale);
+      } else {
+        softmax_rows<false>(block, keys, row, args.scale);
+      }
+    }
+  } else {
+    if (!Mac::kPairs) words = block.width;  // zeros beyond dim
+    scores_vector<Mac>(block, k, k_row, words, keys.count, ahead);
+    softmax_vector(block, keys, args.scale);
+  }
+  const float* v = static_cast<const float*>(keys.v);
+  Index v_row = keys.v_row;
+  if (!whole) {
     to_float_rows(static_cast<const T*>(keys.v), v_row, keys.count, args.dim, block.v, block.width);
     v = block.v;
     v_row = block.width;
   }
-  if (!tiled) {
-    if (!Mac::kPairs) words = block.width;  // zeros beyond dim
-    prefetch<T>(keys.v, 0, keys.count, keys.v_row, args.dim);
-    scores_vector<Mac>(block, k, k_row, words, keys.count);
-    prefetch<T>(keys.k, kBlockKeys, kBlockKeys, keys.k_row, args.dim);
-    softmax_vector(block, keys, args.scale);
-    return spread(block, kBlockKeys, 1, v, v_row, keys.count);
-  }
-  Index row = 0;
-  for (; row + kTileRows <= block.padded_rows; row += kTileRows) {
-    scores_tiled<Mac, kRowVecs>(block, row, k, k_row, words, keys.count);
-  }
-  for (; row < block.padded_rows; row += kLanes) scores_tiled<Mac, 1>(block, row, k, k_row, words, keys.count);
-  for (row = 0; row < block.padded_rows; row += kLanes) {
-    if (is_masked(block, keys, row)) {
-      softmax_rows<true>(block, keys, row, args.scale);
-    } else {
-      softmax_rows<false>(block, keys, row, args.scale);
-    }
-  }
-  spread(block, 1, block.padded_rows, v, v_row, keys.count);
+  spread(block, tiled ? 1 : kBlockKeys, tiled ? block.padded_rows : 1, v, v_row, keys.count);
 }
 
 // The longest run of keys from `position` that is contiguous in storage.

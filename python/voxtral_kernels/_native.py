@@ -142,7 +142,7 @@ class _SlidingWindowAttention(_Native):
     op = "sliding_window_attention"
 
     def cpu_variant(self, request: SlidingWindowAttention) -> tuple[str, str]:
-        most = min(8, self.ext.lanes() // 2)
+        most = min(4, self.ext.lanes() // 2)
         rows = request.q.shape[2] * (request.q.shape[1] // request.tail_k.shape[1])
         if rows <= most:
             return "vector", f"{rows} rows share a key-value head, at most {most}: lanes run along head_dim."

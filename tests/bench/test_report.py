@@ -4,12 +4,14 @@ import html.parser
 import json
 import shutil
 import subprocess
+import time
+import types
 
 import mlx.core as mx
 import numpy as np
 import pytest
 
-from bench import cases, ops, report
+from bench import cases, end_to_end, ops, report
 from bench import html as html_report
 from bench.suite import main
 from voxtral_kernels import testing
@@ -34,7 +36,30 @@ def test_record_holds_what_the_figures_were_taken_on(run):
     assert all(
         r["gate"] == "ok" and r["speedup"]["low"] <= r["speedup"]["median"] <= r["speedup"]["high"] for r in rows
     )
-    assert len(record["stream"]["step_seconds"]) == 25
+
+
+def test_stream_keeps_the_cadence_of_live_audio(run):
+    stream = run[0]["stream"]
+    assert len(stream["step_seconds"]) == len(stream["latency_seconds"]) == len(stream["active_bytes"]) == 25
+    # No feed is served before its audio is complete; one that waits behind another is later than its own work.
+    assert all(0 < step <= late for step, late in zip(stream["step_seconds"], stream["latency_seconds"], strict=True))
+
+
+def test_a_model_that_falls_behind_shows_it():
+    class Slow:
+        config = types.SimpleNamespace(samples_per_token=160, sample_rate=16000)
+
+        def stream(self, delay_ms):
+            return types.SimpleNamespace(feed=lambda _: time.sleep(0.02), finish=lambda: None)
+
+    late = end_to_end.stream(Slow(), "slow", 0.1)["latency_seconds"]
+    assert len(late) == 10
+    assert late[-1] > 0.1 > late[0]
+
+
+def test_feeds_served_late_are_counted():
+    found = {"model": "x", "step_seconds": [0.05, 0.08, 0.07], "latency_seconds": [0.05, 0.081, 0.2]}
+    assert "2 of 3 feeds served later than 80 ms" in end_to_end.stream_row(found)["note"]
 
 
 def test_html_is_one_file_without_outside_references(run):
