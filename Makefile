@@ -35,10 +35,14 @@ build/hosts/.installed: tests/patch/requirements.txt | $(BIN)/python
 	touch $@
 
 test: $(VENV)/.installed build/hosts/.installed
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -n auto -m "not soak"
 
+# What times something gets the machine for itself, after the rest.
 soak: $(VENV)/.installed build/hosts/.installed
-	$(BIN)/python -m pytest -m soak
+	status=0; \
+	$(BIN)/python -m pytest -n auto -m "soak and not timed" || status=1; \
+	$(BIN)/python -m pytest -m "soak and timed" || status=1; \
+	exit $$status
 
 bench: $(VENV)/.installed build/hosts/.installed
 	mkdir -p build

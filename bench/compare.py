@@ -1,8 +1,9 @@
 """``python -m bench compare BASE HEAD``: two commits, built both, timed in turns on the same machine.
 
 Deterministic counters fail on any increase that ``bench/accepted.toml`` does not allow. A time fails only when the
-interval of head / base lies above the limit in each of three passes: hosted machines differ by 20-30 % between
-identical runs.
+interval of head / base lies above the limit in each of three passes, each in worker processes of its own: hosted
+machines differ by 20-30 % between identical runs, and two processes of the same program by 10 % for as long as they
+live, by where their memory happens to lie.
 """
 
 from __future__ import annotations
@@ -42,9 +43,15 @@ class Tree:
     def __init__(self, revision: str) -> None:
         self.revision = revision
         self.site = build(revision)
+        self._process = self._start()
+        runs = Path(self.ask("package"))
+        if runs.parent != self.site.resolve():
+            raise RuntimeError(f"[compare] {revision}: expected the package in {self.site}, got {runs}.")
+
+    def _start(self) -> subprocess.Popen[str]:
         # This file's own bench package serves both sides: a case means the same on both.
         path = os.pathsep.join([str(self.site), str(ROOT)])
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-c", START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -52,9 +59,11 @@ class Tree:
             cwd=self.site,
             env={**os.environ, "PYTHONPATH": path},
         )
-        runs = Path(self.ask("package"))
-        if runs.parent != self.site.resolve():
-            raise RuntimeError(f"[compare] {revision}: expected the package in {self.site}, got {runs}.")
+
+    def restart(self) -> None:
+        """Another worker process in place of this one."""
+        self.close()
+        self._process = self._start()
 
     def ask(self, do: str, **arguments: Any) -> Any:
         """One request to the worker."""
@@ -131,26 +140,30 @@ class Timed:
 
 
 def time_case(base: Tree, head: Tree, case: str, *, limit: float, blocks: int, passes: int) -> Timed:
-    """Alternate base, head, head, base; a further pass only while every one so far lies above the limit."""
-    for tree in (base, head):
-        tree.ask("prepare", case=case, sample_seconds=SAMPLE_SECONDS)
+    """A pass, and further ones in new worker processes only while every one so far lies above the limit."""
     ratios: list[Ratio] = []
-    for _ in range(passes):
+    while len(ratios) < passes:
+        if ratios:
+            base.restart()
+            head.restart()
         ratios.append(_pass(base, head, case, blocks))
         if ratios[-1].low <= 1 + limit:
             break
-    for tree in (base, head):
-        tree.ask("forget", case=case)
     return Timed(case, ratios, slower=all(r.low > 1 + limit for r in ratios))
 
 
 def _pass(base: Tree, head: Tree, case: str, blocks: int) -> Ratio:
+    """Alternate base, head, head, base."""
+    for tree in (base, head):
+        tree.ask("prepare", case=case, sample_seconds=SAMPLE_SECONDS)
     base_s, head_s = [], []
     for _ in range(blocks):
         b1, h1 = base.ask("time", case=case), head.ask("time", case=case)
         h2, b2 = head.ask("time", case=case), base.ask("time", case=case)
         base_s.append((b1 + b2) / 2)
         head_s.append((h1 + h2) / 2)
+    for tree in (base, head):
+        tree.ask("forget", case=case)
     return ratio(head_s, base_s)
 
 

@@ -1,4 +1,5 @@
-"""Counts the launches that Metal would make of a computation, from its exported graph; nothing is evaluated.
+"""Counts the launches that Metal would make of a computation, and the bytes of its temporaries that are alive at once,
+from its exported graph; nothing is evaluated.
 
 One rule for every package: a kernel of ours 1, an ``mx.fast`` op 1, a matmul 1, an elementwise op 1, or 1 for the whole
 group where ``mx.compile`` fuses it, a view 0, and 1 for each copy: of an operand that its kernel cannot take strided,
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,6 +27,8 @@ from voxtral_kernels import _backends, _transforms, testing
 from voxtral_kernels.models import layers, rope
 
 FREE = {"Transpose", "Broadcast", "ExpandDims", "Squeeze", "Slice", "Split", "StopGradient", "Depends"}
+RESHAPES = {"Reshape", "Flatten", "Unflatten"}
+VIEWS = FREE | RESHAPES  # a reshape that must copy is none
 MATMUL = {"Matmul", "AddMM", "QuantizedMatmul"}
 # Elementwise groups under mx.compile: (module, name).
 FUSED = [(nn, "silu"), (nn, "gelu"), (layers, "gelu"), (layers, "_gated"), (rope, "_combine")]
@@ -35,28 +40,49 @@ BASE = 1 << 20
 
 def launches(step: Callable[..., Any], *inputs: mx.array) -> Counter[str]:
     """Launches of ``step(*inputs)`` by kind."""
+    return read(step, *inputs).count
+
+
+def read(step: Callable[..., Any], *inputs: mx.array) -> Graph:
+    """The graph of ``step(*inputs)``."""
     events: list[dict[str, Any]] = []
     marks: list[tuple[str, list[bool]]] = []
     with _stand_ins(marks):
         mx.export_function(events.append, lambda *arrays: step(*arrays), *inputs)
-    return _Graph(events, marks).count
+    return Graph(events, marks)
 
 
-class _Graph:
-    """Follows shapes and strides through the exported graph and counts."""
+class Graph:
+    """Follows shapes and strides through the exported graph.
+
+    Attributes:
+        count: Launches by kind.
+        peak_bytes: The most bytes of results alive at once, in the graph's order. Inputs, constants and weights are not
+            among them; no result takes over the memory of an operand, and copies of operands are left out.
+    """
 
     def __init__(self, events: list[dict[str, Any]], marks: list[tuple[str, list[bool]]]) -> None:
         self.count: Counter[str] = Counter()
         self._marks = marks
         self._arrays: dict[str, np.ndarray] = {}
-        for event in events:
-            if event["type"] == "primitive":
-                self._primitive(event["name"], event["inputs"], event["outputs"], event["arguments"])
+        primitives = [event for event in events if event["type"] == "primitive"]
+        kept = [name for event in events if event["type"] == "outputs" for name, *_ in event["outputs"]]
+        memory = _Memory()
+        for event in primitives:
+            before = self.count.copy()
+            self._primitive(event["name"], event["inputs"], event["outputs"], event["arguments"])
+            names = [name for name, *_ in event["inputs"]]
+            free = event["name"] in VIEWS and self.count == before
+            # A stand-in that launches nothing gives back its operand, which follows the constants that it stands on.
+            shown = names[len(event["outputs"]) if event["name"] == "Depends" else 0] if free else None
+            memory.step(names, event["outputs"], shown)
+        memory.step(kept, [], None)
+        self.peak_bytes = memory.peak()
 
     def _primitive(self, name: str, inputs: list[Any], outputs: list[Any], arguments: list[Any]) -> None:
         operands = [self._arrays.setdefault(i[0], _array(i[1])) for i in inputs]
         results = [_array(o[1]) for o in outputs]
-        if name in ("Reshape", "Flatten", "Unflatten"):
+        if name in RESHAPES:
             results = [self._reshaped(operands[0], results[0].shape)]
         elif name == "Depends":
             self._stand_in(operands, results)
@@ -90,6 +116,36 @@ class _Graph:
         self.count[kind] += bool(kind)
         own = operands[len(results) :]
         self.count["copy"] += sum(w and not a.flags.c_contiguous for a, w in zip(own, whole, strict=True))
+
+
+class _Memory:
+    """Which results are alive after each primitive."""
+
+    def __init__(self) -> None:
+        self._holder: dict[str, str] = {}  # of a view: the result whose memory it shows
+        self._bytes: dict[str, int] = {}
+        self._made: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        self._steps = 0
+
+    def step(self, inputs: Sequence[str], outputs: Sequence[Any], shown: str | None) -> None:
+        """A primitive that reads ``inputs`` and makes ``outputs`` (name, shape, dtype), new or as views of ``shown``."""
+        for name in inputs:
+            self._last[self._holder.get(name, name)] = self._steps
+        for name, shape, dtype in outputs:
+            if shown is not None:
+                self._holder[name] = self._holder.get(shown, shown)
+            elif not (len(shape) == 1 and shape[0] >= BASE):  # a stand-in's mark
+                self._bytes[name], self._made[name] = math.prod(shape) * dtype.size, self._steps
+        self._steps += 1
+
+    def peak(self) -> int:
+        """The most bytes alive during a step."""
+        change = [0] * (self._steps + 1)
+        for name, size in self._bytes.items():
+            change[self._made[name]] += size
+            change[self._last.get(name, self._made[name]) + 1] -= size
+        return max(itertools.accumulate(change))
 
 
 def _array(shape: Sequence[int]) -> np.ndarray:

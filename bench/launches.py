@@ -18,7 +18,7 @@ from voxtral_kernels.models import rope
 from voxtral_kernels.models.stack import Stack
 
 from . import hosts
-from .graph import launches
+from .graph import Graph, launches, read
 from .options import Parser
 from .random_model import FULL, cut
 
@@ -27,6 +27,11 @@ GATES = {"decoder layer": 12, "encoder layer": 13}
 
 def ours() -> dict[str, Counter[str]]:
     """Launches of a layer of ours, by kind."""
+    return {name: graph.count for name, graph in graphs().items()}
+
+
+def graphs() -> dict[str, Graph]:
+    """The graphs of our layers."""
     model = cut(1, 1)
     decoder, encoder = model.decoder, model.encoder
     scale = decoder.scales(6, model.time_dtype)[0]
@@ -36,7 +41,7 @@ def ours() -> dict[str, Counter[str]]:
     }
 
 
-def _layer(stack: Stack, config: Any, length: int, scale: mx.array | None) -> Counter[str]:
+def _layer(stack: Stack, config: Any, length: int, scale: mx.array | None) -> Graph:
     cache = vk.RingKVCache(config.window)
     heads = getattr(config, "n_kv_heads", config.n_heads)
     kv = mx.zeros((1, heads, config.window, config.head_dim), mx.bfloat16)
@@ -50,7 +55,7 @@ def _layer(stack: Stack, config: Any, length: int, scale: mx.array | None) -> Co
     tables = rope.tables(cache.offset, length, config.head_dim, config.rope_theta)
     x = mx.zeros((1, length, config.dim), mx.bfloat16)
     mx.eval(x, scale if scale is not None else [])
-    return launches(lambda h, delta: stack.blocks[0](h, delta, tables, cache, scale), x, x)
+    return read(lambda h, delta: stack.blocks[0](h, delta, tables, cache, scale), x, x)
 
 
 def voxmlx() -> dict[str, Counter[str]]:
@@ -86,8 +91,10 @@ def voxmlx() -> dict[str, Counter[str]]:
 
 
 def figures() -> dict[str, float]:
-    """Launches of our layers by name, for the regression gate."""
-    return {f"launches, {name}": float(counts.total()) for name, counts in ours().items()}
+    """Launches and temporary bytes of our layers by name, for the regression gate."""
+    found = graphs()
+    counts = {f"launches, {name}": float(graph.count.total()) for name, graph in found.items()}
+    return counts | {f"temporary bytes, {name}": float(graph.peak_bytes) for name, graph in found.items()}
 
 
 def main(argv: list[str]) -> int:

@@ -23,7 +23,7 @@ settings.load_profile("ci")
 
 
 def pytest_configure(config):
-    if config.option.markexpr == "soak":
+    if config.option.markexpr.startswith("soak") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SoakRecord())
 
 

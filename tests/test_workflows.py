@@ -31,6 +31,7 @@ SOAK = {
 # Not run by a test, and why.
 ELSEWHERE = {
     "make test": "this very suite",
+    "make soak": "the suite's long half, which runs the lines of SOAK",
     ".venv/bin/python -m bench.metal_sources --compile": "needs Apple's compiler; without --compile it runs below",
     ".venv/bin/voxtral-kernels selftest --json selftest-validated.json": "the quick line above under Metal's layers",
     "python -m cibuildwheel --output-dir wheelhouse": "needs a container engine; tests/cli builds a wheel",
@@ -98,6 +99,7 @@ def test_metal_sources(tmp_path):
 
 
 @pytest.mark.soak
+@pytest.mark.timed
 @pytest.mark.parametrize("command", sorted(SOAK))
 def test_long_command(command, tmp_path):
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)

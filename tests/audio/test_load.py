@@ -98,7 +98,9 @@ def wav_claiming_rate(rate):
         (["a"], r"expected float samples in \[-1, 1\] or int16, got <U1\."),
         ([[1.0], [1.0, 2.0]], r"expected samples \[T\] of numbers, got list\."),
         (None, r"expected samples \[T\] of numbers, got NoneType\."),
-        (io.StringIO("text"), r"expected a file object opened in binary mode, got one that reads str\."),
+        pytest.param(
+            io.StringIO("text"), r"expected a file object opened in binary mode, got one that reads str\.", id="text"
+        ),
     ],
     ids=str,
 )

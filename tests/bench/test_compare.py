@@ -18,7 +18,10 @@ class FakeTree:
         self.revision = revision
         self._mean, self._noise = mean, noise
         self._rng = np.random.default_rng(seed)
-        self.samples = 0
+        self.samples = self.restarts = 0
+
+    def restart(self):
+        self.restarts += 1
 
     def ask(self, do, **arguments):
         if do == "time":
@@ -40,6 +43,21 @@ def test_a_slowdown_well_above_the_limit_is_caught(slowdown, limit):
 @pytest.mark.parametrize("limit", [0.1, 0.25])
 def test_identical_trees_pass(limit):
     assert not any(timed(1.0, limit=limit, seed=seed).slower for seed in range(50))
+
+
+def test_each_further_pass_runs_in_new_processes():
+    trees = FakeTree(1.0, 0.1, 0), FakeTree(1.5, 0.1, 1)
+    assert compare.time_case(*trees, "case", limit=0.1, blocks=12, passes=3).slower
+    assert [tree.restarts for tree in trees] == [2, 2]
+
+
+def test_a_process_that_is_slow_by_luck_is_not_called_slower():
+    class Unlucky(FakeTree):
+        def restart(self):
+            self._mean = 1.0
+
+    found = compare.time_case(FakeTree(1.0, 0.02, 0), Unlucky(1.2, 0.02, 1), "case", limit=0.1, blocks=12, passes=3)
+    assert (len(found.passes), found.slower) == (2, False)
 
 
 def test_a_pass_that_does_not_agree_ends_the_case():

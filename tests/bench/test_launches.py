@@ -7,6 +7,7 @@ import pytest
 import voxtral_kernels as vk
 from bench import launches
 from bench.graph import launches as count
+from bench.graph import read
 
 X = mx.ones((2, 3, 8))
 W = mx.ones((4, 8))
@@ -33,6 +34,22 @@ mx.eval(X, W, HEADS)
 )
 def test_rule(step, expected):
     assert {kind: n for kind, n in count(step, X).items() if n} == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "floats"),
+    [
+        (lambda x: x + x, 48),
+        (lambda x: (x + x) * x, 96),  # the product beside the sum
+        (lambda x: mx.sqrt(mx.square((x + x) * x)), 96),  # the sum is gone by then
+        (lambda x: (x + x).transpose(1, 0, 2)[:1] * x[0, 0], 48 + 16),  # a view holds no memory of its own
+        (lambda x: (x + x).transpose(1, 0, 2).reshape(6, 8), 96),  # which no view can show
+        (lambda x: x.reshape(6, 8), 0),
+        (lambda x: vk.ada_rms_norm(x), 48),
+    ],
+)
+def test_bytes_of_temporaries(step, floats):
+    assert read(step, X).peak_bytes == 4 * floats
 
 
 def test_a_slice_update_counts_what_it_keeps_and_what_it_writes():

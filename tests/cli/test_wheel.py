@@ -1,7 +1,11 @@
 """The wheel works where there is no checkout: it carries the kernels, the benchmarks and the tiny checkpoint."""
 
+import importlib.metadata
+import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -54,6 +58,49 @@ def test_info(installed):
     facts = json.loads(command(installed, "info", "--json"))
     assert facts["package"].startswith(str(installed))
     assert all(entry["backend"] for entry in facts["ops"])
+
+
+@pytest.fixture
+def extension(installed):
+    """Puts this environment's extension into the installed package, as if it had been built against another MLX."""
+    own = importlib.util.find_spec("voxtral_kernels._ext")
+    if own is None:
+        pytest.skip("the extension was not built here")
+    (package,) = installed.glob("lib/python*/site-packages/voxtral_kernels")
+    added = [package / Path(own.origin).name, package / "_ext_mlx_version.txt"]
+
+    def put(mlx):
+        shutil.copy(own.origin, added[0])
+        added[1].write_text(f"{mlx}\n")
+
+    yield put
+    for file in added:
+        file.unlink(missing_ok=True)
+
+
+def extension_line(installed):
+    return next(line for line in command(installed, "info").splitlines() if line.startswith("extension"))
+
+
+def test_info_without_the_extension(installed):
+    assert extension_line(installed).endswith(
+        "native: not in use: the extension is not installed (the package was installed without a C++ compiler)."
+    )
+
+
+def test_info_with_the_extension(installed, extension):
+    version = importlib.metadata.version("mlx")
+    extension(version)
+    assert re.search(rf"native: in use, instruction set .* built against MLX {version}\.$", extension_line(installed))
+
+
+def test_info_and_a_transcription_with_an_extension_for_another_mlx(installed, extension, examples):
+    extension("0.31.9")
+    assert extension_line(installed).endswith(
+        f"native: not in use: the extension was built against MLX 0.31.9 and steps aside for MLX "
+        f"{importlib.metadata.version('mlx')}; reinstall voxtral-kernels to use it."
+    )
+    assert command(installed, "transcribe", examples / "human-card-1.wav", "--model", "tiny") == "ten of clubs\n"
 
 
 def test_transcription(installed, examples):
