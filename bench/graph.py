@@ -129,7 +129,7 @@ class _Memory:
         self._steps = 0
 
     def step(self, inputs: Sequence[str], outputs: Sequence[Any], shown: str | None) -> None:
-        """A primitive that reads ``inputs`` and makes ``outputs`` (name, shape, dtype), new or as views of ``shown``."""
+        """A primitive that reads ``inputs`` and makes ``outputs``, (name, shape, dtype): new, or views of ``shown``."""
         for name in inputs:
             self._last[self._holder.get(name, name)] = self._steps
         for name, shape, dtype in outputs:
