@@ -45,6 +45,7 @@ def test_rule(step, expected):
         (lambda x: (x + x).transpose(1, 0, 2)[:1] * x[0, 0], 48 + 16),  # a view holds no memory of its own
         (lambda x: (x + x).transpose(1, 0, 2).reshape(6, 8), 96),  # which no view can show
         (lambda x: x.reshape(6, 8), 0),
+        (lambda x: mx.contiguous(x + x) * x, 96),  # it is already
         (lambda x: vk.ada_rms_norm(x), 48),
     ],
 )
