@@ -35,12 +35,12 @@ build/hosts/.installed: tests/patch/requirements.txt | $(BIN)/python
 	touch $@
 
 test: $(VENV)/.installed build/hosts/.installed
-	$(BIN)/python -m pytest -n auto -m "not soak"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not soak"
 
 # What times something gets the machine for itself, after the rest.
 soak: $(VENV)/.installed build/hosts/.installed
 	status=0; \
-	$(BIN)/python -m pytest -n auto -m "soak and not timed" || status=1; \
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "soak and not timed" || status=1; \
 	$(BIN)/python -m pytest -m "soak and timed" || status=1; \
 	exit $$status
 

@@ -23,9 +23,9 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem;color:#1b1f24;background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 figure{margin:0}svg{width:100%;height:auto}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;width:100%}
-th,td{padding:.3rem .5rem;border-bottom:1px solid #d8dee4;text-align:left;white-space:nowrap}
-td.n{text-align:right;font-variant-numeric:tabular-nums}.bad{color:#b3261e}.note{color:#57606a;font-size:.85rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.8rem;width:100%}
+th,td{padding:.3rem .4rem;border-bottom:1px solid #d8dee4;text-align:left;white-space:nowrap}
+td.w,th.w{white-space:normal}td.n{text-align:right;font-variant-numeric:tabular-nums}.bad{color:#b3261e}.note{color:#57606a;font-size:.85rem}
 """
 
 
@@ -144,11 +144,13 @@ def _table(headings: list[str], rows: list[str]) -> str:
 
 
 def _ops_table(rows: list[dict[str, Any]]) -> str:
-    lines = []
-    for row in rows:
-        head = "".join(f"<td>{html.escape(row[key])}</td>" for key in ("op", "name", "dtype", "backend"))
+    lines: list[str] = []
+    for above, row in zip([None, *rows], rows, strict=False):
+        if above is None or (above["op"], above["backend"]) != (row["op"], row["backend"]):
+            lines.append(_group(f"{row['op']}, {row['backend']}", 5))
+        head = f"<td class='w'>{html.escape(row['name'])}, {html.escape(row['dtype'])}</td>"
         if row["gate"] != "ok":
-            lines.append(f"<tr>{head}<td class='bad' colspan='4'>wrong result: {html.escape(row['gate'])}</td></tr>")
+            lines.append(f"<tr>{head}<td class='bad w' colspan='4'>wrong result: {html.escape(row['gate'])}</td></tr>")
             continue
         figures = (
             time_text(row["seconds"]),
@@ -157,15 +159,22 @@ def _ops_table(rows: list[dict[str, Any]]) -> str:
             f"{100 * row['of_roofline']:.0f} %",
         )
         lines.append(f"<tr>{head}{''.join(f'<td class=n>{f}</td>' for f in figures)}</tr>")
-    headings = ["op", "case", "dtype", "backend", "time", "stock", "speed-up [95 %]", "of roofline"]
-    return "<h2>Ops</h2>" + _table(headings, lines)
+    return "<h2>Ops</h2>" + _table(["case", "time", "stock", "speed-up [95 %]", "of roofline"], lines)
 
 
 def _end_to_end_table(rows: list[dict[str, Any]]) -> str:
-    lines = [
-        f"<tr><td>{html.escape(row['model'])}</td><td>{html.escape(row['case'])}</td>"
-        f"<td class=n>{time_text(row['seconds'])}</td><td class=n>{time_text(row.get('slowest'))}</td>"
-        f"<td>{html.escape(row.get('note', ''))}</td></tr>"
-        for row in rows
-    ]
-    return "<h2>End to end</h2>" + _table(["model", "case", "median", "slowest", "note"], lines)
+    lines: list[str] = []
+    for above, row in zip([None, *rows], rows, strict=False):
+        if above is None or above["model"] != row["model"]:
+            lines.append(_group(row["model"], 4))
+        lines.append(
+            f"<tr><td class='w'>{html.escape(row['case'])}</td>"
+            f"<td class=n>{time_text(row['seconds'])}</td><td class=n>{time_text(row.get('slowest'))}</td>"
+            f"<td class='w'>{html.escape(row.get('note', ''))}</td></tr>"
+        )
+    return "<h2>End to end</h2>" + _table(["case", "median", "slowest", "note"], lines)
+
+
+def _group(title: str, columns: int) -> str:
+    """A line over those that follow: what they share takes no column of a narrow screen."""
+    return f"<tr><th class='w' colspan='{columns}'>{html.escape(title)}</th></tr>"
