@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "compare"
 # Longer than in the tables: a sample of a short op should outlast what interrupts it.
 SAMPLE_SECONDS = 0.03
+# A pass takes further rounds while its interval holds the limit, up to this many.
+ROUNDS = 6
 
 
 class Tree:
@@ -146,25 +149,29 @@ def time_case(base: Tree, head: Tree, case: str, *, limit: float, blocks: int, p
         if ratios:
             base.restart()
             head.restart()
-        ratios.append(_pass(base, head, case, blocks))
+        ratios.append(_pass(base, head, case, limit, blocks))
         if ratios[-1].low <= 1 + limit:
             break
     return Timed(case, ratios, slower=all(r.low > 1 + limit for r in ratios))
 
 
-def _pass(base: Tree, head: Tree, case: str, blocks: int) -> Ratio:
-    """Alternate base, head, head, base."""
-    for tree in (base, head):
-        tree.ask("prepare", case=case, sample_seconds=SAMPLE_SECONDS)
-    base_s, head_s = [], []
-    for _ in range(blocks):
-        b1, h1 = base.ask("time", case=case), head.ask("time", case=case)
-        h2, b2 = head.ask("time", case=case), base.ask("time", case=case)
-        base_s.append((b1 + b2) / 2)
-        head_s.append((h1 + h2) / 2)
-    for tree in (base, head):
-        tree.ask("forget", case=case)
-    return ratio(head_s, base_s)
+def _pass(base: Tree, head: Tree, case: str, limit: float, blocks: int) -> Ratio:
+    """Rounds of base, head, head, base, each on arrays of its own, until the interval lies on one side of the limit."""
+    base_s: list[float] = []
+    head_s: list[float] = []
+    found = Ratio(1.0, 0.0, math.inf)
+    while len(base_s) < ROUNDS * blocks and found.low <= 1 + limit <= found.high:
+        for tree in (base, head):
+            tree.ask("prepare", case=case, sample_seconds=SAMPLE_SECONDS)
+        for _ in range(blocks):
+            b1, h1 = base.ask("time", case=case), head.ask("time", case=case)
+            h2, b2 = head.ask("time", case=case), base.ask("time", case=case)
+            base_s.append((b1 + b2) / 2)
+            head_s.append((h1 + h2) / 2)
+        for tree in (base, head):
+            tree.ask("forget", case=case)
+        found = ratio(head_s, base_s)
+    return found
 
 
 @dataclass(frozen=True)
@@ -255,9 +262,15 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("head", help="the same; compared with base")
     parser.add_argument("--limit", type=float, default=10.0, help="percent: 25 on hosted runners, 10 on a quiet one")
     parser.add_argument("--passes", type=int, default=3, help="passes that must agree on a slowdown (default 3)")
-    parser.add_argument("--blocks", type=int, default=25, help="ABBA blocks a pass (default 25)")
+    parser.add_argument("--blocks", type=int, default=15, help="ABBA blocks a round, at least 5 (default 15)")
     parser.add_argument("--cases", default="", metavar="TEXT", help="only cases whose name contains this")
     parser.add_argument("--no-counters", action="store_true", help="times only")
     parser.add_argument("--markdown", type=Path, metavar="OUT")
     parser.add_argument("--json", type=Path, metavar="OUT")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.blocks < 5 or options.passes < 1 or options.limit < 0:
+        parser.error(
+            "--blocks, --passes, --limit: expected at least 5, 1 and 0, "
+            f"got {options.blocks}, {options.passes} and {options.limit:g}"
+        )
+    return options

@@ -60,6 +60,22 @@ def test_a_process_that_is_slow_by_luck_is_not_called_slower():
     assert (len(found.passes), found.slower) == (2, False)
 
 
+def test_a_pass_goes_on_while_its_interval_holds_the_limit():
+    quiet, noisy = FakeTree(1.2, 0.01, 1), FakeTree(1.2, 0.3, 2)
+    assert compare.time_case(FakeTree(1.0, 0.01, 0), quiet, "case", limit=0.1, blocks=12, passes=1).slower
+    assert compare.time_case(FakeTree(1.0, 0.3, 0), noisy, "case", limit=0.1, blocks=12, passes=1).passes
+    assert quiet.samples == 2 * 12
+    assert 2 * 12 < noisy.samples <= compare.ROUNDS * 2 * 12
+
+
+@pytest.mark.parametrize("option", ["--blocks=4", "--passes=0", "--limit=-1"])
+def test_bad_options(option, capsys):
+    with pytest.raises(SystemExit) as stop:
+        compare.main(["HEAD", "HEAD", option])
+    assert stop.value.code == 2
+    assert "--blocks, --passes, --limit: expected at least 5, 1 and 0, got" in capsys.readouterr().err
+
+
 def test_a_pass_that_does_not_agree_ends_the_case():
     found = timed(1.0, limit=0.1)
     assert len(found.passes) == 1

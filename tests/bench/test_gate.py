@@ -57,7 +57,7 @@ def runs(base, head, limit):
     trees = compare.Tree(str(base)), compare.Tree(str(head))
     try:
         for _ in range(RUNS):
-            found += compare.time_case(*trees, CASE, limit=limit, blocks=25, passes=3).slower
+            found += compare.time_case(*trees, CASE, limit=limit, blocks=15, passes=3).slower
     finally:
         for tree in trees:
             tree.close()
@@ -78,7 +78,7 @@ def test_identical_trees_pass_every_time_in_every_case(head):
     try:
         cases = trees[0].ask("cases")
         for _ in range(RUNS):
-            timed = [compare.time_case(*trees, case, limit=0.10, blocks=25, passes=3) for case in cases]
+            timed = [compare.time_case(*trees, case, limit=0.10, blocks=15, passes=3) for case in cases]
             failed.append([t.case for t in timed if t.slower])
     finally:
         for tree in trees:
