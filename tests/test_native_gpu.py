@@ -58,6 +58,7 @@ def build(folder):
         "-fPIC",
         "-fvisibility=hidden",
         "-DNB_DOMAIN=mlx",
+        "-Dvoxtral=voxtral_check",  # types of its own: those of the extension may be registered in this process
     ]
     sources = [ROOT / "tests/native/gpu_check.cpp", nb / "src/nb_combined.cpp", *(CSRC / "ops").glob("*.cpp")]
     sources += [p for p in (CSRC / "metal").glob("*.cpp") if p.name != "no_metal.cpp"]
