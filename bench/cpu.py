@@ -3,8 +3,8 @@
 Stock MLX and PyTorch get their best form: keys and values contiguous and in order (ours come out of a ring that has
 wrapped), convolution inputs already padded, for PyTorch in its own layout. PyTorch (extra ``bench``) is left out where
 it is not installed. Calls that are short are made in a row and evaluated together, as a model does. Beside them a plain
-reading of the bytes that the shape must move at least is timed: where ours is near it, memory and not the kernel is the
-limit, and no kernel could be faster over another than that.
+reading (NumPy's maximum) of the bytes that the shape must move at least is timed: where ours is near it, memory and not
+the kernel is about the limit.
 """
 
 from __future__ import annotations
@@ -221,9 +221,9 @@ def line(shape: Shape, times: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def limit(times: dict[str, list[float]]) -> str:
-    """How much faster than each other contender anything that reads the shape's bytes can be."""
+    """How much faster than each other contender the plain reading is: about what a kernel can reach at most."""
     most = {n: ratio(t, times["memory"]).median for n, t in times.items() if n not in ("ours", "memory")}
-    return "at the speed of memory " + " and ".join(f"{r:.1f}x {n}" for n, r in most.items())
+    return "the plain reading is at " + " and ".join(f"{r:.1f}x {n}" for n, r in most.items())
 
 
 def main(argv: list[str]) -> int:
@@ -240,7 +240,7 @@ def main(argv: list[str]) -> int:
     torch = torch_module()
     print(f"{_native.status()} PyTorch: {torch.__version__ if torch else 'not installed'}.")
     print("Median time of ours; how many times faster it is than each other (median of paired ratios, 95 % interval).")
-    print("memory: a plain reading of the bytes that the shape must move; ours at 1 is as fast as memory.")
+    print("memory: a plain reading of the bytes that the shape must move; ours at 1 is as fast as that.")
     lines = []
     with mx.stream(mx.cpu):
         for shape in shapes(torch, options.only):
