@@ -139,8 +139,10 @@ def test_nan_is_not_lost():
         assert mx.isnan(vk.ada_rms_norm(x)).sum().item() == 32
         y = vk.conv1d_gelu(x, mx.ones((8, 3, 32)))
         assert mx.isnan(y).any(axis=2).tolist() == [[False] * 10 + [True] * 2]
-        q = x[:, None]
-        assert mx.isnan(vk.sliding_window_attention(q, x[:, None] * 0 + 1, q)).any(axis=3)[0, 0, 11].item()
+        for rows in (12, 7, 2):  # lanes along rows, half a vector of rows, lanes along head_dim
+            q = x[:, None, -rows:]
+            lost = mx.isnan(vk.sliding_window_attention(q, q * 0 + 1, mx.ones_like(q))).any(axis=3)
+            assert lost[0, 0].tolist() == [False] * (rows - 1) + [True]
         assert mx.isnan(vk.ada_rms_norm(x.astype(mx.bfloat16))).sum().item() == 32
 
 

@@ -77,21 +77,15 @@ void few_frames(const CausalConv1dGeluArgs& args, Index batch, Index first, Inde
   const Index length = args.kernel * args.in_channels, words = Mac::kPairs ? length / 2 : length;
   const Index row = round_up(length, kLanes);
   float* operands = scratch;
-  float* weights = operands + frames * row;
-  float* sums = weights + kDotColumns * row;  // [frames, kLanes]
+  float* sums = operands + frames * row;  // [frames, kLanes]
+  const auto* weights = static_cast<const T*>(args.weight);
   unfold<T, Mac>(args, Input<T>{args, batch}, first, frames, operands, row);
   for (; channel < channel_end; channel += kLanes) {
     const Index width = least(kLanes, channel_end - channel);
     for (Index j = 0; j < width; j += kDotColumns) {
-      const float* columns[kDotColumns];
-      if constexpr (sizeof(T) == 4 || Mac::kPairs) {
-        for (Index c = 0; c < kDotColumns; ++c) {
-          const Index from = (channel + least(j + c, width - 1)) * length;
-          columns[c] = reinterpret_cast<const float*>(static_cast<const T*>(args.weight) + from);
-        }
-      } else {
-        load_weight_rows<T>(args, channel + j, least(kDotColumns, width - j), 0, length, weights, row);
-        for (Index c = 0; c < kDotColumns; ++c) columns[c] = weights + least(c, width - j - 1) * row;
+      decltype(words_of<Mac>(weights)) columns[kDotColumns];
+      for (Index c = 0; c < kDotColumns; ++c) {
+        columns[c] = words_of<Mac>(weights + (channel + least(j + c, width - 1)) * length);
       }
       Index m = 0;
       for (; m + 1 < frames; m += kDotRows) {
@@ -153,10 +147,10 @@ void add_block(const CausalConv1dGeluArgs& args, Index channel, Index channel_en
     for (Index m = 0; m < frames; m += kTileRows) {
       const float* tile = packed + m * kBlockWords;
       if (frames - m > (kRowVecs - 1) * kLanes) {
-        rows_tile<Mac, kRowVecs, kBlockWords>(tile, kTileRows, columns, words, to + m, sums_row, !first);
+        rows_tile<Mac, kRowVecs, kColumns, kBlockWords>(tile, kTileRows, columns, words, to + m, sums_row, !first);
       } else {
         for (Index i = 0; i < frames - m; i += kLanes) {
-          rows_tile<Mac, 1, kBlockWords>(tile + i, kTileRows, columns, words, to + m + i, sums_row, !first);
+          rows_tile<Mac, 1, kColumns, kBlockWords>(tile + i, kTileRows, columns, words, to + m + i, sums_row, !first);
         }
       }
     }

@@ -119,7 +119,7 @@ void launch(CausalConv1dGeluArgs args) {
   // Channels are cut only as far as the threads need it: each cut packs the input again.
   const Index cuts = frame_tasks % threads == 0 ? 1 : 4 * threads;
   args.channels_per_task = round_up(divide_up(args.out_channels, cuts), 16);
-  const Index few = (args.frames_per_task + 4) * round_up(length, 16) + args.frames_per_task * 16;
+  const Index few = args.frames_per_task * (round_up(length, 16) + 16);
   const Index row = round_up(args.frames_per_task, 32);
   const Index many = (row + 8) * 256 + round_up(args.channels_per_task, 16) * row;
   const Launch<CausalConv1dGeluArgs> launch{kernels.causal_conv1d_gelu, args};

@@ -12,17 +12,18 @@ constexpr float kMasked = -3.402823466e38f;
 
 struct Block {
   Index rows, padded_rows, width;  // width: dim rounded up to whole vectors
+  Index lanes;                     // padded_rows, but a whole vector at least: rows of half a vector lie twice in it
   Index first_row, queries_end;
   float* q;            // vector: [rows, width] floats or pairs; tiled: [words, padded_rows]
   float* scores;       // [kBlockKeys, padded_rows] or [rows, kBlockKeys]
   float* out;          // [padded_rows, width]
   float* k;            // [kBlockKeys, width]: converted or padded keys
   float* v;            // [kBlockKeys, width]
-  float* largest;      // [padded_rows]: running maximum of the scaled scores
-  float* total;        // [padded_rows]: running sum of exponentials
-  float* decay;        // [padded_rows]: factor of what was summed before this block
-  std::int32_t* low;   // [padded_rows]: first visible position, relative to the task's first
-  std::int32_t* high;  // [padded_rows]: last visible position
+  float* largest;      // [lanes]: running maximum of the scaled scores
+  float* total;        // [lanes]: running sum of exponentials
+  float* decay;        // [lanes]: factor of what was summed before this block
+  std::int32_t* low;   // [lanes]: first visible position, relative to the task's first
+  std::int32_t* high;  // [lanes]: last visible position
 };
 
 struct Keys {
@@ -59,45 +60,64 @@ inline void softmax_vector(const Block& block, const Keys& keys, float scale) {
   }
 }
 
-// Many rows, scores [keys, padded_rows]: lanes along the rows, kLanes of them from `row`.
-template <bool Masked>
+// Many rows, scores [keys, padded_rows]: lanes along the rows, kLanes of them from `row`. Parts = 2: the rows fill half a
+// vector, and a vector holds the scores of two keys.
+template <int Parts, bool Masked>
 void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) {
   const IntVec low = load_raw<IntVec>(block.low + row) - std::int32_t(keys.first);
-  const IntVec high = load_raw<IntVec>(block.high + row) - std::int32_t(keys.first);
+  IntVec high = load_raw<IntVec>(block.high + row) - std::int32_t(keys.first);
+  if constexpr (Parts == 2) {  // an odd number of keys leaves half a vector
+    const IntVec last = IntVec{} + std::int32_t(keys.count - 1);
+    high = high < last ? high : last;
+  }
   const Vec before = load(block.largest + row);
+  const auto visible = [&](Index j) {
+    IntVec at = IntVec{} + std::int32_t(j);
+    if constexpr (Parts == 2) at = at + upper_half(Lanes{});
+    return (at >= low) & (at <= high);
+  };
   float* s = block.scores + row;
   Vec largest = before;
-  for (Index j = 0; j < keys.count; ++j) {
+  for (Index j = 0; j < keys.count; j += Parts) {
     Vec score = load(s + j * block.padded_rows) * scale;
-    if constexpr (Masked) {
-      const IntVec at = IntVec{} + std::int32_t(j);
-      score = ((at >= low) & (at <= high)) ? score : splat(kMasked);
-    }
+    if constexpr (Masked) score = visible(j) ? score : splat(kMasked);
     store(s + j * block.padded_rows, score);
     largest = maximum(largest, score);
   }
+  if constexpr (Parts == 2) largest = maximum(largest, swap_halves(largest, Lanes{}));
   const Vec decay = exp_nonpositive(before - largest);
   Vec total = {};  // of this block alone: a long sum rounds less in parts
-  for (Index j = 0; j < keys.count; ++j) {
+  for (Index j = 0; j < keys.count; j += Parts) {
     Vec p = exp_nonpositive(load(s + j * block.padded_rows) - largest);
-    if constexpr (Masked) {
-      const IntVec at = IntVec{} + std::int32_t(j);
-      p = ((at >= low) & (at <= high)) ? p : Vec{};
-    }
+    if constexpr (Masked) p = visible(j) ? p : Vec{};
     store(s + j * block.padded_rows, p);
     total = total + p;
   }
+  if constexpr (Parts == 2) total = total + swap_halves(total, Lanes{});
   store(block.largest + row, largest);
   store(block.total + row, load(block.total + row) * decay + total);
   store(block.decay + row, decay);
 }
 
-// True where some row of the vector does not see every key of the block.
-inline bool is_masked(const Block& block, const Keys& keys, Index row) {
+// True where some lane of the vector does not hold a key that its row sees.
+inline bool is_masked(const Block& block, const Keys& keys, Index row, Index parts) {
+  if (keys.count % parts != 0) return true;
   for (Index i = row; i < row + kLanes; ++i) {
     if (block.low[i] > keys.first || block.high[i] < keys.first + keys.count - 1) return true;
   }
   return false;
+}
+
+// All rows of the block, scores [keys, padded_rows].
+template <int Parts>
+void softmax_tiled(const Block& block, const Keys& keys, float scale) {
+  for (Index row = 0; row < block.padded_rows; row += kLanes) {
+    if (is_masked(block, keys, row, Parts)) {
+      softmax_rows<Parts, true>(block, keys, row, scale);
+    } else {
+      softmax_rows<Parts, false>(block, keys, row, scale);
+    }
+  }
 }
 
 }  // namespace

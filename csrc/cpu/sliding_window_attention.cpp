@@ -4,7 +4,7 @@
 // A task takes one block of rows of one key-value head; a row is a (query, head of the group) pair, query-major, so
 // that the group shares every load of K and V. Keys come in blocks of contiguous storage (a ring that wraps gives two),
 // with an online softmax over the blocks. Few rows ("vector"): lanes along head_dim for the scores. More ("tiled"):
-// lanes along rows.
+// lanes along rows; rows that fill half a vector at most share it, each with the even and the odd words of its sums.
 #include "kernels.h"
 #include "online_softmax.h"
 #include "tile.h"
@@ -25,12 +25,6 @@ constexpr Index kVectorRows = 4;  // the vector variant's most rows
 template <class T>
 constexpr bool kIsFloat = sizeof(T) == 4;
 
-// Scores come straight from stored words: floats, or bfloat16 pairs where the instruction set multiplies them.
-template <class Mac>
-const float* words_at(const void* base, Index elements) {
-  return reinterpret_cast<const float*>(static_cast<const char*>(base) + elements * (Mac::kPairs ? 2 : 4));
-}
-
 template <class T>
 const T* query_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, Index row) {
   const Index group = args.heads / args.kv_heads, head = kv_head * group + row % group;
@@ -50,31 +44,35 @@ void load_queries_vector(const SlidingWindowAttentionArgs& args, Index batch, In
   }
 }
 
+// The second of a row's two parts is the row from its second word on: every other word of each is used.
 template <class T, class Mac>
 void load_queries_tiled(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, const Block& block) {
   using Word = std::conditional_t<Mac::kPairs, float, T>;
-  const Index words = Mac::kPairs ? args.dim / 2 : args.dim;
-  for (Index first = 0; first < block.padded_rows; first += kLanes) {
+  const Index words = Mac::kPairs ? args.dim / 2 : args.dim, parts = block.lanes / block.padded_rows;
+  for (Index first = 0; first < block.lanes; first += kLanes) {
     const Word* rows[kLanes] = {};
-    for (Index i = 0; i < kLanes && first + i < block.rows; ++i) {
-      rows[i] = reinterpret_cast<const Word*>(query_row<T>(args, batch, kv_head, block.first_row + first + i));
+    for (Index i = 0; i < kLanes && (first + i) / parts < block.rows; ++i) {
+      const T* row = query_row<T>(args, batch, kv_head, block.first_row + (first + i) / parts);
+      rows[i] = reinterpret_cast<const Word*>(row) + i % parts;
     }
-    pack_rows(rows, words, block.q + first, block.padded_rows);
+    pack_rows(rows, words - parts + 1, block.q + first, block.lanes);
   }
 }
 
-// The processor's own prefetcher loses the keys while the values stream, and the reverse. So a block's values are asked
-// for while its scores are computed, and the next block's keys before the values are needed.
+// The processor's own prefetcher loses the keys while the values stream, and the reverse. So a block's values and the
+// next block's keys are asked for while its scores are computed, a few at a time: more than that stops the arithmetic.
 template <class T>
 struct Ahead {
   const Keys& block;
   Index dim;
 
-  void values(Index first, Index count) const { ask(block.v, block.v_row, first, count); }
-  void next_keys(Index first, Index count) const { ask(block.k, block.k_row, kBlockKeys + first, count); }
+  void ask(Index first, Index count) const {
+    rows(block.v, block.v_row, first, count);
+    rows(block.k, block.k_row, kBlockKeys + first, count);
+  }
 
  private:
-  void ask(const void* base, Index row, Index first, Index count) const {
+  void rows(const void* base, Index row, Index first, Index count) const {
     for (Index i = first; i < first + count; ++i) {
       const char* at = reinterpret_cast<const char*>(static_cast<const T*>(base) + i * row);
       for (Index byte = 0; byte < dim * Index(sizeof(T)); byte += 64) __builtin_prefetch(at + byte, 0, 2);
@@ -82,14 +80,13 @@ struct Ahead {
   }
 };
 
-template <class Mac, class T>
-void scores_vector(const Block& block, const float* k, Index k_row, Index words, Index count, Ahead<T> ahead) {
+template <class Mac, class K, class T>
+void scores_vector(const Block& block, const K* k, Index k_row, Index words, Index count, Ahead<T> ahead) {
   for (Index j = 0; j < count; j += kDotColumns) {
-    ahead.values(j, kDotColumns);
-    ahead.next_keys(j, kDotColumns);
-    const float* columns[kDotColumns];
+    ahead.ask(j, kDotColumns);
+    decltype(words_of<Mac>(k)) columns[kDotColumns];
     for (Index c = 0; c < kDotColumns; ++c) {  // past the end: the last key again
-      columns[c] = words_at<Mac>(k, least(j + c, count - 1) * k_row);
+      columns[c] = words_of<Mac>(k + least(j + c, count - 1) * k_row);
     }
     Index r = 0;
     for (; r + 1 < block.rows; r += kDotRows) {
@@ -108,80 +105,101 @@ void scores_vector(const Block& block, const float* k, Index k_row, Index words,
   }
 }
 
-template <class Mac, int RowVecs>
-void scores_tiled(const Block& block, Index row, const float* k, Index k_row, Index words, Index count) {
-  for (Index j = 0; j < count; j += kColumns) {
-    const float* columns[kColumns];
-    for (Index c = 0; c < kColumns; ++c) columns[c] = words_at<Mac>(k, least(j + c, count - 1) * k_row);
-    rows_tile<Mac, RowVecs, kScoreChunk>(block.q + row, block.padded_rows, columns, words,
-                                         block.scores + j * block.padded_rows + row, block.padded_rows, false);
+template <class Mac, int RowVecs, int Parts = 1, class K, class T>
+void scores_tiled(const Block& block, Index row, const K* k, Index k_row, Index words, Index count, Ahead<T> ahead) {
+  constexpr int kCount = RowVecs == 1 ? kFewRowColumns : kColumns;
+  for (Index j = 0; j < count; j += kCount) {
+    if (block.padded_rows <= kWaitingRows && row == 0) ahead.ask(j, kCount);
+    const float* columns[kCount];
+    for (Index c = 0; c < kCount; ++c) columns[c] = words_of<Mac>(k + least(j + c, count - 1) * k_row);
+    float* to = block.scores + j * block.padded_rows + row;
+    rows_tile<Mac, RowVecs, kCount, kScoreChunk, Parts>(block.q + row, block.lanes, columns, words, to,
+                                                        block.padded_rows, false);
   }
 }
 
-template <int Rows>
-void spread_rows(const Block& block, Index row, Index p_row, Index p_key, const float* v, Index v_row, Index count) {
-  const float* p = block.scores + row * p_row;
+template <class Mac, class K, class T>
+void scores_tiled(const Block& block, const K* k, Index k_row, Index words, Index count, Ahead<T> ahead) {
+  Index row = 0;
+  for (; row + kTileRows <= block.padded_rows; row += kTileRows) {
+    scores_tiled<Mac, kRowVecs>(block, row, k, k_row, words, count, ahead);
+  }
+  for (; row + kLanes <= block.padded_rows; row += kLanes) {
+    scores_tiled<Mac, 1>(block, row, k, k_row, words, count, ahead);
+  }
+  if (row < block.padded_rows) scores_tiled<Mac, 1, 2>(block, row, k, k_row, words, count, ahead);
+}
+
+template <int Rows, int PRow, class T>
+void spread_rows(const Block& block, Index row, Index p_key, const T* v, Index v_row, Index count) {
+  constexpr int kVecs = Rows > 1 ? kSpreadTiles / Rows : 4;
+  const float* p = block.scores + row * PRow;
   float* out = block.out + row * block.width;
   Index d = 0;
-  for (; d + kSpreadVecs * kLanes <= block.width; d += kSpreadVecs * kLanes) {
-    spread_tile<Rows, kSpreadVecs>(p, p_row, p_key, v + d, v_row, count, block.decay + row, out + d, block.width);
+  for (; d + kVecs * kLanes <= block.width; d += kVecs * kLanes) {
+    spread_tile<Rows, kVecs, PRow>(p, p_key, v + d, v_row, count, block.decay + row, out + d, block.width);
   }
   for (; d < block.width; d += kLanes) {
-    spread_tile<Rows, 1>(p, p_row, p_key, v + d, v_row, count, block.decay + row, out + d, block.width);
+    spread_tile<Rows, 1, PRow>(p, p_key, v + d, v_row, count, block.decay + row, out + d, block.width);
   }
 }
 
-void spread(const Block& block, Index p_row, Index p_key, const float* v, Index v_row, Index count) {
+// The most rows that read the values once.
+constexpr Index kSpreadRows = kSpreadTiles == 16 ? 8 : 4;
+
+template <int PRow, class T>
+void spread(const Block& block, Index p_key, const T* v, Index v_row, Index count) {
   Index r = 0;
-  for (; r + kSpreadRows <= block.rows; r += kSpreadRows) {
-    spread_rows<kSpreadRows>(block, r, p_row, p_key, v, v_row, count);
+  if constexpr (kSpreadTiles == 16) {
+    for (; r + 8 <= block.rows; r += 8) spread_rows<8, PRow>(block, r, p_key, v, v_row, count);
   }
-  for (; r < block.rows; ++r) spread_rows<1>(block, r, p_row, p_key, v, v_row, count);
+  for (; r + 4 <= block.rows; r += 4) spread_rows<4, PRow>(block, r, p_key, v, v_row, count);
+  for (; r < block.rows; ++r) spread_rows<1, PRow>(block, r, p_key, v, v_row, count);
 }
 
+// What is no float32 is converted as it is read, where it is read once as whole vectors; otherwise before.
 template <class T, class Mac>
 void attend_keys(const SlidingWindowAttentionArgs& args, const Block& block, const Keys& keys, bool tiled) {
-  // Rows that are no floats, or not whole vectors, are converted to rows that are.
-  const bool whole = kIsFloat<T> && block.width == args.dim;
-  const float* k = static_cast<const float*>(keys.k);
-  Index k_row = keys.k_row, words = Mac::kPairs ? args.dim / 2 : args.dim;
-  if (!Mac::kPairs && !whole) {
-    to_float_rows(static_cast<const T*>(keys.k), k_row, keys.count, args.dim, block.k, block.width);
-    k = block.k;
-    k_row = block.width;
-  }
+  const T *k = static_cast<const T*>(keys.k), *v = static_cast<const T*>(keys.v);
+  const Index width = block.width, count = keys.count;
+  const bool whole = width == args.dim;
   const Ahead<T> ahead{keys, args.dim};
-  const bool waits = block.padded_rows <= kWaitingRows;
   if (tiled) {
-    if (waits) ahead.values(0, keys.count);
-    Index row = 0;
-    for (; row + kTileRows <= block.padded_rows; row += kTileRows) {
-      scores_tiled<Mac, kRowVecs>(block, row, k, k_row, words, keys.count);
+    if constexpr (Mac::kPairs) {
+      scores_tiled<Mac>(block, k, keys.k_row, args.dim / 2, count, ahead);
+    } else if (kIsFloat<T> && whole) {
+      scores_tiled<Mac>(block, static_cast<const float*>(keys.k), keys.k_row, args.dim, count, ahead);
+    } else {
+      to_float_rows(k, keys.k_row, count, args.dim, block.k, width);
+      scores_tiled<Mac>(block, block.k, width, args.dim, count, ahead);
     }
-    for (; row < block.padded_rows; row += kLanes) {
-      scores_tiled<Mac, 1>(block, row, k, k_row, words, keys.count);
-    }
-    if (waits) ahead.next_keys(0, kBlockKeys);
-    for (row = 0; row < block.padded_rows; row += kLanes) {
-      if (is_masked(block, keys, row)) {
-        softmax_rows<true>(block, keys, row, args.scale);
-      } else {
-        softmax_rows<false>(block, keys, row, args.scale);
-      }
+    if (block.padded_rows < kLanes) {
+      softmax_tiled<2>(block, keys, args.scale);
+    } else {
+      softmax_tiled<1>(block, keys, args.scale);
     }
   } else {
-    if (!Mac::kPairs) words = block.width;  // zeros beyond dim
-    scores_vector<Mac>(block, k, k_row, words, keys.count, ahead);
+    if (Mac::kPairs || whole) {
+      scores_vector<Mac>(block, k, keys.k_row, Mac::kPairs ? args.dim / 2 : args.dim, count, ahead);
+    } else {  // zeros beyond dim
+      to_float_rows(k, keys.k_row, count, args.dim, block.k, width);
+      scores_vector<Floats>(block, block.k, width, width, count, ahead);
+    }
     softmax_vector(block, keys, args.scale);
   }
-  const float* v = static_cast<const float*>(keys.v);
-  Index v_row = keys.v_row;
-  if (!whole) {
-    to_float_rows(static_cast<const T*>(keys.v), v_row, keys.count, args.dim, block.v, block.width);
-    v = block.v;
-    v_row = block.width;
+  const auto spread_out = [&](const auto* from, Index from_row) {
+    if (tiled) {
+      spread<1>(block, block.padded_rows, from, from_row, count);
+    } else {
+      spread<kBlockKeys>(block, 1, from, from_row, count);
+    }
+  };
+  if (whole && (kIsFloat<T> || block.rows <= kSpreadRows)) {
+    spread_out(v, keys.v_row);
+  } else {
+    to_float_rows(v, keys.v_row, count, args.dim, block.v, width);
+    spread_out(block.v, width);
   }
-  spread(block, tiled ? 1 : kBlockKeys, tiled ? block.padded_rows : 1, v, v_row, keys.count);
 }
 
 // The longest run of keys from `position` that is contiguous in storage.
@@ -224,16 +242,16 @@ void write_out(const SlidingWindowAttentionArgs& args, Index batch, Index kv_hea
 
 void carve(float* scratch, Block& block) {
   const auto take = [&scratch](Index floats) { return std::exchange(scratch, scratch + floats); };
-  block.q = take(block.padded_rows * block.width);
+  block.q = take(block.lanes * block.width);
   block.out = take(block.padded_rows * block.width);
   block.scores = take(block.padded_rows * kBlockKeys);
   block.k = take(kBlockKeys * block.width);
   block.v = take(kBlockKeys * block.width);
-  block.largest = take(block.padded_rows);
-  block.total = take(block.padded_rows);
-  block.decay = take(block.padded_rows);
-  block.low = reinterpret_cast<std::int32_t*>(take(block.padded_rows));
-  block.high = reinterpret_cast<std::int32_t*>(take(block.padded_rows));
+  block.largest = take(block.lanes);
+  block.total = take(block.lanes);
+  block.decay = take(block.lanes);
+  block.low = reinterpret_cast<std::int32_t*>(take(block.lanes));
+  block.high = reinterpret_cast<std::int32_t*>(take(block.lanes));
 }
 
 template <class T, class Mac>
@@ -244,7 +262,10 @@ void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) 
   Block block{};
   block.first_row = task % row_blocks * args.rows_per_task;
   block.rows = least(args.rows_per_task, all_rows - block.first_row);
-  block.padded_rows = round_up(block.rows, kLanes);
+  const bool tiled = block.rows > least(kVectorRows, kLanes / 2);
+  const bool halves = tiled && block.rows <= kLanes / 2 && args.dim % 4 == 0;  // whole pairs of words
+  block.lanes = round_up(block.rows, kLanes);
+  block.padded_rows = halves ? kLanes / 2 : block.lanes;
   block.width = round_up(args.dim, kLanes);
   carve(scratch, block);
 
@@ -253,16 +274,15 @@ void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) 
   const auto low = [&](Index row) { return most(ring_first, first_query + row / group - args.window + 1); };
   const Index begin = low(block.first_row);
   const Index end = first_query + (block.first_row + block.rows - 1) / group + 1;
-  for (Index i = 0; i < block.padded_rows; ++i) {
-    const Index row = block.first_row + least(i, block.rows - 1);
+  for (Index i = 0; i < block.lanes; ++i) {
+    const Index row = block.first_row + least(i % block.padded_rows, block.rows - 1);
     block.low[i] = std::int32_t(low(row) - begin);
     block.high[i] = std::int32_t(first_query + row / group - begin);
   }
-  clear(block.largest, block.padded_rows, kMasked);
-  clear(block.total, block.padded_rows, 0.0f);
+  clear(block.largest, block.lanes, kMasked);
+  clear(block.total, block.lanes, 0.0f);
   clear(block.out, block.padded_rows * block.width, 0.0f);
 
-  const bool tiled = block.rows > least(kVectorRows, kLanes / 2);
   if (tiled) {
     load_queries_tiled<T, Mac>(args, batch, kv_head, block);
   } else {

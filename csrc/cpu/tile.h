@@ -30,12 +30,10 @@ constexpr bool kHasPairs = false;
 // Registers: the accumulators of a tile, its operands and one temporary must fit in 16, or 32 with AVX-512 and NEON.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kDotRows = 4;
-constexpr int kSpreadRows = 4;
-constexpr int kSpreadVecs = 4;
+constexpr int kSpreadTiles = 16;
 #else
 constexpr int kDotRows = 2;
-constexpr int kSpreadRows = 4;
-constexpr int kSpreadVecs = 2;
+constexpr int kSpreadTiles = 8;
 #endif
 #if defined(__AVX512F__)
 constexpr int kRowVecs = 2;
@@ -48,22 +46,41 @@ constexpr int kRowVecs = 2;
 constexpr int kColumns = 4;
 #endif
 constexpr int kDotColumns = 4;
+constexpr int kFewRowColumns = 8;  // beside one vector of rows: as many sums as a multiply-add takes to finish
 constexpr Index kTileRows = kRowVecs * kLanes;
 
 inline Index round_up(Index n, Index step) { return (n + step - 1) / step * step; }
 inline Index least(Index a, Index b) { return a < b ? a : b; }
 inline Index most(Index a, Index b) { return a < b ? b : a; }
 
-inline Vec splat_word(const float* p) {
-  float word;
-  __builtin_memcpy(&word, p, sizeof word);
-  return splat(word);
+// Lane i holds word i % Parts of `p`.
+template <int Parts>
+inline Vec splat_words(const float* p) {
+  if constexpr (Parts == 2) {
+    std::int64_t words;  // an integer: as a double, two floats may look like a signalling NaN
+    __builtin_memcpy(&words, p, sizeof words);
+    return bits_of<Vec>(words + LongVec{});
+  } else {
+    float word;
+    __builtin_memcpy(&word, p, sizeof word);
+    return splat(word);
+  }
+}
+
+// A row's words: its stored values, or bfloat16 pairs where the instruction set multiplies them.
+template <class Mac, class T>
+const auto* words_of(const T* row) {
+  if constexpr (Mac::kPairs) {
+    return reinterpret_cast<const float*>(row);
+  } else {
+    return row;
+  }
 }
 
 // Few rows, lanes along the summed axis: out[row * out_row + column] = sum_k a[row][k] * b[column][k]. `b` streams from
 // memory; asking for it `Ahead` words early measured a quarter faster than the processor's prefetcher alone.
-template <class Mac, int Rows, int Ahead>
-inline void dot_tile(const float* const* a, const float* const* b, Index words, float* out, Index out_row) {
+template <class Mac, int Rows, int Ahead, class T>
+inline void dot_tile(const float* const* a, const T* const* b, Index words, float* out, Index out_row) {
   Vec sums[Rows * kDotColumns] = {};
   const Index whole = words / kLanes * kLanes;
   for (Index k = 0; k < whole; k += kLanes) {
@@ -84,14 +101,17 @@ inline void dot_tile(const float* const* a, const float* const* b, Index words, 
   }
   if (whole < words) {
     const int rest = int(words - whole);
+#pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
       const Vec row = load_part(a[i] + whole, rest);
+#pragma GCC unroll 8
       for (int j = 0; j < kDotColumns; ++j) {
         sums[i * kDotColumns + j] = Mac::multiply_add(row, load_part(b[j] + whole, rest), sums[i * kDotColumns + j]);
       }
     }
   }
   constexpr int kGroup = Rows * kDotColumns < kLanes ? Rows * kDotColumns : kLanes;
+#pragma GCC unroll 8
   for (int first = 0; first < Rows * kDotColumns; first += kGroup) {
     float group[kLanes];
     store(group, sum_each<kGroup>(sums + first));
@@ -100,54 +120,57 @@ inline void dot_tile(const float* const* a, const float* const* b, Index words, 
 }
 
 // Many rows, lanes along the rows: out[column * out_column + row] (+)= sum_k a[k * a_word + row] * b[column][k].
-// Partial sums of `Chunk` words keep the rounding error of a long sum down.
-template <class Mac, int RowVecs, int Chunk>
-inline void rows_tile(const float* a, Index a_word, const float* const* b, Index words, float* out, Index out_column,
-                      bool accumulate) {
+// Partial sums of `Chunk` words keep the rounding error of a long sum down. Parts = 2, for rows that fill half a vector:
+// a lane sums every other word, a[k * a_word + 2 * row + part] being word k + part of a row (k even).
+// Not inlined: the loop needs every register.
+template <class Mac, int RowVecs, int Columns, int Chunk, int Parts = 1>
+[[gnu::noinline]] void rows_tile(const float* a, Index a_word, const float* const* b, Index words, float* out,
+                                 Index out_column, bool accumulate) {
   for (Index first = 0; first < words; first += Chunk) {
     const Index last = least(first + Chunk, words);
-    Vec sums[kColumns][RowVecs] = {};
-    for (Index k = first; k < last; ++k) {
+    Vec sums[Columns][RowVecs] = {};
+    for (Index k = first; k < last; k += Parts) {
       Vec rows[RowVecs];
 #pragma GCC unroll 4
       for (int i = 0; i < RowVecs; ++i) rows[i] = load(a + k * a_word + i * kLanes);
 #pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) {
-        const Vec column = splat_word(b[j] + k);
+      for (int j = 0; j < Columns; ++j) {
+        const Vec column = splat_words<Parts>(b[j] + k);
 #pragma GCC unroll 4
         for (int i = 0; i < RowVecs; ++i) sums[j][i] = Mac::multiply_add(rows[i], column, sums[j][i]);
       }
     }
     const bool add = accumulate || first > 0;
 #pragma GCC unroll 8
-    for (int j = 0; j < kColumns; ++j) {
+    for (int j = 0; j < Columns; j += Parts) {
 #pragma GCC unroll 4
       for (int i = 0; i < RowVecs; ++i) {
+        const Vec sum = Parts == 2 ? sum_neighbours(sums[j][i], sums[j + 1][i]) : sums[j][i];
         float* to = out + j * out_column + i * kLanes;
-        store(to, add ? load(to) + sums[j][i] : sums[j][i]);
+        store(to, add ? load(to) + sum : sum);
       }
     }
   }
 }
 
-// out[row][d] = out[row][d] * decay[row] + sum_k p[row * p_row + k * p_key] * v[k][d] over Rows rows and Vecs vectors
+// out[row][d] = out[row][d] * decay[row] + sum_k p[row * PRow + k * p_key] * v[k][d] over Rows rows and Vecs vectors
 // of d.
-template <int Rows, int Vecs>
-inline void spread_tile(const float* p, Index p_row, Index p_key, const float* v, Index v_row, Index keys,
-                        const float* decay, float* out, Index out_row) {
+template <int Rows, int Vecs, int PRow, class T>
+inline void spread_tile(const float* p, Index p_key, const T* v, Index v_row, Index keys, const float* decay,
+                        float* out, Index out_row) {
   Vec sums[Rows][Vecs] = {};
   for (Index k = 0; k < keys; ++k) {
     Vec value[Vecs];
 #pragma GCC unroll 4
     for (int d = 0; d < Vecs; ++d) value[d] = load(v + k * v_row + d * kLanes);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
-      const Vec weight = splat(p[i * p_row + k * p_key]);
+      const Vec weight = splat(p[i * PRow + k * p_key]);
 #pragma GCC unroll 4
       for (int d = 0; d < Vecs; ++d) sums[i][d] = weight * value[d] + sums[i][d];
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 4
     for (int d = 0; d < Vecs; ++d) {
@@ -160,9 +183,14 @@ inline void spread_tile(const float* p, Index p_row, Index p_key, const float* v
 // Copies `rows` rows of `dim` values to float32 rows of `width` (a multiple of kLanes), zero beyond dim.
 template <class T>
 inline void to_float_rows(const T* from, Index from_row, Index rows, Index dim, float* to, Index width) {
-  for (Index r = 0; r < rows; ++r) {
-    const T* row = from + r * from_row;
-    for (Index d = 0; d < dim; d += kLanes) store(to + r * width + d, load_part(row + d, int(least(kLanes, dim - d))));
+  if (from_row == dim && width == dim) {  // one long row
+    dim = width = from_row = rows * dim;
+    rows = 1;
+  }
+  const Index whole = dim / kLanes * kLanes;
+  for (Index r = 0; r < rows; ++r, from += from_row, to += width) {
+    for (Index d = 0; d < whole; d += kLanes) store(to + d, load(from + d));
+    if (whole < dim) store(to + whole, load_part(from + whole, int(dim - whole)));
   }
 }
 

@@ -189,6 +189,9 @@ void all_shapes(Dtype dtype) {
   attention(4, 1, 64, 40, 77, 1, 1, dtype);
   attention(2, 2, 24, 16, 33, 5, 9, dtype);
   attention(8, 2, 40, 50, 20, 7, 31, dtype);
+  attention(3, 3, 64, 50, 121, 7, 6, dtype);  // rows for half a vector; odd runs of keys
+  attention(2, 1, 20, 37, 90, 11, 4, dtype);
+  attention(2, 2, 6, 37, 90, 11, 7, dtype);
   attention(8, 8, 64, 300, 700, 90, 70, dtype);  // several tasks
 }
 

@@ -187,6 +187,7 @@ CASES = [
     Case(1, 2, 1, 600, 32, 50),  # several blocks of queries
     Case(2, 4, 2, 2, 64, 20, past=50, tail=6),  # few queries of a batch
     Case(2, 2, 1, 1, 32, None, past=700, tail=30, capacity=1024),  # a batch whose keys are split
+    Case(1, 3, 3, 6, 64, 50, past=121, tail=5),  # rows for half a vector; odd runs of keys
 ]
 
 
