@@ -34,6 +34,7 @@ ELSEWHERE = {
     "make soak": "the suite's long half, which runs the lines of SOAK",
     ".venv/bin/python -m bench.metal_sources --compile": "needs Apple's compiler; without --compile it runs below",
     ".venv/bin/voxtral-kernels selftest --json selftest-validated.json": "the quick line above under Metal's layers",
+    "sudo apt-get update && sudo apt-get install --yes qemu-user-static": "changes the machine itself",
     "python -m cibuildwheel --output-dir wheelhouse": "needs a container engine; tests/cli builds a wheel",
 }
 

@@ -1,36 +1,13 @@
 // The online softmax of attention: turns a block of scores into weights and keeps the running maximum and sum.
 #pragma once
 
+#include "attention_block.h"
 #include "simd.h"
-#include "tile.h"
 
 namespace voxtral::cpu {
 namespace {
 
-constexpr Index kBlockKeys = 64;
 constexpr float kMasked = -3.402823466e38f;
-
-struct Block {
-  Index rows, padded_rows, width;  // width: dim rounded up to whole vectors
-  Index lanes;                     // padded_rows, but a whole vector at least: rows of half a vector lie twice in it
-  Index first_row, queries_end;
-  float* q;            // vector: [rows, width] floats or pairs; tiled: [words, padded_rows]
-  float* scores;       // [kBlockKeys, padded_rows] or [rows, kBlockKeys]
-  float* out;          // [padded_rows, width]
-  float* k;            // [kBlockKeys, width]: converted or padded keys
-  float* v;            // [kBlockKeys, width]
-  float* largest;      // [lanes]: running maximum of the scaled scores
-  float* total;        // [lanes]: running sum of exponentials
-  float* decay;        // [lanes]: factor of what was summed before this block
-  std::int32_t* low;   // [lanes]: first visible position, relative to the task's first
-  std::int32_t* high;  // [lanes]: last visible position
-};
-
-struct Keys {
-  const void* k;
-  const void* v;
-  Index k_row, v_row, first, count;  // first: position relative to the task's first
-};
 
 inline void clear(float* p, Index n, float value) {
   for (Index i = 0; i < n; ++i) p[i] = value;

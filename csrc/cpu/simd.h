@@ -227,10 +227,13 @@ inline Vec swap_halves(Vec v, std::integer_sequence<int, Lane...>) {
 
 inline float sum(Vec v) { return sum_each<1>(&v)[0]; }
 
+template <int Block = kLanes / 2>
 inline float maximum_of(Vec v) {
-  float result = v[0];
-  for (int i = 1; i < kLanes; ++i) result = v[i] < result ? result : v[i];
-  return result;
+  if constexpr (Block == 0) {
+    return v[0];
+  } else {
+    return maximum_of<Block / 2>(maximum(even_blocks<Block>(v, v, Lanes{}), odd_blocks<Block>(v, v, Lanes{})));
+  }
 }
 
 // Transposes kLanes vectors in place, swapping blocks of halving size.
