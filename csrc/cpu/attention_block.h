@@ -10,7 +10,7 @@ namespace {
 constexpr Index kBlockKeys = 64;
 constexpr int kAhead = 2048;
 constexpr Index kWaitingRows = 32;  // with more, a block's arithmetic takes longer than its way from memory
-// Words of a score summed in one go; each product rounds too where there is no fused multiply-add.
+// Words of a score that a lane sums in one go; each product rounds too where there is no fused multiply-add.
 #if defined(__FMA__) || defined(__aarch64__)
 constexpr int kScoreChunk = 32;
 #else
@@ -93,8 +93,8 @@ void scores_tiled(const Block& block, Index row, const K* k, Index k_row, Index 
     const float* columns[kCount];
     for (Index c = 0; c < kCount; ++c) columns[c] = words_of<Mac>(k + least(j + c, count - 1) * k_row);
     float* to = block.scores + j * block.padded_rows + row;
-    rows_tile<Mac, RowVecs, kCount, kScoreChunk, Parts>(block.q + row, block.lanes, columns, words, to,
-                                                        block.padded_rows, false);
+    rows_tile<Mac, RowVecs, kCount, kScoreChunk * Parts, Parts>(block.q + row, block.lanes, columns, words, to,
+                                                                block.padded_rows, false);
   }
 }
 

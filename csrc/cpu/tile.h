@@ -138,6 +138,7 @@ template <class Mac, int RowVecs, int Columns, int Chunk, int Parts = 1>
   for (Index first = 0; first < words; first += Chunk) {
     const Index last = least(first + Chunk, words);
     Vec sums[Columns][RowVecs] = {};
+#pragma GCC unroll 2
     for (Index k = first; k < last; k += Parts) {
       Vec rows[RowVecs];
 #pragma GCC unroll 4
