@@ -1,5 +1,6 @@
 """The CPU code without an interpreter, by tests/native/driver.cpp (``make soak``): under AddressSanitizer + UBSan and
-ThreadSanitizer, with the products of bfloat16 pairs that this processor may lack, and as NEON code on QEMU."""
+ThreadSanitizer, with the products of bfloat16 pairs that this processor may lack, and as NEON code on QEMU; what the
+compiler made of it."""
 
 import os
 import platform
@@ -70,6 +71,16 @@ def test_bfloat16_pairs_multiplied_in_software(tmp_path):
     # Every set takes the way of v4bf16, at its own width.
     sanitized = [compiler(), *SANITIZERS["address"]]
     run(build(tmp_path, sanitized, instruction_sets(), ["-DVOXTRAL_PAIRS_IN_SOFTWARE"]))
+
+
+def test_the_compiler_keeps_what_asks_for_memory(tmp_path):
+    # A call to a function that only prefetches has no effect for the compiler: without inlining it goes.
+    isa, flags = next(iter(instruction_sets().items()))
+    listing = tmp_path / "attention.s"
+    options = ["-std=c++20", "-O3", *flags, f"-DVOXTRAL_ISA={isa}", "-S", "-o", str(listing)]
+    subprocess.run([compiler(), *options, str(CPU / "sliding_window_attention.cpp")], check=True)
+    # The tiles' own prefetches go to the first cache.
+    assert re.search(r"\b(prefetcht1|prfm\s+pldl2keep)\b", listing.read_text())
 
 
 def test_neon_on_an_emulated_processor(tmp_path):

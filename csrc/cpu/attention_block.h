@@ -39,20 +39,24 @@ struct Keys {
   Index k_row, v_row, first, count;  // first: position relative to the task's first
 };
 
-// The processor's own prefetcher loses the keys while the values stream, and the reverse. So a block's values and the
-// next block's keys are asked for while its scores are computed, a few at a time: more than that stops the arithmetic.
+// The processor's own prefetcher loses the keys while the values stream, and the reverse. So a block's values are asked
+// for while its scores are computed, a few at a time (more than that stops the arithmetic), and where the score's tile
+// does not itself look ahead, the next block's keys too. Always inlined: GCC takes a function that only asks for memory
+// for one without effect, and drops its calls.
 template <class T>
 struct Ahead {
   const Keys& block;
   Index dim;
 
-  void ask(Index first, Index count) const {
+  [[gnu::always_inline]] inline void values(Index first, Index count) const {
     rows(block.v, block.v_row, first, count);
+  }
+  [[gnu::always_inline]] inline void next_keys(Index first, Index count) const {
     rows(block.k, block.k_row, kBlockKeys + first, count);
   }
 
  private:
-  void rows(const void* base, Index row, Index first, Index count) const {
+  [[gnu::always_inline]] inline void rows(const void* base, Index row, Index first, Index count) const {
     for (Index i = first; i < first + count; ++i) {
       const char* at = reinterpret_cast<const char*>(static_cast<const T*>(base) + i * row);
       for (Index byte = 0; byte < dim * Index(sizeof(T)); byte += 64) __builtin_prefetch(at + byte, 0, 2);
@@ -63,7 +67,7 @@ struct Ahead {
 template <class Mac, class K, class T>
 void scores_vector(const Block& block, const K* k, Index k_row, Index words, Index count, Ahead<T> ahead) {
   for (Index j = 0; j < count; j += kDotColumns) {
-    ahead.ask(j, kDotColumns);
+    ahead.values(j, kDotColumns);
     decltype(words_of<Mac>(k)) columns[kDotColumns];
     for (Index c = 0; c < kDotColumns; ++c) {  // past the end: the last key again
       columns[c] = words_of<Mac>(k + least(j + c, count - 1) * k_row);
@@ -89,7 +93,10 @@ template <class Mac, int RowVecs, int Parts = 1, class K, class T>
 void scores_tiled(const Block& block, Index row, const K* k, Index k_row, Index words, Index count, Ahead<T> ahead) {
   constexpr int kCount = RowVecs == 1 ? kFewRowColumns : kColumns;
   for (Index j = 0; j < count; j += kCount) {
-    if (block.padded_rows <= kWaitingRows && row == 0) ahead.ask(j, kCount);
+    if (block.padded_rows <= kWaitingRows && row == 0) {
+      ahead.values(j, kCount);
+      ahead.next_keys(j, kCount);
+    }
     const float* columns[kCount];
     for (Index c = 0; c < kCount; ++c) columns[c] = words_of<Mac>(k + least(j + c, count - 1) * k_row);
     float* to = block.scores + j * block.padded_rows + row;
