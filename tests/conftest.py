@@ -28,6 +28,13 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
+def cxx():
+    """The C++ compiler's command."""
+    found = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    return found or pytest.skip("no C++ compiler")
+
+
+@pytest.fixture(scope="session")
 def offline(tmp_path_factory):
     """The folder of a small random model of the offline family; copy it before you change it."""
     folder = tmp_path_factory.mktemp("offline")

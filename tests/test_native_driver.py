@@ -32,13 +32,6 @@ def instruction_sets():
     return {isa: line.replace("${flags_v4}", flags["v4"]).split() for isa, line in flags.items()}
 
 
-def compiler():
-    found = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if not found:
-        pytest.skip("no C++ compiler")
-    return found
-
-
 def build(folder, command, isas, kernel_flags=()):
     """The driver with the kernels of each instruction set; `command` is the compiler and the flags of every unit."""
     common = [*command, "-std=c++20", "-I", str(ROOT / "csrc")]
@@ -63,22 +56,21 @@ def run(*command):
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_the_cpu_code_is_clean_under(tmp_path, sanitizer):
-    run(build(tmp_path, [compiler(), *SANITIZERS[sanitizer]], instruction_sets()))
+def test_the_cpu_code_is_clean_under(tmp_path, cxx, sanitizer):
+    run(build(tmp_path, [cxx, *SANITIZERS[sanitizer]], instruction_sets()))
 
 
-def test_bfloat16_pairs_multiplied_in_software(tmp_path):
+def test_bfloat16_pairs_multiplied_in_software(tmp_path, cxx):
     # Every set takes the way of v4bf16, at its own width.
-    sanitized = [compiler(), *SANITIZERS["address"]]
-    run(build(tmp_path, sanitized, instruction_sets(), ["-DVOXTRAL_PAIRS_IN_SOFTWARE"]))
+    run(build(tmp_path, [cxx, *SANITIZERS["address"]], instruction_sets(), ["-DVOXTRAL_PAIRS_IN_SOFTWARE"]))
 
 
-def test_the_compiler_keeps_what_asks_for_memory(tmp_path):
+def test_the_compiler_keeps_what_asks_for_memory(tmp_path, cxx):
     # A call to a function that only prefetches has no effect for the compiler: without inlining it goes.
     isa, flags = next(iter(instruction_sets().items()))
     listing = tmp_path / "attention.s"
     options = ["-std=c++20", "-O3", *flags, f"-DVOXTRAL_ISA={isa}", "-S", "-o", str(listing)]
-    subprocess.run([compiler(), *options, str(CPU / "sliding_window_attention.cpp")], check=True)
+    subprocess.run([cxx, *options, str(CPU / "sliding_window_attention.cpp")], check=True)
     # The tiles' own prefetches go to the first cache.
     assert re.search(r"\b(prefetcht1|prfm\s+pldl2keep)\b", listing.read_text())
 

@@ -8,7 +8,7 @@ namespace voxtral::cpu {
 namespace {
 
 constexpr Index kBlockKeys = 64;
-constexpr int kAhead = 2048;
+constexpr int kAhead = 2048;        // words of the keys to come
 constexpr Index kWaitingRows = 32;  // with more, a block's arithmetic takes longer than its way from memory
 // Words of a score that a lane sums in one go; each product rounds too where there is no fused multiply-add.
 #if defined(__FMA__) || defined(__aarch64__)
@@ -21,7 +21,7 @@ struct Block {
   Index rows, padded_rows, width;  // width: dim rounded up to whole vectors
   Index lanes;                     // padded_rows, but a whole vector at least: rows of half a vector lie twice in it
   Index first_row;
-  float* q;            // vector: [rows, width] floats or pairs; tiled: [words, padded_rows]
+  float* q;            // vector: [rows, width] floats or pairs; tiled: [words, lanes]
   float* scores;       // [kBlockKeys, padded_rows] or [rows, kBlockKeys]
   float* out;          // [padded_rows, width]
   float* k;            // [kBlockKeys, width]: converted or padded keys
@@ -119,7 +119,7 @@ void scores_tiled(const Block& block, const K* k, Index k_row, Index words, Inde
 
 template <int Rows, int PRow, class T>
 void spread_rows(const Block& block, Index row, Index p_key, const T* v, Index v_row, Index count) {
-  constexpr int kVecs = Rows > 1 ? kSpreadTiles / Rows : 4;
+  constexpr int kVecs = Rows > 1 ? 2 * kSpreadRows / Rows : 4;
   const float* p = block.scores + row * PRow;
   float* out = block.out + row * block.width;
   Index d = 0;
@@ -131,13 +131,11 @@ void spread_rows(const Block& block, Index row, Index p_key, const T* v, Index v
   }
 }
 
-// The most rows that read the values once.
-constexpr Index kSpreadRows = kSpreadTiles == 16 ? 8 : 4;
-
+// Up to kSpreadRows rows read the values once.
 template <int PRow, class T>
 void spread(const Block& block, Index p_key, const T* v, Index v_row, Index count) {
   Index r = 0;
-  if constexpr (kSpreadTiles == 16) {
+  if constexpr (kSpreadRows == 8) {
     for (; r + 8 <= block.rows; r += 8) spread_rows<8, PRow>(block, r, p_key, v, v_row, count);
   }
   for (; r + 4 <= block.rows; r += 4) spread_rows<4, PRow>(block, r, p_key, v, v_row, count);

@@ -100,7 +100,7 @@ inline void store(Half* p, Vec v) {
 #else
 // No conversion instruction in x86-64-v2. Scaling by 2^112 moves the exponent's bias and normalises subnormals at once.
 inline Vec load(const Half* p) {
-  const WordVec half = __builtin_convertvector(load_raw<ShortVec>(p), WordVec);
+  const WordVec half = widen(load_raw<ShortVec>(p));
   const WordVec sign = (half & 0x8000) << 16, magnitude = (half & 0x7fff) << 13;
   const WordVec finite = bits_of<WordVec>(bits_of<Vec>(magnitude) * 0x1p112f);
   return bits_of<Vec>(sign | (magnitude >= 0x0f800000u ? magnitude | 0x7f800000u : finite));

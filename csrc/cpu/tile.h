@@ -39,10 +39,10 @@ constexpr bool kHasPairs = false;
 // Registers: the accumulators of a tile, its operands and one temporary must fit in 16, or 32 with AVX-512 and NEON.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kDotRows = 4;
-constexpr int kSpreadTiles = 16;
+constexpr int kSpreadRows = 8;
 #else
 constexpr int kDotRows = 2;
-constexpr int kSpreadTiles = 8;
+constexpr int kSpreadRows = 4;
 #endif
 #if defined(__AVX512F__)
 constexpr int kRowVecs = 2;
