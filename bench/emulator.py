@@ -56,14 +56,14 @@ class Figure:
         return self.most is None or self.milliseconds <= self.most
 
 
-def sdpa(mode: str) -> Callable[[], Any]:
+def sdpa(mode: emulator.Mode) -> Callable[[], Any]:
     """MLX's sdpa_vector, unmodified: 32 heads, 1024 keys, head_dim 128, float32."""
     library = emulator.library(SDPA, mode=mode)
     rng = np.random.default_rng(0)
     q, k, v = (mx.array(rng.standard_normal((HEADS, n, D), np.float32)) for n in (1, KEYS, KEYS))
     strides = np.array([KEYS * D], np.int64), np.array([D], np.int64)
-    buffers = {0: q, 1: k, 2: v, 3: mx.zeros_like(q), 4: np.int32(1), 5: np.int32(KEYS), 6: strides[0], 7: strides[1]}
-    buffers |= {8: strides[0], 9: strides[1], 10: np.float32(D**-0.5)}
+    buffers: dict[int, Any] = {0: q, 1: k, 2: v, 3: mx.zeros_like(q), 4: np.int32(1), 5: np.int32(KEYS)}
+    buffers |= {6: strides[0], 7: strides[1], 8: strides[0], 9: strides[1], 10: np.float32(D**-0.5)}
     constants = dict.fromkeys(range(20, 26), False) | {26: 32}
     args = (HEADS * 1024, 1, 1), (1024, 1, 1), constants
     return lambda: library.run(f"sdpa_vector<float, {D}>", buffers, *args, outputs=[3], uninitialised=[3])
@@ -84,7 +84,7 @@ def small_call() -> Callable[[], Any]:
     )
 
 
-def cold_call(mode: str, seed: int) -> float:
+def cold_call(mode: emulator.Mode, seed: int) -> float:
     """Milliseconds of a typical kernel's first call: capture, preprocess, check, translate, compile, link, run."""
     source = TYPICAL.replace("SEED", f"{seed}.0f")  # a text that no cache holds
     kernel = emulator.metal_kernel(name="norm", input_names=["x"], output_names=["out"], source=source, mode=mode)

@@ -16,7 +16,7 @@ from typing import Any
 import mlx.core as mx
 
 from voxtral_kernels import testing
-from voxtral_kernels.emulator.custom_kernel import capture
+from voxtral_kernels.emulator.launch.custom_kernel import capture
 
 from .options import Parser
 

@@ -30,7 +30,7 @@ def count(name: str, case: Case, row: type) -> Any:
     kv = (1, case.Hkv, keys, case.D)
     q = normal(1, case.Hq, 1, case.D)
     head, sequence = np.array([keys * case.D], np.uint64), np.array([case.D], np.uint64)
-    buffers = {
+    buffers: dict[int, Any] = {
         **{0: q, 1: normal(*kv), 2: normal(*kv), 3: mx.zeros_like(q)},
         **{4: np.array([case.Hq // case.Hkv], np.int32), 5: np.array([keys], np.int32)},
         **{6: head, 7: sequence, 8: head, 9: sequence, 10: np.array([case.D**-0.5], np.float32)},

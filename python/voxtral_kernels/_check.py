@@ -74,3 +74,18 @@ def positive(op: str, name: str, value: object, *, or_zero: bool = False) -> flo
     if not math.isfinite(value) or value < 0 or (value == 0 and not or_zero):
         raise fail(op, name, expected, value)
     return float(value)
+
+
+def is_traced(*arrays: mx.array) -> bool:
+    """Whether any array is a placeholder of ``mx.compile``, ``mx.grad`` or ``mx.vmap``.
+
+    MLX tells Python so only by refusing to schedule such an array. The ``async_eval`` never waits, and for an array
+    that is about to be used it only starts the work sooner.
+    """
+    try:
+        mx.async_eval(*arrays)
+    except ValueError as error:
+        if "transformation" in str(error):
+            return True
+        raise
+    return False

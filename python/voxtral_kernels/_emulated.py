@@ -33,7 +33,8 @@ def factory(**description: Any) -> Callable[..., Any]:
     """`emulator.metal_kernel`, in checked mode unless the environment or `settings` names another."""
     from . import emulator
 
-    built = emulator.metal_kernel(mode=os.environ.get(ENVIRONMENT) or "checked", **description)
+    mode: Any = os.environ.get(ENVIRONMENT) or "checked"  # the emulator refuses what is none of its modes
+    built = emulator.metal_kernel(mode=mode, **description)
     return lambda **arguments: built(**arguments, **(_settings.get() or {}))
 
 

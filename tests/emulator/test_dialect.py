@@ -13,7 +13,7 @@ import ziglang
 
 from voxtral_kernels import emulator
 from voxtral_kernels.emulator import dialect
-from voxtral_kernels.emulator.tokens import tokenize
+from voxtral_kernels.emulator.frontend.tokens import tokenize
 
 CASES = sorted((pathlib.Path(__file__).parent / "dialect").glob("*.metal"))
 KERNELS = pathlib.Path(mx.__file__).parent / "include/mlx/backend/metal/kernels"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from voxtral_kernels import emulator
-from voxtral_kernels.emulator.custom_kernel import capture
+from voxtral_kernels.emulator.launch.custom_kernel import capture
 
 FLOATS = [mx.float32, mx.float16, mx.bfloat16]
 

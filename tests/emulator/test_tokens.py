@@ -5,7 +5,7 @@ import pathlib
 import mlx.core as mx
 import pytest
 
-from voxtral_kernels.emulator import tokens as tk
+from voxtral_kernels.emulator.frontend import tokens as tk
 
 KERNELS = pathlib.Path(mx.__file__).parent / "include/mlx/backend/metal/kernels"
 

@@ -12,7 +12,7 @@ AARCH64 = """
 import platform
 platform.machine = lambda: "aarch64"
 from voxtral_kernels.emulator import toolchain
-from voxtral_kernels.emulator.program import Program, _entry_point
+from voxtral_kernels.emulator.launch.program import Program, _entry_point
 
 text = '''#include <metal_stdlib>
 using namespace metal;

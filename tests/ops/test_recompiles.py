@@ -6,7 +6,7 @@ import pytest
 import voxtral_kernels as vk
 from voxtral_kernels import _backends, testing
 from voxtral_kernels._kernels import Kernels
-from voxtral_kernels.emulator import custom_kernel
+from voxtral_kernels.emulator.launch import custom_kernel
 
 
 @pytest.fixture

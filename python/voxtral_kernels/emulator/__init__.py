@@ -7,12 +7,26 @@
 
 ``library`` runs whole ``.metal`` texts, ``check_order`` looks for results that hang on the schedule. docs/emulator.md
 says what is checked and what only an Apple GPU can tell.
+
+The way of a text: ``frontend`` (tokens, translation), ``dialect`` (what Apple's compiler refuses), ``toolchain`` (the
+host's compiler; ``include`` is Metal's library for it), ``launch`` (programs, buffers, runs), ``report`` (findings).
 """
 
-from .custom_kernel import metal_kernel
 from .errors import KernelError
-from .metal_library import library
-from .order import check_order
+from .launch.custom_kernel import MetalKernel, metal_kernel
+from .launch.metal_library import Library, library
+from .launch.order import check_order
+from .launch.settings import Mode
 from .report import Finding, Report
 
-__all__ = ["Finding", "KernelError", "Report", "check_order", "library", "metal_kernel"]
+__all__ = [
+    "Finding",
+    "KernelError",
+    "Library",
+    "MetalKernel",
+    "Mode",
+    "Report",
+    "check_order",
+    "library",
+    "metal_kernel",
+]

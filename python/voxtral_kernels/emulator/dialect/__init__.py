@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ..tokens import Token
+from ..frontend.tokens import Token
 from . import declarations, kernels, words
 from .report import RULES, SPECIFICATION, Rule, Violation
 from .structure import read

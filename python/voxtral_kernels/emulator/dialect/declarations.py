@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..tokens import IDENTIFIER, PUNCTUATOR, Token, closing, closing_angle, split_commas
+from ..frontend.tokens import IDENTIFIER, PUNCTUATOR, Token, closing, closing_angle, split_commas
 from .report import Version, Violation, rule
 from .shape import SPACES, angle_end, attributes, declared, is_declaration, without_attributes
 from .structure import Declaration, Function, Unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..tokens import Token, literal
+from ..frontend.tokens import Token, literal
 from .report import Version, Violation, rule
 from .shape import SPACES, attributes, declared, names
 from .structure import Function, Unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..tokens import Token
+from ..frontend.tokens import Token
 
 SPECIFICATION = "Metal Shading Language Specification, version 4 (2025-06-05)"
 Version = tuple[int, int]

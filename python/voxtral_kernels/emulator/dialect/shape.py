@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..tokens import DIRECTIVE, IDENTIFIER, PUNCTUATOR, Token, closing, closing_angle, directive, split_commas
+from ..frontend.tokens import DIRECTIVE, IDENTIFIER, PUNCTUATOR, Token, closing, closing_angle, directive, split_commas
 
 
 def names(text: str) -> frozenset[str]:

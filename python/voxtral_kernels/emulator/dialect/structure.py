@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..tokens import IDENTIFIER, STRING, Token, brackets, split_commas
+from ..frontend.tokens import IDENTIFIER, STRING, Token, brackets, split_commas
 from .shape import angle_end, expand, is_declaration, type_end, without_attributes
 
 _CLASS_KEYS = ("struct", "class", "union")

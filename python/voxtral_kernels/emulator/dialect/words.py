@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..tokens import IDENTIFIER, NUMBER, STRING, Token, closing, include_path
+from ..frontend.tokens import IDENTIFIER, NUMBER, STRING, Token, closing, include_path
 from .report import Rule, Version, Violation, rule
 from .shape import names
 from .structure import Unit

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from .errors import KernelError
+from ..errors import KernelError
+from ..runtime import runtime
 
-INCLUDE = Path(__file__).parent / "include"
+INCLUDE = Path(__file__).parents[1] / "include"
 
 # C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
 _DIALECT = [
@@ -115,8 +116,6 @@ def _run(arguments: Sequence[str], text: str | None = None) -> subprocess.Comple
 @cache
 def _identity() -> str:
     """What a compiled kernel depends on besides its own text: compiler, target and our headers."""
-    from .runtime import runtime
-
     digest = hashlib.sha256(_run(["version"]).stdout.encode())
     digest.update(repr([_target(), _DIALECT, _CODE, _INSTRUMENTED, runtime().imports()]).encode())
     for path in sorted((INCLUDE / "metal").iterdir()):
@@ -200,8 +199,6 @@ def _link(*files: str) -> None:
 
 def _imports_object(folder: Path) -> Path:
     """Jumps through a table that the runtime fills when it loads the kernel: no symbol of ours becomes global."""
-    from .runtime import runtime
-
     target = folder / f"imports-{_identity()[:32]}.o"
     if target.exists():
         return target

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import toolchain
-from .lines import section
-from .report import Finding
+from .. import toolchain
+from ..report import Finding
+from ..report.lines import section
 
 _CODE = (b".text", b".rodata", b".data")
 

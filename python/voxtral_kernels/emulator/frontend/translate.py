@@ -14,6 +14,7 @@ Everything keeps its line. What has one of these shapes and cannot be read is an
 
 from __future__ import annotations
 
+from ..errors import KernelError
 from . import tokens as tk
 from .declarations import (
     fail,
@@ -22,7 +23,6 @@ from .declarations import (
     threadgroup_variables,
     type_names,
 )
-from .errors import KernelError
 from .methods import constant_copies, function_bodies, thread_methods
 from .parameters import read_parameters
 from .tokens import Token

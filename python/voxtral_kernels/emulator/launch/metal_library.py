@@ -9,20 +9,22 @@ from typing import Any
 
 import mlx.core as mx
 
-from . import arrays, dialect
-from .errors import KernelError
-from .program import MODES, Entry, Program, launch, make_options
-from .report import Report
-from .runtime import runtime
+from .. import dialect
+from ..errors import KernelError
+from ..report import Report
+from ..runtime import runtime
+from . import arrays
+from .arrays import Buffer
+from .program import Entry, Program, launch
+from .settings import Mode, Settings
 
 
 class Library:
     """A compiled text. ``report`` belongs to the last run."""
 
-    def __init__(self, program: Program, mode: str, seed: int, raise_findings: bool, limits: tuple[int, float]):
+    def __init__(self, program: Program, settings: Settings):
         self._program = program
-        self._defaults = (mode, seed, raise_findings)
-        self._limits = limits
+        self._settings = settings
         self.report = Report()
 
     @property
@@ -33,14 +35,14 @@ class Library:
     def run(
         self,
         entry: str,
-        buffers: Mapping[int, Any],
+        buffers: Mapping[int, Buffer],
         grid: Sequence[int],
         threadgroup: Sequence[int],
-        constants: Mapping[int, Any] | None = None,
+        constants: Mapping[int, bool | int | float] | None = None,
         threadgroup_memory: Mapping[int, int] | None = None,
         outputs: Sequence[int] = (),
         *,
-        mode: str | None = None,
+        mode: Mode | None = None,
         seed: int | None = None,
         raise_findings: bool | None = None,
         step_limit: int | None = None,
@@ -65,21 +67,19 @@ class Library:
             KernelError: the text does not compile, a buffer is missing, or a finding was made.
         """
         arrays.require_values(*buffers.values())
-        mode = self._defaults[0] if mode is None else mode
-        options = make_options(mode, self._defaults[1] if seed is None else seed, grid, threadgroup)
-        options.step_limit, options.seconds_limit = self._limits
-        if step_limit is not None:
-            options.step_limit = step_limit
+        settings = self._settings.with_changes(
+            mode=mode, seed=seed, raise_findings=raise_findings, step_limit=step_limit
+        )
+        options = settings.options(grid, threadgroup)
         options.threadgroup_arguments = sorted((threadgroup_memory or {}).items())
         options.variables = self._program.unit.variables
-        compiled = self._program.entry(entry, mode, constants or {})
+        compiled = self._program.entry(entry, settings.mode, constants or {})
         self._require(compiled, entry, buffers, threadgroup_memory or {}, constants or {})
         if missing := sorted(set(outputs) - set(buffers)):
             raise KernelError(f"[{entry}] outputs: expected indices of buffers, got {missing}.")
         result, more = launch(compiled, self._buffers(compiled, buffers, outputs, uninitialised), options)
-        self.report = self._program.report(result, compiled, mode, more)
-        raises = self._defaults[2] if raise_findings is None else raise_findings
-        if self.report.findings and raises:
+        self.report = self._program.report(result, compiled, settings.mode, more)
+        if self.report.findings and settings.raise_findings:
             raise KernelError(str(self.report), self.report.findings)
         return [arrays.like(result.outputs[i], buffers[i]) for i in outputs]
 
@@ -87,7 +87,7 @@ class Library:
         self,
         compiled: Entry,
         entry: str,
-        buffers: Mapping[int, Any],
+        buffers: Mapping[int, Buffer],
         memory: Mapping[int, int],
         constants: Mapping[int, Any],
     ) -> None:
@@ -100,7 +100,7 @@ class Library:
                 raise KernelError(f"[{entry}] threadgroup_memory: expected bytes for {p.name} at {p.index}, got none.")
 
     def _buffers(
-        self, compiled: Entry, buffers: Mapping[int, Any], outputs: Sequence[int], uninitialised: Sequence[int]
+        self, compiled: Entry, buffers: Mapping[int, Buffer], outputs: Sequence[int], uninitialised: Sequence[int]
     ) -> list[Any]:
         native = runtime()
         parameters = {p.index: p for p in compiled.kernel.parameters if p.kind == "buffer"}
@@ -122,7 +122,7 @@ class Library:
 def library(
     source: str | os.PathLike[str],
     include_dirs: Sequence[str | os.PathLike[str]] = (),
-    mode: str = "checked",
+    mode: Mode = "checked",
     seed: int = 0,
     raise_findings: bool = True,
     *,
@@ -143,8 +143,7 @@ def library(
         entries: Instances or template ids to compile in one go with the first that runs; saves time.
         trusted: Folders whose files the dialect check passes over; MLX's headers always are.
     """
-    if mode not in MODES:
-        raise ValueError(f"[emulator] mode: expected one of {', '.join(MODES)}, got {mode!r}.")
+    settings = Settings(mode, seed, raise_findings, step_limit, time_limit)
     folders = list(include_dirs)
     if isinstance(source, os.PathLike):
         file = Path(source)
@@ -155,4 +154,4 @@ def library(
     mlx = str(Path(mx.__file__).parent / "include")
     program = Program(text, name, [*folders, mlx], language_version, [*trusted, mlx])
     program.together = entries
-    return Library(program, mode, seed, raise_findings, (step_limit, time_limit))
+    return Library(program, settings)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
 
-from . import arrays, dialect
-from .errors import KernelError
-from .program import MODES, Entry, Program, launch, make_options
-from .report import Report
-from .runtime import runtime
+from .. import dialect
+from ..errors import KernelError
+from ..report import Report
+from ..runtime import runtime
+from . import arrays
+from .program import Entry, Program, launch
+from .settings import Mode, Settings
 
 # What MLX puts before the text of every custom kernel.
 _PREAMBLE = '#include "mlx/backend/metal/kernels/utils.h"\n'
@@ -54,55 +56,58 @@ def capture(kernel: Any, inputs: Sequence[mx.array], **launch_arguments: Any) ->
     return Call(name, text, (gx, gy, gz), (tx, ty, tz), [tuple(i) for i in infos], initial)
 
 
+@dataclass(frozen=True)
+class Declaration:
+    """A kernel as ``mx.fast.metal_kernel`` takes it."""
+
+    name: str
+    input_names: Sequence[str]
+    output_names: Sequence[str]
+    source: str
+    header: str
+    ensure_row_contiguous: bool
+    atomic_outputs: bool
+    compile_options: Mapping[str, str] | None
+
+    def of_mlx(self) -> object:
+        """MLX's own kernel of the declaration."""
+        options: dict[str, Any] = {} if self.compile_options is None else {"compile_options": self.compile_options}
+        return mx.fast.metal_kernel(
+            self.name,
+            self.input_names,
+            self.output_names,
+            self.source,
+            self.header,
+            self.ensure_row_contiguous,
+            self.atomic_outputs,
+            **options,
+        )
+
+
 class MetalKernel:
     """A kernel that was declared as for ``mx.fast.metal_kernel``. ``report`` belongs to the last call."""
 
-    def __init__(
-        self,
-        name: str,
-        input_names: Sequence[str],
-        output_names: Sequence[str],
-        source: str,
-        header: str = "",
-        ensure_row_contiguous: bool = True,
-        atomic_outputs: bool = False,
-        compile_options: Any = None,
-        *,
-        mode: str = "checked",
-        seed: int = 0,
-        raise_findings: bool = True,
-        step_limit: int = 0,
-        time_limit: float = 120.0,
-        language_version: str = dialect.DEFAULT_VERSION,
-    ):
-        if mode not in MODES:
-            raise ValueError(f"[emulator] mode: expected one of {', '.join(MODES)}, got {mode!r}.")
+    def __init__(self, declaration: Declaration, settings: Settings, language_version: str):
         self.report = Report()
-        self._names = (list(input_names), list(output_names))
-        self._texts = (name, source, header)
-        self._contiguous = ensure_row_contiguous
-        options = {} if compile_options is None else {"compile_options": compile_options}
-        self._mlx = mx.fast.metal_kernel(
-            name, input_names, output_names, source, header, ensure_row_contiguous, atomic_outputs, **options
-        )
-        self._defaults = (mode, seed, raise_findings)
-        self._limits = (step_limit, time_limit)
+        self._declaration = declaration
+        self._mlx: Any = declaration.of_mlx()
+        self._settings = settings
         self._version = language_version
         self._programs: dict[str, Program] = {}
 
     def __call__(
         self,
         *,
-        inputs: Sequence[Any],
+        inputs: Sequence[arrays.Value],
         output_shapes: Sequence[Sequence[int]],
         output_dtypes: Sequence[mx.Dtype],
         grid: tuple[int, int, int],
         threadgroup: tuple[int, int, int],
-        template: Sequence[tuple[str, Any]] | None = None,
+        template: Sequence[tuple[str, bool | int | mx.Dtype]] | None = None,
         init_value: float | None = None,
         verbose: bool = False,
-        stream: Any = None,
-        mode: str | None = None,
+        stream: mx.Stream | mx.Device | mx.DeviceType | None = None,
+        mode: Mode | None = None,
         seed: int | None = None,
         raise_findings: bool | None = None,
         step_limit: int | None = None,
@@ -113,10 +118,10 @@ class MetalKernel:
             KernelError: the text does not compile, or a finding was made (unless ``raise_findings`` is False).
             ValueError: an argument is not what MLX takes, or an input is traced by ``mx.compile``, ``mx.grad`` ...
         """
-        mode = self._defaults[0] if mode is None else mode
-        seed = self._defaults[1] if seed is None else seed
-        raises = self._defaults[2] if raise_findings is None else raise_findings
-        given = [x if isinstance(x, mx.array) else mx.array(x) for x in inputs]
+        settings = self._settings.with_changes(
+            mode=mode, seed=seed, raise_findings=raise_findings, step_limit=step_limit
+        )
+        given = [x if isinstance(x, mx.array) else mx.array(cast(Any, x)) for x in inputs]
         arrays.require_values(*given)
         extra: dict[str, Any] = {} if template is None else {"template": list(template)}
         if init_value is not None:
@@ -127,17 +132,14 @@ class MetalKernel:
         )
         if verbose:
             print(call.text)
-        options = make_options(mode, seed, call.grid, call.threadgroup)
-        options.step_limit, options.seconds_limit = self._limits
-        if step_limit is not None:
-            options.step_limit = step_limit
+        options = settings.options(call.grid, call.threadgroup)
         program = self._program(call)
-        entry = program.entry(call.name, mode, {})
+        entry = program.entry(call.name, settings.mode, {})
         options.variables = program.unit.variables
         buffers, outputs = self._buffers(entry, given, shapes, dtypes, call, init_value)
         result, more = launch(entry, buffers, options)
-        self.report = program.report(result, entry, mode, more)
-        if self.report.findings and raises:
+        self.report = program.report(result, entry, settings.mode, more)
+        if self.report.findings and settings.raise_findings:
             raise KernelError(str(self.report), self.report.findings)
         return [arrays.to_array(result.outputs[i], s, d) for i, s, d in zip(outputs, shapes, dtypes, strict=True)]
 
@@ -148,7 +150,7 @@ class MetalKernel:
 
     def _translate(self, call: Call) -> Program:
         """The text of a call; lines inside of the user's header and source keep the user's own numbers."""
-        name, source, header = self._texts
+        name, source, header = self._declaration.name, self._declaration.source, self._declaration.header
         text = call.text
         at = text.rfind(source)
         before, after = text[len(header) : at], text[at + len(source) :]
@@ -183,7 +185,9 @@ class MetalKernel:
                 space = native.Space.constant
             buffers.append(native.Buffer(index, name, space, size, arrays.granule(itemsize), initialised, data))
 
-        for name, x, (has_shape, has_strides, has_ndim) in zip(self._names[0], inputs, call.shape_infos, strict=True):
+        for name, x, (has_shape, has_strides, has_ndim) in zip(
+            self._declaration.input_names, inputs, call.shape_infos, strict=True
+        ):
             add(name, x, native.Space.input)
             if x.ndim > 0 and has_shape:
                 add(f"{name}_shape", np.array(x.shape, np.int32), native.Space.constant)
@@ -192,7 +196,7 @@ class MetalKernel:
             if x.ndim > 0 and has_ndim:
                 add(f"{name}_ndim", np.array([x.ndim], np.int32), native.Space.constant)
         outputs = []
-        for name, shape, dtype in zip(self._names[1], shapes, dtypes, strict=True):
+        for name, shape, dtype in zip(self._declaration.output_names, shapes, dtypes, strict=True):
             outputs.append(len(buffers))
             size = int(np.prod(shape)) * dtype.size
             filled = None if init_value is None else mx.full(shape, init_value, dtype)
@@ -200,7 +204,7 @@ class MetalKernel:
         return buffers, outputs
 
     def _data(self, value: Any) -> tuple[Any, int, int]:
-        if isinstance(value, mx.array) and not self._contiguous:
+        if isinstance(value, mx.array) and not self._declaration.ensure_row_contiguous:
             mx.eval(value)
             view = arrays.view(value)
             strides = view.strides or ()
@@ -211,13 +215,29 @@ class MetalKernel:
         return arrays.data_of(value)
 
     def _strides(self, x: mx.array) -> list[int]:
-        if not self._contiguous:
+        if not self._declaration.ensure_row_contiguous:
             mx.eval(x)
             return [s // x.itemsize for s in arrays.view(x).strides or ()]
         return [int(np.prod(x.shape[i + 1 :])) for i in range(x.ndim)]
 
 
-def metal_kernel(*args: Any, **kwargs: Any) -> MetalKernel:
+def metal_kernel(
+    name: str,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    source: str,
+    header: str = "",
+    ensure_row_contiguous: bool = True,
+    atomic_outputs: bool = False,
+    compile_options: Mapping[str, str] | None = None,
+    *,
+    mode: Mode = "checked",
+    seed: int = 0,
+    raise_findings: bool = True,
+    step_limit: int = 0,
+    time_limit: float = 120.0,
+    language_version: str = dialect.DEFAULT_VERSION,
+) -> MetalKernel:
     """A kernel declared as for ``mx.fast.metal_kernel``, run on the CPU.
 
     The text that runs is the one that MLX itself would compile: preamble, generated signature, template instance.
@@ -239,4 +259,14 @@ def metal_kernel(*args: Any, **kwargs: Any) -> MetalKernel:
 
     Source: ``mx.fast.metal_kernel`` of MLX 0.32.
     """
-    return MetalKernel(*args, **kwargs)
+    declaration = Declaration(
+        name,
+        tuple(input_names),
+        tuple(output_names),
+        source,
+        header,
+        ensure_row_contiguous,
+        atomic_outputs,
+        compile_options,
+    )
+    return MetalKernel(declaration, Settings(mode, seed, raise_findings, step_limit, time_limit), language_version)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..errors import KernelError
 from . import tokens as tk
-from .errors import KernelError
 from .tokens import Token
 
 STATEMENT_STARTS = {";", "{", "}", ":"}

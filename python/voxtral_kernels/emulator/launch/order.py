@@ -8,8 +8,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .errors import KernelError
-from .report import Finding
+from ..errors import KernelError
+from ..report import Finding
 
 
 def check_order(

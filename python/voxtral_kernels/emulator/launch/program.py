@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import dialect, private, toolchain
-from .errors import KernelError
-from .lines import LineTable
-from .parameters import BUILTINS
-from .report import Finding, Place, Report, make_finding
-from .runtime import runtime
-from .tokens import TokenError, tokenize
-from .translate import translate
-from .unit import Kernel
-
-MODES = ("plain", "checked", "counted")
+from .. import dialect, toolchain
+from ..errors import KernelError
+from ..frontend.parameters import BUILTINS
+from ..frontend.tokens import TokenError, tokenize
+from ..frontend.translate import translate
+from ..frontend.unit import Kernel
+from ..report import Finding, LineTable, Place, Report, make_finding
+from ..runtime import runtime
+from . import private
 
 
 @dataclass
@@ -186,19 +184,3 @@ def launch(entry: Entry, buffers: Sequence[Any], options: Any) -> tuple[Any, lis
     return result, private.compare(
         first, second, {p.index: p.name for p in entry.kernel.parameters if p.kind == "buffer"}
     )
-
-
-def make_options(mode: str, seed: int, grid: Sequence[int], threadgroup: Sequence[int]) -> Any:
-    """Options of a launch, arguments checked."""
-    if mode not in MODES:
-        raise ValueError(f"[emulator] mode: expected one of {', '.join(MODES)}, got {mode!r}.")
-    for what, size in (("grid", grid), ("threadgroup", threadgroup)):
-        if len(size) != 3 or any(int(n) < 1 for n in size):
-            raise ValueError(f"[emulator] {what}: expected three positive sizes, got {tuple(size)}.")
-    native = runtime()
-    options = native.Options()
-    options.mode = getattr(native.Mode, mode)
-    options.seed = seed
-    options.grid = [int(n) for n in grid]
-    options.threadgroup = [min(int(t), int(g)) for t, g in zip(threadgroup, grid, strict=True)]
-    return options

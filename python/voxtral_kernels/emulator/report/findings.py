@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-from .lines import LineTable
 
 
 @dataclass(frozen=True)
@@ -98,25 +95,3 @@ class Report:
         if self.total > len(self.findings):
             lines.append(f"... {self.total} in all; one for each kind and line is shown")
         return "\n".join(lines) or "no findings"
-
-
-def make_finding(raw: Any, lines: LineTable, source_line: Callable[[str, int], str]) -> Finding:
-    """A finding of the runtime, its program counters turned into lines."""
-
-    def place(pc: int) -> Place | None:
-        found = lines.find(pc)
-        return Place(*found, source_line(*found)) if found else None
-
-    at = Place(raw.file, raw.line, source_line(raw.file, raw.line)) if raw.file else place(raw.pc)
-    return Finding(
-        raw.kind,
-        raw.detail,
-        at,
-        None if raw.lane < 0 else raw.lane,
-        raw.threadgroup,
-        raw.buffer,
-        raw.offset,
-        place(raw.other_pc),
-        None if raw.other_lane < 0 else raw.other_lane,
-        None if raw.other_threadgroup < 0 else raw.other_threadgroup,
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..errors import KernelError
 from . import tokens as tk
-from .errors import KernelError
 from .tokens import Token
 
 # Metal's input attributes of kernels, as expressions over the lane's msl_lane `at` (metal/abi.h).

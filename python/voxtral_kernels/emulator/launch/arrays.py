@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import mlx.core as mx
 import numpy as np
 
-from .._transforms import in_transformation
+from ..._check import is_traced
+
+# What kernels take: arrays and numbers; buffers of a library may be bytes too.
+Value: TypeAlias = mx.array | np.ndarray[Any, Any] | np.generic | bool | int | float | list[Any]
+Buffer: TypeAlias = Value | bytes | bytearray | memoryview
 
 # MLX's dtypes that the C name of a Metal type differs from, and the NumPy type that carries the bytes.
 _CARRIERS = {
@@ -30,7 +34,7 @@ def require_values(*values: Any) -> None:
         ValueError: one of ``values`` is traced by ``mx.compile``, ``mx.grad`` or ``mx.vmap``.
     """
     arrays = [v for v in values if isinstance(v, mx.array)]
-    if arrays and in_transformation(*arrays):
+    if arrays and is_traced(*arrays):
         traced = "arrays traced by mx.compile, mx.grad or mx.vmap"
         raise ValueError(f"[emulator] inputs: expected arrays with values, got {traced}.")
 

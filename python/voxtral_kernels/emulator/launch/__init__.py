@@ -1,0 +1,1 @@
+"""The public calls: from a text and buffers to results and a report."""

@@ -1,0 +1,48 @@
+"""How kernels are run and checked: what ``metal_kernel`` and ``library`` are given, and a run may change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from ..runtime import runtime
+
+Mode = Literal["plain", "checked", "counted"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of the same names of ``metal_kernel``.
+
+    Raises:
+        ValueError: a mode that there is none of.
+    """
+
+    mode: Mode = "checked"
+    seed: int = 0
+    raise_findings: bool = True
+    step_limit: int = 0
+    time_limit: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"[emulator] mode: expected one of {', '.join(get_args(Mode))}, got {self.mode!r}.")
+
+    def with_changes(self, **changes: Any) -> Settings:
+        """The settings of one run: None leaves one as it is."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def options(self, grid: Sequence[int], threadgroup: Sequence[int]) -> Any:
+        """The runtime's options of a launch of this size, in threads; the sizes are checked."""
+        for what, size in (("grid", grid), ("threadgroup", threadgroup)):
+            if len(size) != 3 or any(int(n) < 1 for n in size):
+                raise ValueError(f"[emulator] {what}: expected three positive sizes, got {tuple(size)}.")
+        native = runtime()
+        options = native.Options()
+        options.mode = getattr(native.Mode, self.mode)
+        options.seed = self.seed
+        options.step_limit, options.seconds_limit = self.step_limit, self.time_limit
+        options.grid = [int(n) for n in grid]
+        options.threadgroup = [min(int(t), int(g)) for t, g in zip(threadgroup, grid, strict=True)]
+        return options
