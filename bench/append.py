@@ -12,7 +12,7 @@ from collections.abc import Callable
 import mlx.core as mx
 
 import voxtral_kernels as vk
-from voxtral_kernels import _native
+from voxtral_kernels.backends import extension
 
 from .options import Parser
 
@@ -59,9 +59,9 @@ def main(argv: list[str]) -> int:
         def ours(i: int) -> list[mx.array]:
             return [vk.sliding_window_attention(*tokens[i], cache=cache), *cache.state]
 
-        rows, rings = _native.extension().commit_bytes()
+        rows, rings = extension.extension().commit_bytes()
         seconds, extra = measured(ours, options.tokens)
-        rows_after, rings_after = _native.extension().commit_bytes()
+        rows_after, rings_after = extension.extension().commit_bytes()
         copied = (rows_after - rows + rings_after - rings) / options.tokens
         print(f"the token's own rows        {row_bytes:12,d} bytes; the ring {2 * full.nbytes:,d} bytes")
         print(f"native, in place            {copied:12,.0f} bytes copied a token, {extra:,d} bytes more at the peak")

@@ -16,7 +16,7 @@ from typing import Any
 import mlx.core as mx
 
 from voxtral_kernels import emulator, testing
-from voxtral_kernels._metal import kernel
+from voxtral_kernels.backends.source import kernel
 from voxtral_kernels.reference.ada_rms_norm import Case as Norm
 from voxtral_kernels.reference.causal_conv1d_gelu import Case as Conv
 from voxtral_kernels.reference.sliding_window_attention import Case as Attention

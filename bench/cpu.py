@@ -23,7 +23,7 @@ os.environ["VOXTRAL_KERNELS_THREADS"] = "1"  # read when the extension starts it
 import mlx.core as mx
 import numpy as np
 
-from voxtral_kernels import _native
+from voxtral_kernels.backends import extension, native
 from voxtral_kernels.reference.ada_rms_norm import AdaRmsNorm
 from voxtral_kernels.reference.causal_conv1d_gelu import CausalConv1dGelu
 from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
@@ -100,9 +100,9 @@ def attention(
     key, query = np.arange(held + queries)[None], held + np.arange(queries)[:, None]
     visible = (key <= query) & (key > query - window)
     mask = None if visible.all() else mx.array(visible)
-    native = _native.backend("sliding_window_attention")
+    ours = native.backend("sliding_window_attention")
     works: dict[str, Work] = {
-        "ours": lambda: native.run(request, None),
+        "ours": lambda: ours.run(request, None),
         "stock": lambda: mx.fast.scaled_dot_product_attention(q, k, v, scale=dim**-0.5, mask=mask),
     }
     if torch:
@@ -121,13 +121,13 @@ def convolution(torch: Any, dtype: mx.Dtype, *, c_in: int, c_out: int, stride: i
     padded = mx.concatenate([state, x], axis=1)
     mx.eval(padded)
     request = CausalConv1dGelu(x, weight, bias, state, stride, 0, 0, True)
-    native = _native.backend("causal_conv1d_gelu")
+    ours = native.backend("causal_conv1d_gelu")
 
     def stock() -> mx.array:
         y = mx.conv1d(padded, weight, stride) + bias
         return y * (1 + mx.erf(y * 2**-0.5)) * 0.5
 
-    works: dict[str, Work] = {"ours": lambda: native.run(request, None), "stock": stock}
+    works: dict[str, Work] = {"ours": lambda: ours.run(request, None), "stock": stock}
     if torch:
         tx = tensor(torch, padded).transpose(1, 2).contiguous()
         tw, tb = tensor(torch, weight).transpose(1, 2).contiguous(), tensor(torch, bias)
@@ -142,9 +142,9 @@ def norm(torch: Any, dtype: mx.Dtype, *, rows: int) -> dict[str, Work]:
     x, weight = normal(rng, (1, rows, 3072), dtype), normal(rng, (3072,), dtype)
     scale = normal(rng, (3072,), dtype, 0.1)
     request = AdaRmsNorm(x, weight, scale, 1e-5, None)
-    native = _native.backend("ada_rms_norm")
+    ours = native.backend("ada_rms_norm")
     works: dict[str, Work] = {
-        "ours": lambda: native.run(request, None),
+        "ours": lambda: ours.run(request, None),
         "stock": lambda: mx.fast.rms_norm(x, weight, 1e-5) * (1 + scale),
     }
     if torch:
@@ -234,11 +234,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--isa", help="instruction set of ours; default: the best here")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args(argv)
-    ext = _native.extension()
+    ext = extension.extension()
     if options.isa:
         ext.use_isa(options.isa)
     torch = torch_module()
-    print(f"{_native.status()} PyTorch: {torch.__version__ if torch else 'not installed'}.")
+    print(f"{extension.status()} PyTorch: {torch.__version__ if torch else 'not installed'}.")
     print("Median time of ours; how many times faster it is than each other (median of paired ratios, 95 % interval).")
     print("memory: a plain reading of the bytes that the shape must move; ours at 1 is as fast as that.")
     lines = []

@@ -11,7 +11,7 @@ import mlx.core as mx
 import numpy as np
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends
+from voxtral_kernels.backends import select
 
 STEPS = 150  # of 80 ms: the tiny model's windows are full well before
 PEAK = "tiny stream, peak bytes above the model"
@@ -62,15 +62,15 @@ def cache_copies() -> dict[str, float]:
     with (
         vk.use_backend("composed"),
         mock.patch.object(attention, "commit", measured(attention.commit)),
-        mock.patch.dict(_backends._loaded, {("composed", "kv_append"): _Measured(measured(append.composed))}),
-        mock.patch.dict(_backends._loaded, {("composed", CACHE_OPS[0]): _Measured(lambda r: r.q)}),
+        mock.patch.dict(select._loaded, {("composed", "kv_append"): _Measured(measured(append.composed))}),
+        mock.patch.dict(select._loaded, {("composed", CACHE_OPS[0]): _Measured(lambda r: r.q)}),
     ):
         for _ in range(tokens):
             vk.sliding_window_attention(q, row, row, cache=cache)
     return {"cache bytes copied a token, decoder": copied / tokens}
 
 
-class _Measured:
+class _Measured(select.Backend):
     """A composed op under a function of our own."""
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -23,7 +23,8 @@ import mlx.nn as nn
 import numpy as np
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, _transforms, testing
+from voxtral_kernels import testing
+from voxtral_kernels.backends import select, transforms
 from voxtral_kernels.models import layers, rope
 
 FREE = {"Transpose", "Broadcast", "ExpandDims", "Squeeze", "Slice", "Split", "StopGradient", "Depends"}
@@ -215,14 +216,14 @@ def _stand_ins(marks: list[tuple[str, list[bool]]]) -> Iterator[None]:
             original = getattr(module, name)
             stack.enter_context(mock.patch.object(module, name, lambda *a, _f=original: fused(_f, *a)))
         served = {("metal", op): _Served(op, factory) for op in (*testing.OPS, "kv_append")}
-        stack.enter_context(mock.patch.dict(_backends._loaded, served))
+        stack.enter_context(mock.patch.dict(select._loaded, served))
         stack.enter_context(mock.patch.object(mx, "contiguous", contiguous))
-        stack.enter_context(mock.patch.object(_transforms, "in_transformation", return_value=False))
+        stack.enter_context(mock.patch.object(transforms, "in_transformation", return_value=False))
         stack.enter_context(vk.use_backend("metal"))
         yield
 
 
-class _Served:
+class _Served(select.Backend):
     """An op's own dispatch, its kernels replaced by opaque nodes."""
 
     def __init__(self, op: str, factory: Any) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import mlx.core as mx
 
-from voxtral_kernels import _backends, testing
+from voxtral_kernels import testing
 from voxtral_kernels._check import dtype_name
+from voxtral_kernels.backends import select
 
 from . import roofline
 from .cases import BenchCase, Suite, suites
@@ -53,7 +54,7 @@ def measure(suite: Suite, bench_case: BenchCase, dtype: mx.Dtype, *, blocks: int
     """Gate, then time one case against the composed form in ABBA pairs."""
     reference = testing.definition(suite.op)
     request = reference.example(bench_case.case, dtype)
-    choice = _backends.select(suite.op, request)
+    choice = select.select(suite.op, request)
     row: dict[str, Any] = {
         "op": suite.op,
         "name": bench_case.name,

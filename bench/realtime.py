@@ -18,9 +18,9 @@ import mlx.core as mx
 import numpy as np
 
 import voxtral_kernels as vk
-from voxtral_kernels import _native
 from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.audio.mel import MelConfig, log_mel
+from voxtral_kernels.backends import extension
 from voxtral_kernels.models.voxtral_realtime.layouts import MISTRAL, TRANSFORMERS
 from voxtral_kernels.models.voxtral_realtime.weights import tensor_shapes
 
@@ -132,7 +132,7 @@ def main(argv: list[str]) -> int:
     runs: dict[str, Run] = {name: ours(model, name) for name in ("native", "composed")}
     if (host := transformers(model)) is not None:
         runs["transformers"] = host
-    print(f"{_native.status()} {len(samples) / 16000:.0f} s of audio; ours {model.dtype} in feeds of 80 ms.")
+    print(f"{extension.status()} {len(samples) / 16000:.0f} s of audio; ours {model.dtype} in feeds of 80 ms.")
     tokens = {name: run(samples) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for i in range(options.rounds):

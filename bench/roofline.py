@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from voxtral_kernels import _backends
+from voxtral_kernels.backends import select
 
 from .timing import single
 
@@ -35,7 +35,7 @@ def measure() -> Roofline:
 
     On MLX's default device; on a CPU by NumPy, whose BLAS is nearer to what the machine can do than stock MLX on Linux.
     """
-    on_cpu = _backends.device_type(None) == mx.cpu
+    on_cpu = select.device_type(None) == mx.cpu
     library: Any = np if on_cpu else mx
     source = library.zeros((COPY_BYTES // 4,), library.float32)
     square = library.ones((MATMUL_SIZE, MATMUL_SIZE), library.float32)

@@ -3,7 +3,8 @@
 import mlx.core as mx
 import pytest
 
-from voxtral_kernels import _backends, testing
+from voxtral_kernels import testing
+from voxtral_kernels.backends import select
 
 from .cases import suites
 
@@ -23,6 +24,6 @@ def test_case(benchmark, op, bench_case, dtype, contender):
     request = reference.example(bench_case.case, dtype)
     benchmark.group = f"{op}, {bench_case.name}, {dtype}"
     if contender == "ours":
-        benchmark(lambda: mx.eval(_backends.run(op, request)))
+        benchmark(lambda: mx.eval(select.run(op, request)))
     else:
         benchmark(lambda: mx.eval(reference.composed(request)))

@@ -15,8 +15,9 @@ from typing import Any
 import mlx.core as mx
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, testing
+from voxtral_kernels import testing
 from voxtral_kernels._check import dtype_name
+from voxtral_kernels.backends import select
 
 from . import deterministic
 from .cases import suites
@@ -37,7 +38,7 @@ def works() -> dict[str, Callable[[], Work]]:
 
 def _op(op: str, case: Any, dtype: mx.Dtype) -> Work:
     request = testing.definition(op).example(case, dtype)
-    return lambda: _backends.run(op, request)
+    return lambda: select.run(op, request)
 
 
 def _stream_step() -> Work:

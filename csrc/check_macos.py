@@ -121,12 +121,13 @@ def check_symbols(module: Path, mlx: Path) -> list[str]:
 def check_texts() -> None:
     """Compiles the texts that eval_gpu would hand to Metal on the emulator: one for each shader and dtype.
 
-    tests/test_native_gpu.py goes further and runs eval_gpu's own launches there.
+    tests/backends/test_native_gpu.py goes further and runs eval_gpu's own launches there.
     """
-    from voxtral_kernels import _native_gpu, emulator
+    from voxtral_kernels import emulator
+    from voxtral_kernels.backends import native_gpu
 
     texts = {}
-    for kernel, text in _native_gpu.texts_of_cases().items():
+    for kernel, text in native_gpu.texts_of_cases().items():
         shader = re.match(r".*?_(float|half|bfloat)(?=_|$)", kernel)
         assert shader, f"{kernel} names no dtype"
         texts.setdefault(shader[0], (kernel, text))

@@ -50,7 +50,7 @@ endforeach()
 
 set_target_properties(_ext PROPERTIES BUILD_WITH_INSTALL_RPATH ON
                                       INSTALL_RPATH "$<IF:$<BOOL:${APPLE}>,@loader_path,$ORIGIN>/../mlx/lib")
-# MLX's C++ interface has no stable ABI: _native.py loads the module only with the MLX it was built against.
+# MLX's C++ interface has no stable ABI: backends/extension.py loads the module only with the MLX it was built against.
 file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/_ext_mlx_version.txt" "${MLX_VERSION}\n")
 install(TARGETS _ext LIBRARY DESTINATION voxtral_kernels)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/_ext_mlx_version.txt" DESTINATION voxtral_kernels)

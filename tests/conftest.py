@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.soak_record import SoakRecord
-from voxtral_kernels import _metal
+from voxtral_kernels.backends import source
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,11 +46,11 @@ def offline(tmp_path_factory):
 def edit_shader(tmp_path, monkeypatch):
     """Puts a copy of the shaders in place of the package's; each call edits one file of it."""
     folder = tmp_path / "kernels"
-    shutil.copytree(_metal.kernels_dir(), folder)
-    monkeypatch.setattr(_metal, "kernels_dir", lambda: folder)
+    shutil.copytree(source.kernels_dir(), folder)
+    monkeypatch.setattr(source, "kernels_dir", lambda: folder)
 
     def forget():
-        for cached in (_metal.text, _metal.body, _metal.kernel):
+        for cached in (source.text, source.body, source.kernel):
             cached.cache_clear()
 
     def edit(file, right, wrong):

@@ -23,7 +23,7 @@ struct Bfloat16Pairs {
 };
 constexpr bool kHasPairs = true;
 #elif defined(VOXTRAL_PAIRS_IN_SOFTWARE)
-// For tests/test_native_driver.py alone: the way of the pairs on a processor that does not multiply them.
+// For tests/backends/test_native_driver.py alone: the way of the pairs on a processor that does not multiply them.
 struct Bfloat16Pairs {
   static constexpr bool kPairs = true;
   static Vec multiply_add(Vec a, Vec b, Vec sum) { return odd(a) * odd(b) + (even(a) * even(b) + sum); }

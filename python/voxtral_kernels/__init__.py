@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from . import emulator
-from ._backends import explain, use_backend
-from .cache import LinearKVCache, RingKVCache
+from ._version import __version__ as __version__
+from .backends.select import use_backend
+from .caches import LinearKVCache, RingKVCache
 from .models import load
-from .ops import ada_rms_norm, causal_conv1d_gelu, conv1d_gelu, sliding_window_attention
+from .ops import ada_rms_norm, causal_conv1d_gelu, conv1d_gelu, explain, sliding_window_attention
 from .patch import accelerate
-
-__version__ = "0.1.0"
 
 __all__ = [
     "LinearKVCache",  # keys and values of every position

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 import mlx.core as mx
 
-from . import _backends, testing
 from ._check import FLOATS, dtype_name
+from .backends import cases, select
+from .reference.definitions import OPS, definition
 
 RIGHT, WRONG, NOT_SERVED = "right", "wrong", "not served"
 # The self-check's sentence for a variant that runs and computes something else: that is no lack of support.
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the cases and print the table; 1 if a result is wrong, or a backend asked for by name serves nothing."""
     options = _parser().parse_args(argv)
     backends = options.backend or available()
-    outcomes = list(_with_progress(run(backends, options.op or testing.OPS, options.dtype, options.seeds)))
+    outcomes = list(_with_progress(run(backends, options.op or OPS, options.dtype, options.seeds)))
     if options.json:
         options.json.write_text(json.dumps(report(outcomes), indent=1) + "\n")
     print("\n".join(table(outcomes)))
@@ -58,9 +59,9 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser("voxtral-kernels selftest", description="Every op against its float64 oracle, on this machine.")
     parser.add_argument(
-        "--backend", action="append", choices=_backends.BACKENDS, help="default: those that serve here by themselves"
+        "--backend", action="append", choices=select.BACKENDS, help="default: those that serve here by themselves"
     )
-    parser.add_argument("--op", action="append", choices=testing.OPS, help="default: all")
+    parser.add_argument("--op", action="append", choices=OPS, help="default: all")
     names = [dtype_name(d) for d in FLOATS]
     parser.add_argument("--dtype", action="append", choices=names, help="default: all")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="inputs drawn for each case")
@@ -71,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 def available() -> list[str]:
     """The backends that serve on the default device without being asked for by name."""
     found = []
-    for name in _backends.ORDER[mx.default_device().type]:
+    for name in select.ORDER[mx.default_device().type]:
         try:
-            _backends.load(name, testing.OPS[0])
-        except _backends.UnavailableError:
+            select.load(name, OPS[0])
+        except select.UnavailableError:
             continue
         found.append(name)
     return found
@@ -95,7 +96,7 @@ def run(
         (backend, op, case, dtype, seed)
         for backend in backends
         for op in ops
-        for case in testing.definition(op).CASES
+        for case in definition(op).CASES
         for dtype in FLOATS
         for seed in range(seeds)
         if not dtypes or dtype_name(dtype) in dtypes
@@ -108,15 +109,15 @@ def examine(backend: str, op: str, case: Any, dtype: mx.Dtype, seed: int) -> Out
     """One case on one backend. Nothing that goes wrong in it ends the run."""
     facts = (backend, op, dtype_name(dtype), str(case), seed)
     try:
-        with _backends.use_backend(backend):
-            variant = _backends.select(op, testing.definition(op).example(case, dtype, seed)).variant
+        with select.use_backend(backend):
+            variant = select.select(op, definition(op).example(case, dtype, seed)).variant
     except Exception as error:
         # A backend refuses with a RuntimeError; anything else is a fault of ours.
         detail = _one_line(error)
         refused = isinstance(error, RuntimeError) and DIFFERS not in detail
         return Outcome(*facts, NOT_SERVED if refused else WRONG, None, detail)
     try:
-        testing.check_case(op, case, dtype, backend, seed=seed)
+        cases.check_case(op, case, dtype, backend, seed=seed)
     except Exception as error:  # AssertionError: a wrong value; others: a launch that failed, the emulator's findings
         return Outcome(*facts, WRONG, variant, _one_line(error))
     return Outcome(*facts, RIGHT, variant, "")

@@ -1,19 +1,16 @@
-"""The one oracle rule, and inputs that make missed writes and stray reads visible."""
+"""For tests: the one oracle rule, the case lists, the choice of a backend. Nothing in the package imports this."""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
-import mlx.core as mx
-import numpy as np
-
-from . import _backends
-from ._backends import use_backend
-from ._check import FLOATS, dtype_name
+from ._check import FLOATS
+from .backends.cases import check_case
+from .backends.select import use_backend
+from .reference.definitions import INTERNAL, OPS, definition, in_float32
+from .reference.rule import assert_matches, assert_model_matches
 
 __all__ = [
     "FLOATS",
+    "INTERNAL",
     "OPS",
     "assert_matches",
     "assert_model_matches",
@@ -22,100 +19,3 @@ __all__ = [
     "in_float32",
     "use_backend",
 ]
-
-# The stems: an op is the same word in every place.
-OPS = ("ada_rms_norm", "causal_conv1d_gelu", "sliding_window_attention")
-
-_MANTISSA_BITS = {mx.float32: 23, mx.float16: 10, mx.bfloat16: 7}
-_MIN_EXPONENT = {mx.float32: -126, mx.float16: -14, mx.bfloat16: -126}
-# A model's float32 output may differ from the reference's by this share of its largest value.
-MODEL_TOLERANCE = 1e-4
-
-
-def in_float32(request: Any) -> Any:
-    """The same request with every array widened to float32: what the tolerance's yardstick is computed on."""
-    fields = {name: getattr(request, name) for name in request.__dataclass_fields__}
-    widened = {n: v.astype(mx.float32) if isinstance(v, mx.array) else v for n, v in fields.items()}
-    return type(request)(**widened)
-
-
-def definition(op: str) -> Any:
-    """``reference/<op>.py``: Request, oracle, composed, Case, CASES, cross, example."""
-    return importlib.import_module(f"voxtral_kernels.reference.{op}")
-
-
-def check_case(op: str, case: Any, dtype: mx.Dtype, backend: str, *, seed: int = 0) -> None:
-    """Run one case of the op's list on a backend and hold it against the oracle.
-
-    Raises:
-        AssertionError: an output is off, see `assert_matches`, or an input was changed.
-        RuntimeError: the backend cannot serve the case.
-    """
-    ref = definition(op)
-    request = ref.example(case, dtype, seed)
-    with use_backend(backend):
-        out = _backends.run(op, request)
-    mx.eval(out)
-    again = ref.example(case, dtype, seed)
-    truth, yardstick = ref.oracle(again), ref.composed(in_float32(again))
-    for result, expected, composed in zip(_outputs(out), _outputs(truth), _outputs(yardstick), strict=True):
-        assert result.dtype == dtype, f"dtype {dtype_name(result.dtype)}, expected {dtype_name(dtype)}"
-        assert_matches(result, expected, composed, stock=backend == "composed")
-    for name in request.__dataclass_fields__:
-        before, after = getattr(again, name), getattr(request, name)
-        if isinstance(before, mx.array):
-            assert mx.array_equal(before, after).item(), f"input {name} was changed"
-
-
-def _outputs(result: Any) -> list[Any]:
-    """A result as the list of its outputs; the oracle says None for one that the request does not have."""
-    return [r for r in result if r is not None] if isinstance(result, tuple) else [result]
-
-
-def assert_matches(out: mx.array, oracle: np.ndarray, composed: mx.array, *, stock: bool = False) -> None:
-    """``out`` is the oracle's value to the precision of its dtype.
-
-    float32: ``max|out - oracle| <= 2 max|composed - oracle| + eps max|oracle|``. 16-bit: elementwise 2 ulp of the
-    oracle's value more than that float32 bound.
-
-    Args:
-        out: The result under test.
-        oracle: Its float64 truth, computed from the same (rounded) inputs.
-        composed: The composed form on the inputs widened to float32 (`in_float32`): the yardstick.
-        stock: ``out`` is the composed form itself, whose 16-bit steps round one by one: it may differ by 4 ulp of
-            the oracle's largest value.
-
-    Raises:
-        AssertionError: names the worst element, its value, the oracle's and the bound.
-    """
-    assert tuple(out.shape) == oracle.shape, f"shape {tuple(out.shape)}, oracle {oracle.shape}"
-    if oracle.size == 0:
-        return
-    got = np.array(out.astype(mx.float32), np.float64)
-    error = np.abs(got - oracle)
-    yardstick = np.abs(np.array(composed.astype(mx.float32), np.float64) - oracle).max()
-    bound = np.full(oracle.shape, 2 * yardstick + np.finfo(np.float32).eps * np.abs(oracle).max())
-    if out.dtype != mx.float32:
-        bound += 4 * _ulp(np.abs(oracle).max(), out.dtype) if stock else 2 * _ulp(oracle, out.dtype)
-    excess = np.where(np.isnan(got), np.inf, error - bound)
-    worst = np.unravel_index(np.argmax(excess), oracle.shape)
-    assert excess[worst] <= 0, (
-        f"{dtype_name(out.dtype)} {tuple(int(i) for i in worst)}: {got[worst]!r}, oracle {oracle[worst]!r}, "
-        f"error {error[worst]:.3g}, bound {bound[worst]:.3g}, {np.mean(excess > 0):.1%} of elements beyond theirs"
-    )
-
-
-def assert_model_matches(out: mx.array, reference: np.ndarray, what: str) -> None:
-    """``max|out - reference| <= 1e-4 max|reference|``: the rule for whole models in float32."""
-    assert tuple(out.shape) == reference.shape, f"{what}: shape {tuple(out.shape)}, reference {reference.shape}"
-    error = np.abs(np.array(out.astype(mx.float32), np.float64) - reference).max()
-    bound = MODEL_TOLERANCE * np.abs(reference).max()
-    assert error <= bound, f"{what}: max error {error:.3g}, bound {bound:.3g}"
-
-
-def _ulp(value: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
-    """The spacing of ``dtype``'s numbers at ``value``, the smallest subnormal at least."""
-    with np.errstate(divide="ignore"):
-        exponent = np.floor(np.log2(np.abs(value)))
-    exponent = np.maximum(exponent, _MIN_EXPONENT[dtype])
-    return np.exp2(exponent - _MANTISSA_BITS[dtype])

@@ -66,7 +66,7 @@ def runs(base, head, limit):
 
 @pytest.mark.parametrize(("slowdown", "limit"), [(1.3, 0.10), (1.6, 0.25)])
 def test_a_planted_slowdown_is_caught_every_time(head, tmp_path, slowdown, limit):
-    slow = planted(head, tmp_path, "_backends.py", None, SPIN.replace("FACTOR", str(slowdown)))
+    slow = planted(head, tmp_path, "backends/select.py", None, SPIN.replace("FACTOR", str(slowdown)))
     caught = runs(head, slow, limit)
     note(f"{CASE}: {round(100 * slowdown - 100)} % slower, limit {limit:.0%}", f"caught in {caught} of {RUNS} runs")
     assert caught == RUNS
@@ -96,7 +96,7 @@ PLANTS = {
         "launches, decoder layer",
     ),
     "an extra cache copy": (
-        "cache.py",
+        "caches/kv_cache.py",
         "        limit = max(1, math.isqrt(2 * capacity * chunk))\n",
         "        limit = 1\n",
         "cache bytes copied a token, decoder",

@@ -38,23 +38,23 @@ def test_a_backend_asked_for_by_name(run, monkeypatch):
 
 
 def test_a_backend_that_cannot_serve_is_said_not_raised(run, monkeypatch):
-    from voxtral_kernels import _backends
+    from voxtral_kernels.backends import select
 
     def load(backend, op):
-        raise _backends.UnavailableError("There is none here.")
+        raise select.UnavailableError("There is none here.")
 
-    monkeypatch.setattr(_backends, "load", load)
+    monkeypatch.setattr(select, "load", load)
     status, out, _ = run("info")
     assert status == 0
     assert "There is none here." in out
 
 
 def test_selfcheck_verdicts(run, monkeypatch):
-    from voxtral_kernels import _selfcheck
+    from voxtral_kernels.backends import selfcheck
 
     assert "self-check of the kernels" in run("info")[1]
     verdicts = {"metal:ada_rms_norm:looped<bfloat16>": "", "metal:conv:tiled<bfloat16>": "it does not run."}
-    monkeypatch.setattr(_selfcheck, "report", lambda: verdicts)
+    monkeypatch.setattr(selfcheck, "report", lambda: verdicts)
     out = run("info")[1]
     assert re.search(
         r"  metal:ada_rms_norm:looped<bfloat16> +right\n  metal:conv:tiled<bfloat16> +it does not run\.\n", out

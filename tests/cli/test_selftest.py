@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from voxtral_kernels import _backends, reference
+from voxtral_kernels.backends import composed, select
 
 FEW = ("selftest", "--op", "ada_rms_norm", "--dtype", "float32")
 
@@ -35,7 +35,7 @@ class Planted:
     """The composed backend with something wrong in it."""
 
     def __init__(self, op, run=None, unsupported=None):
-        inner = reference.backend(op)
+        inner = composed.backend(op)
         self.variant = inner.variant
         self.run = run or inner.run
         self.unsupported = unsupported or inner.unsupported
@@ -44,9 +44,9 @@ class Planted:
 @pytest.fixture
 def plant(monkeypatch):
     def put(**parts):
-        load = _backends.load
+        load = select.load
         monkeypatch.setattr(
-            _backends, "load", lambda name, op: Planted(op, **parts) if name == "composed" else load(name, op)
+            select, "load", lambda name, op: Planted(op, **parts) if name == "composed" else load(name, op)
         )
 
     return put

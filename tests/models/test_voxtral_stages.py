@@ -7,8 +7,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from voxtral_kernels import _backends
 from voxtral_kernels.audio.load import load_audio
+from voxtral_kernels.backends import select
 from voxtral_kernels.models.voxtral import ConvStem, Voxtral
 from voxtral_kernels.models.voxtral.weights import sinusoids
 from voxtral_kernels.testing import OPS, assert_model_matches, use_backend
@@ -23,15 +23,15 @@ def model():
     return Voxtral.load(FOLDER / "transformers")
 
 
-@pytest.fixture(params=_backends.BACKENDS)
+@pytest.fixture(params=select.BACKENDS)
 def backend(request):
     """Each backend that serves all the ops here."""
     if request.param == "emulator":
         pytest.importorskip("voxtral_kernels._emulator")
     for op in OPS:
         try:
-            _backends.load(request.param, op)
-        except _backends.UnavailableError as reason:
+            select.load(request.param, op)
+        except select.UnavailableError as reason:
             pytest.skip(f"{request.param}: {reason}")
     if request.param == "metal" and mx.default_device() == mx.cpu:
         pytest.skip("metal needs a GPU")

@@ -1,7 +1,7 @@
 // Runs the CPU kernels of every instruction set and the thread pool without an interpreter, for the sanitizers.
 //
 // Buffers have exactly the size that a call needs, so that AddressSanitizer sees a read or write beyond them; results
-// are held against plain loops in double. Built and run by tests/test_native_sanitizers.py.
+// are held against plain loops in double. Built and run by tests/backends/test_native_driver.py.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -1,5 +1,5 @@
 // Runs each op's eval_gpu where there is no Metal: fake_metal/ records its dispatches, Python runs them on the emulator.
-// Built by tests/test_native_gpu.py.
+// Built by tests/backends/test_native_gpu.py.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>

@@ -8,7 +8,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from voxtral_kernels import _metal, emulator
+from voxtral_kernels import emulator
+from voxtral_kernels.backends import source
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,7 @@ def gelu():
         input_names=["x"],
         output_names=["y"],
         source="uint i = thread_position_in_grid.x; y[i] = erf_gelu(x[i]);",
-        header=_metal.text("common/erf_gelu.h"),
+        header=source.text("common/erf_gelu.h"),
     )
 
     def run(x):
@@ -66,7 +67,7 @@ def test_coefficients_are_those_that_the_script_derives():
     spec = importlib.util.spec_from_file_location("derive_erf_gelu", ROOT / "docs" / "derive_erf_gelu.py")
     derive = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(derive)
-    header = _metal.text("common/erf_gelu.h")
+    header = source.text("common/erf_gelu.h")
     for table, values in derive.TABLES.items():
         listed = header.split(f"{table}[] = {{")[1].split("}")[0].replace("f", "").split(",")
         assert np.array_equal(np.array([float(v) for v in listed], np.float32), values), table

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _emulated, testing
+from voxtral_kernels import testing
+from voxtral_kernels.backends import emulated, select
 
 CASES = [(op, case) for op in testing.OPS for case in testing.definition(op).CASES]
 SEEDS = (0, 1, 2)
@@ -29,7 +30,7 @@ def pairs() -> list:
 
 @pytest.mark.parametrize(("op", "case", "dtype", "seed"), pairs())
 def test_kernel_matches_oracle(op, case, dtype, seed):
-    with _emulated.settings(seed=seed):
+    with emulated.settings(seed=seed):
         testing.check_case(op, case, dtype, "emulator")
 
 
@@ -38,7 +39,7 @@ def test_kernel_matches_oracle(op, case, dtype, seed):
 @pytest.mark.parametrize("dtype", testing.FLOATS, ids=name)
 @pytest.mark.parametrize(("op", "case"), CASES, ids=str)
 def test_kernel_matches_oracle_in_every_dtype_and_seed(op, case, dtype, seed):
-    with _emulated.settings(seed=seed):
+    with emulated.settings(seed=seed):
         testing.check_case(op, case, dtype, "emulator")
 
 
@@ -48,7 +49,7 @@ def test_kernel_matches_oracle_in_every_dtype_and_seed(op, case, dtype, seed):
 def test_kernel_matches_oracle_over_the_full_cross(op, dtype):
     """Every shape of the cross in every dtype; the seeds take turns."""
     for i, case in enumerate(testing.definition(op).cross()):
-        with _emulated.settings(seed=SEEDS[i % 3]):
+        with emulated.settings(seed=SEEDS[i % 3]):
             testing.check_case(op, case, dtype, "emulator")
 
 
@@ -57,7 +58,7 @@ def test_every_variant_is_in_the_case_list():
     for op, case in CASES:
         request = testing.definition(op).example(case, mx.float32, 0)
         with vk.use_backend("emulator"):
-            found.setdefault(op, set()).add(vk._backends.select(op, request).variant)
+            found.setdefault(op, set()).add(select.select(op, request).variant)
     assert found == {
         "ada_rms_norm": {"registers", "looped"},
         "causal_conv1d_gelu": {"vector", "tiled", "empty"},
@@ -101,7 +102,7 @@ def test_scores_far_beyond_the_range_of_exp(length, keys):
     ref = testing.definition("sliding_window_attention")
     request = ref.from_sequence(q, k, v, None, keys - length, keys)
     with vk.use_backend("emulator"):
-        out = vk._backends.run("sliding_window_attention", request)
+        out = select.run("sliding_window_attention", request)
     testing.assert_matches(out, ref.oracle(request), ref.composed(request))
 
 

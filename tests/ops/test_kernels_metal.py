@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _selfcheck, testing
+from voxtral_kernels import testing
+from voxtral_kernels.backends import selfcheck
 
 # A hosted Mac's GPU may lack what the kernels need; there `selftest` says kernel by kernel what runs.
 pytestmark = pytest.mark.skipif(
@@ -31,7 +32,7 @@ def test_kernel_matches_oracle(op, case, dtype):
 
 
 def test_no_variant_is_disabled():
-    assert not [reason for reason in _selfcheck.report().values() if reason]
+    assert not [reason for reason in selfcheck.report().values() if reason]
 
 
 def test_gradients_of_uncached_calls():

@@ -4,7 +4,8 @@ import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, testing
+from voxtral_kernels import testing
+from voxtral_kernels.backends import select
 
 OP = "kv_append"
 CASES = testing.definition(OP).CASES
@@ -25,7 +26,7 @@ def test_odd_head_sizes_are_left_to_the_stock_ops():
     tail, new = mx.ones((1, 1, 3, 12)), mx.ones((1, 1, 1, 12))
     request = testing.definition(OP).KvAppend(tail, tail, new, new)
     with vk.use_backend("emulator"), pytest.raises(RuntimeError, match=r"D = 12; the kernel takes multiples of 8\."):
-        _backends.run(OP, request)
+        select.run(OP, request)
 
 
 def test_a_cache_appends_by_it():

@@ -4,8 +4,9 @@ import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, testing
-from voxtral_kernels._kernels import Kernels
+from voxtral_kernels import testing
+from voxtral_kernels.backends import select
+from voxtral_kernels.backends.shaders import Kernels
 from voxtral_kernels.emulator.launch import custom_kernel
 
 
@@ -24,9 +25,9 @@ def compiled(monkeypatch):
 
         return launch
 
-    monkeypatch.setitem(_backends.ORDER, mx.cpu, ("metal",))
+    monkeypatch.setitem(select.ORDER, mx.cpu, ("metal",))
     for op in (*testing.OPS, "kv_append"):
-        monkeypatch.setitem(_backends._loaded, ("metal", op), Kernels(op, factory, "stand-in", checked=False))
+        monkeypatch.setitem(select._loaded, ("metal", op), Kernels(op, factory, "stand-in", checked=False))
     return texts
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _emulated
+from voxtral_kernels.backends import emulated
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -16,7 +16,7 @@ def model():
 
 
 def tokens(model, recording, backend, **settings):
-    with vk.use_backend(backend), _emulated.settings(**settings):
+    with vk.use_backend(backend), emulated.settings(**settings):
         return model.transcribe(EXAMPLES / recording).tokens
 
 

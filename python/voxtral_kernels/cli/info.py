@@ -33,7 +33,7 @@ def gather() -> dict[str, Any]:
     """All that ``info`` prints, by name."""
     import voxtral_kernels
 
-    from .. import _selfcheck
+    from ..backends import selfcheck
 
     with warnings.catch_warnings(action="ignore"):  # of a variant that the self-check disables: it is told below
         served = list(ops())
@@ -45,9 +45,9 @@ def gather() -> dict[str, Any]:
         "packages": {name: _version(name) for name in (*PACKAGES, *OPTIONAL)},
         "device": _device(),
         "ops": served,
-        "selfcheck": {name: reason or "right" for name, reason in _selfcheck.report().items()},
+        "selfcheck": {name: reason or "right" for name, reason in selfcheck.report().items()},
         "backends": _backends(),
-        "extension": _status("voxtral_kernels._native"),
+        "extension": _status("voxtral_kernels.backends.extension"),
         "default_model": DEFAULT_MODEL,
     }
 
@@ -134,16 +134,16 @@ def _device() -> dict[str, Any]:
 
 def _backends() -> dict[str, str]:
     """Whether each backend is there, or the sentence that says why not."""
-    from .. import _backends
-    from ..testing import OPS
+    from ..backends import select
+    from ..reference.definitions import OPS
 
     states = {}
-    for name in _backends.BACKENDS:
+    for name in select.BACKENDS:
         try:
             for op in OPS:
-                _backends.load(name, op)
+                select.load(name, op)
             states[name] = "available; serves only by name" if name == "emulator" else "available"
-        except _backends.UnavailableError as reason:
+        except select.UnavailableError as reason:
             states[name] = str(reason)
     return states
 

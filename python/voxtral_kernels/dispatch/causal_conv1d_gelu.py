@@ -6,7 +6,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from .._metal import Factory, ints, kernel
+from ..backends.source import Factory, ints, kernel
 from ..reference.causal_conv1d_gelu import CausalConv1dGelu
 from ._canary import normal
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from .._metal import Factory, kernel
+from ..backends.source import Factory, kernel
 from ..reference.kv_append import KvAppend
 from ._canary import normal
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from .._metal import Factory, floats, ints, kernel
+from ..backends.source import Factory, floats, ints, kernel
 from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
 from ._canary import normal
 

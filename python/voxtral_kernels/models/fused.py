@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import mlx.core as mx
 
-from .. import _backends
+from ..backends.select import device_type
 
 
 def fused(function: Callable[..., mx.array]) -> Callable[..., mx.array]:
@@ -16,7 +16,7 @@ def fused(function: Callable[..., mx.array]) -> Callable[..., mx.array]:
 
     @functools.wraps(function)
     def call(*arrays: mx.array) -> mx.array:
-        on_gpu = _backends.device_type(None) == mx.gpu
+        on_gpu = device_type(None) == mx.gpu
         return (compiled if on_gpu else function)(*arrays)
 
     return call

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, cast
 import mlx.core as mx
 import mlx.nn as nn
 
-from .. import _native
-from ..ops import ada_rms_norm, sliding_window_attention
+from ..backends import native
+from ..ops.ada_rms_norm import ada_rms_norm
+from ..ops.sliding_window_attention import sliding_window_attention
 from .fused import fused
 from .rope import Tables, rotate
 
 if TYPE_CHECKING:
-    from ..cache import KVCache
+    from ..caches import KVCache
 
 
 @fused
@@ -79,7 +80,7 @@ class Matrix(nn.Module):
         """``x @ matrix.T + bias``: ``[..., columns]`` to ``[..., rows]``."""
         q = self.quantization
         if q is None:
-            if (y := _native.linear(x, self.weight, bias)) is not None:
+            if (y := native.linear(x, self.weight, bias)) is not None:
                 return y
             return x @ self.weight.T if bias is None else mx.addmm(bias, x, self.weight.T)
         scales, biases = self["scales"], self["biases"]

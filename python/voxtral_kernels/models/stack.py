@@ -8,7 +8,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from ..cache import KVCache, LinearKVCache, RingKVCache
+from ..caches import KVCache, LinearKVCache, RingKVCache
 from . import rope
 from .layers import Block, add_norm
 

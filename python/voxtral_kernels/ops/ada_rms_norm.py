@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .. import _backends, _check
+from .. import _check
+from ..backends import select
 from ..reference.ada_rms_norm import AdaRmsNorm
 
 OP = "ada_rms_norm"
@@ -40,7 +41,7 @@ def ada_rms_norm(
     Source: RMSNorm, Zhang & Sennrich 2019; Voxtral Realtime ``ada_rms_norm_t_cond``. Defined in
     ``reference/ada_rms_norm.py``.
     """
-    return _backends.run(OP, request(x, weight, scale, eps=eps, residual=residual), stream)
+    return select.run(OP, request(x, weight, scale, eps=eps, residual=residual), stream)
 
 
 def request(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .. import _backends, _check
+from .. import _check
+from ..backends import select
 from ..reference.causal_conv1d_gelu import CausalConv1dGelu
 
 OP = "causal_conv1d_gelu"
@@ -46,7 +47,7 @@ def causal_conv1d_gelu(
     ``reference/causal_conv1d_gelu.py``.
     """
     r = request(x, weight, bias, stride=stride, state=state, gelu=gelu)
-    y = _backends.run(OP, r, stream)
+    y = select.run(OP, r, stream)
     return y, _unconsumed(r)
 
 
@@ -80,7 +81,7 @@ def conv1d_gelu(
     Source: Whisper's conv stem (padding 1, strides 1 and 2). Defined in ``reference/causal_conv1d_gelu.py``.
     """
     r = symmetric_request(x, weight, bias, stride=stride, padding=padding, gelu=gelu)
-    return _backends.run(OP, r, stream)
+    return select.run(OP, r, stream)
 
 
 def request(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .. import _backends, _check, _transforms
-from ..cache import KVCache
+from .. import _check
+from ..backends import select, transforms
+from ..caches import KVCache
 from ..reference.sliding_window_attention import SlidingWindowAttention
 
 OP = "sliding_window_attention"
@@ -55,10 +56,10 @@ def sliding_window_attention(
     """
     r = request(q, k, v, scale=scale, window=window, cache=cache, stream=stream)
     if cache is None:
-        return _backends.run(OP, r, stream)
-    choice = _backends.select(OP, r, stream)
+        return select.run(OP, r, stream)
+    choice = select.select(OP, r, stream)
     out = choice.implementation.run(r, stream)
-    cache._advance(r, out, choice.backend, stream)
+    cache._advance(r, out, choice.implementation, stream)
     return out
 
 
@@ -95,6 +96,6 @@ def request(
     if window is not None and window != cache.window:
         expected = "None, as the cache has no window" if cache.window is None else f"the cache's {cache.window} or None"
         raise _check.fail(OP, "window", expected, window)
-    if _transforms.in_transformation(q, k, v):
+    if transforms.in_transformation(q, k, v):
         raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
     return cache._request(q, k, v, scale, stream)

@@ -10,7 +10,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from .. import _check
-from ..cache import KVCache, LinearKVCache, RingKVCache
+from ..caches import KVCache, LinearKVCache, RingKVCache
 from ..models import rope
 from ..ops import sliding_window_attention
 

@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .._transforms import in_transformation
+from ..backends.transforms import in_transformation
 from ..ops import ada_rms_norm
 
 # Sessions with different delays may share a model; this many conditions are kept.

@@ -23,6 +23,8 @@ class KvAppend:
 
 
 Request = KvAppend
+# The caches grow by it; there is no public function.
+INTERNAL = True
 
 
 def oracle(r: KvAppend) -> tuple[np.ndarray, np.ndarray]:

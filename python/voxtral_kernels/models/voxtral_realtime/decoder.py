@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 import numpy as np
 
-from ...cache import KVCache
+from ...caches import KVCache
 from ..layers import Block, Linear, Matrix, gelu
 from ..stack import Stack
 from .config import DecoderConfig

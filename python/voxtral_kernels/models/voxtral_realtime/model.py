@@ -13,7 +13,7 @@ import mlx.nn as nn
 from ... import _check
 from ...audio.load import load_audio
 from ...audio.mel import MelConfig
-from ...cache import KVCache
+from ...caches import KVCache
 from ...tokenizer import Tokenizer
 from ..result import Result
 from ..section import OFFLINE, OP, REALTIME

@@ -1,7 +1,7 @@
-"""Reads ``kernels/*.metal``, builds and caches the kernel objects; the ``metal`` backend.
+"""Reads ``kernels/*.metal``, builds and caches the kernel objects.
 
 A kernel object is built once per name and factory; its template arguments are dtypes and sizes, so nothing recompiles
-as a stream moves. The factory is `mx.fast.metal_kernel` here and the emulator's in `_emulated`: one text, one dispatch.
+as a stream moves. The factory is `mx.fast.metal_kernel`, or the emulator's: one text, one dispatch.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from . import _backends
-from ._paths import kernels_dir
+from .._paths import kernels_dir
 
 Factory = Callable[..., Any]
 
@@ -93,16 +92,3 @@ def floats(*values: float) -> mx.array:
 def all_text() -> str:
     """Every kernel file's text: what a verdict on them depends on."""
     return "".join(text(path.name) for path in sorted(kernels_dir().glob("*.metal")))
-
-
-def backend(op: str) -> Any:
-    """The ``metal`` backend's implementation of ``op``.
-
-    Raises:
-        UnavailableError: this MLX has no Metal.
-    """
-    from ._kernels import Kernels
-
-    if not mx.metal.is_available():
-        raise _backends.UnavailableError("this machine has no Metal device.")
-    return Kernels(op, mx.fast.metal_kernel, "metal", checked=True)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _native
+from voxtral_kernels.backends import extension
+from voxtral_kernels.backends import native as native_backend
 from voxtral_kernels.reference import sliding_window_attention as reference
 
 B, H, KV, D = 1, 8, 2, 64
@@ -84,13 +85,13 @@ def test_an_append_copies_its_own_rows_alone_under_async_eval():
     mx.eval(cache.state)
     parts = [chunk(rng, 1, dtype) for _ in range(steps)]
     mx.eval(parts)
-    rows, rings = _native.extension().commit_bytes()
+    rows, rings = extension.extension().commit_bytes()
     peak = mx.get_active_memory()
     mx.reset_peak_memory()
     for part in parts:
         mx.async_eval(vk.sliding_window_attention(*part, cache=cache), *cache.state)
     mx.eval(cache.state)
-    rows_after, rings_after = _native.extension().commit_bytes()
+    rows_after, rings_after = extension.extension().commit_bytes()
     assert rows_after - rows == steps * 2 * KV * D * 2
     assert rings_after == rings
     assert mx.get_peak_memory() - peak < cache.nbytes / 4  # no second ring was ever made
@@ -100,7 +101,7 @@ def test_the_memory_of_the_ring_is_written_in_place():
     ring = mx.zeros((2, B, KV, 16, D))
     mx.eval(ring)
     k = mx.ones((B, KV, 3, D))
-    written = _native.ring_commit(ring, 15, k, k * 2, after=k)
+    written = native_backend.ring_commit(ring, 15, k, k * 2, after=k)
     mx.eval(written)
     assert mx.array_equal(written, reference.commit(mx.zeros(ring.shape), 15, k, k * 2)).item()
     assert mx.array_equal(ring, written).item()  # the array given shares the memory: why it never leaves a cache
@@ -110,6 +111,6 @@ def test_a_ring_without_memory_of_its_own_is_copied_out():
     one = mx.zeros((1,))
     ring = mx.broadcast_to(one, (2, B, KV, 16, D))
     k = mx.ones((B, KV, 20, D)) * mx.arange(20).reshape(1, 1, 20, 1)
-    written = _native.ring_commit(ring, 3, k, k, after=k)
+    written = native_backend.ring_commit(ring, 3, k, k, after=k)
     assert mx.array_equal(written, reference.commit(mx.zeros(ring.shape), 3, k, k)).item()
     assert one.item() == 0

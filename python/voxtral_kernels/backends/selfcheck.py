@@ -22,8 +22,9 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from . import __version__, testing
-from ._metal import Factory, all_text
+from .._version import __version__
+from ..reference.definitions import definition, in_float32
+from .source import Factory, all_text
 
 # A kernel may differ from the composed form on float32 inputs by this share of its largest value: far above rounding
 # (fast exponentials included), far below what a slip in a kernel does to a canary.
@@ -76,7 +77,7 @@ def forget() -> None:
 
 def _examine(op: str, dispatch: ModuleType, canary: Any, factory: Factory) -> str:
     with mx.stream(mx.cpu):  # a GPU's own float32 products may be rounded to less
-        expected = testing.definition(op).composed(testing.in_float32(canary))
+        expected = definition(op).composed(in_float32(canary))
         mx.eval(expected)
     try:
         results = dispatch.launch(canary, factory, None)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, _native, testing
+from voxtral_kernels import testing
+from voxtral_kernels.backends import extension, native, select
 
 ISAS = ["v2", "v3", "v4", "v4bf16", "neon"]
 CASES = [(op, case) for op in testing.OPS for case in testing.definition(op).CASES]
@@ -19,7 +20,7 @@ CASES = [(op, case) for op in testing.OPS for case in testing.definition(op).CAS
 
 @pytest.fixture
 def ext():
-    module = _native.extension()
+    module = extension.extension()
     before = module.isa()
     yield module
     module.use_isa(before)
@@ -28,12 +29,12 @@ def ext():
 @pytest.fixture
 def fresh(monkeypatch):
     """The extension is looked for again in the test and after it."""
-    _native.extension.cache_clear()
-    _backends.forget()
+    extension.extension.cache_clear()
+    select.forget()
     yield monkeypatch
     monkeypatch.undo()
-    _native.extension.cache_clear()
-    _backends.forget()
+    extension.extension.cache_clear()
+    select.forget()
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -69,9 +70,10 @@ def test_is_the_default_on_a_cpu():
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_threads_share_the_work_exactly_once(threads):
     script = """
-from voxtral_kernels import _native, testing
+from voxtral_kernels import testing
+from voxtral_kernels.backends import extension
 import sys
-assert _native.extension().threads() == int(sys.argv[1])
+assert extension.extension().threads() == int(sys.argv[1])
 for op in testing.OPS:
     for case in testing.definition(op).CASES[:6]:
         testing.check_case(op, case, testing.FLOATS[0], "native")
@@ -82,7 +84,7 @@ for op in testing.OPS:
 
 def test_the_instruction_set_comes_from_the_environment(ext):
     environment = {**os.environ, "VOXTRAL_KERNELS_ISA": ext.available_isas()[-1]}
-    show = [sys.executable, "-c", "from voxtral_kernels import _native; print(_native.status())"]
+    show = [sys.executable, "-c", "from voxtral_kernels.backends import extension; print(extension.status())"]
     listed = subprocess.run(show, env=environment, check=True, capture_output=True, text=True).stdout
     assert f"instruction set {ext.available_isas()[-1]} of" in listed
     with pytest.raises(ValueError, match=r"\[native\] isa: expected one of .*, got v9\."):
@@ -111,7 +113,7 @@ def test_layouts_do_not_matter(op):
     for case in definition.CASES[:4]:
         request = definition.example(case, mx.float32)
         with vk.use_backend("native"):
-            expected, got = _backends.run(op, request), _backends.run(op, strided_inputs(request))
+            expected, got = select.run(op, request), select.run(op, strided_inputs(request))
         for a, b in zip(outputs(expected), outputs(got), strict=True):
             assert mx.array_equal(a, b).item()
 
@@ -154,7 +156,7 @@ def gradients(op, backend):
 
     def loss(*arrays):
         fields = {n: getattr(request, n) for n in request.__dataclass_fields__} | dict(zip(names, arrays, strict=True))
-        out = _backends.run(op, type(request)(**fields))
+        out = select.run(op, type(request)(**fields))
         return sum((o * mx.cos(mx.arange(o.size, dtype=mx.float32).reshape(o.shape))).sum() for o in outputs(out))
 
     with vk.use_backend(backend):
@@ -193,8 +195,8 @@ def test_equal_calls_are_one_under_compile():
 
 
 def test_steps_aside_for_another_mlx(fresh):
-    fresh.setattr(_native, "built_against", lambda file: "0.31.0")
-    sentence = _native.status()
+    fresh.setattr(extension, "built_against", lambda file: "0.31.0")
+    sentence = extension.status()
     assert sentence.startswith("native: not in use: the extension was built against MLX 0.31.0 and steps aside")
     backend, _, reasons = vk.explain("ada_rms_norm", mx.ones((1, 32)), stream=mx.cpu)
     assert backend == "composed"
@@ -205,16 +207,16 @@ def test_steps_aside_for_another_mlx(fresh):
 
 def test_steps_aside_where_it_is_not_installed(fresh):
     fresh.setattr(importlib.util, "find_spec", lambda name: None)
-    assert _native.status() == (
+    assert extension.status() == (
         "native: not in use: the extension is not installed (the package was installed without a C++ compiler)."
     )
     assert vk.explain("ada_rms_norm", mx.ones((1, 32)), stream=mx.cpu)[0] == "composed"
 
 
 def test_a_record_of_the_mlx_version_lies_beside_the_extension(tmp_path):
-    assert _native.built_against(tmp_path / "_ext.so") == "of an unknown version"
+    assert extension.built_against(tmp_path / "_ext.so") == "of an unknown version"
     (tmp_path / "_ext_mlx_version.txt").write_text("0.32.4\n")
-    assert _native.built_against(tmp_path / "_ext.so") == "0.32.4"
+    assert extension.built_against(tmp_path / "_ext.so") == "0.32.4"
 
 
 def test_copies_of_a_cache_do_not_share_the_ring():
@@ -238,7 +240,7 @@ def test_linear_is_the_matmul(ext, rows, dtype):
     truth = np.array(wide[0], np.float64) @ np.array(wide[1], np.float64).T + np.array(wide[2], np.float64)
     for isa in ext.available_isas():
         ext.use_isa(isa)
-        got = _native.linear(x, weight, bias)
+        got = native.linear(x, weight, bias)
         testing.assert_matches(got, truth, mx.addmm(wide[2], wide[0], wide[1].T))
     with vk.use_backend("composed"):
-        assert _native.linear(x, weight, bias) is None
+        assert native.linear(x, weight, bias) is None

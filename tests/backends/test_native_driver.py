@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CPU = ROOT / "csrc" / "cpu"
 OPS = ("ada_rms_norm", "causal_conv1d_gelu", "sliding_window_attention")
 SANITIZERS = {

@@ -6,8 +6,9 @@ import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, _metal, testing
-from voxtral_kernels._kernels import Kernels
+from voxtral_kernels import testing
+from voxtral_kernels.backends import select, source
+from voxtral_kernels.backends.shaders import Kernels
 
 FILES = {
     "ada_rms_norm.metal": ["ada_rms_norm", "ada_rms_norm_residual"],
@@ -23,7 +24,7 @@ FILES = {
 
 @pytest.mark.parametrize("file", FILES)
 def test_headers_are_inlined_once_under_line_directives(file):
-    text = _metal.text(file)
+    text = source.text(file)
     assert '#include "' not in text
     assert "#pragma once" not in text
     assert text.count("struct Packed {") <= 1
@@ -34,7 +35,7 @@ def test_headers_are_inlined_once_under_line_directives(file):
             _, at, name = line.split()
             current, number = name.strip('"'), int(at)
             continue
-        original = (_metal.kernels_dir() / current).read_text().splitlines()[number - 1]
+        original = (source.kernels_dir() / current).read_text().splitlines()[number - 1]
         assert line == original or (line == "" and original.startswith(("#include", "#pragma once")))
         number, own = number + 1, own + (current == file)
     assert own > 100
@@ -42,16 +43,16 @@ def test_headers_are_inlined_once_under_line_directives(file):
 
 @pytest.mark.parametrize(("file", "name"), [(f, n) for f, names in FILES.items() for n in names])
 def test_every_body_is_found_with_its_line(file, name):
-    first, *lines = _metal.body(file, name).splitlines()
+    first, *lines = source.body(file, name).splitlines()
     number = int(first.split()[1])
-    assert (_metal.kernels_dir() / file).read_text().splitlines()[number - 1] == lines[0]
+    assert (source.kernels_dir() / file).read_text().splitlines()[number - 1] == lines[0]
     assert lines[-1].endswith(");")
     assert "[[" not in "".join(lines)
 
 
 def test_a_missing_body_is_named():
     with pytest.raises(KeyError, match="no body softmax"):
-        _metal.body("ada_rms_norm.metal", "softmax")
+        source.body("ada_rms_norm.metal", "softmax")
 
 
 def test_kernel_objects_are_built_once():
@@ -61,7 +62,7 @@ def test_kernel_objects_are_built_once():
         built.append(description["name"])
         return object()
 
-    first, second = (_metal.kernel(factory, "ada_rms_norm.metal", "ada_rms_norm", ("x",), ("y",)) for _ in range(2))
+    first, second = (source.kernel(factory, "ada_rms_norm.metal", "ada_rms_norm", ("x",), ("y",)) for _ in range(2))
     assert first is second
     assert built == ["vk_ada_rms_norm"]
 
@@ -101,10 +102,10 @@ def test_gradient_is_that_of_the_composed_form(op):
 
 
 def test_uncached_calls_work_inside_compile_and_grad(monkeypatch):
-    monkeypatch.setitem(_backends.ORDER, mx.cpu, ("metal",))
+    monkeypatch.setitem(select.ORDER, mx.cpu, ("metal",))
     for op in testing.OPS:
         kernels = Kernels(op, lambda **_: zeros, "stand-in", checked=False)
-        monkeypatch.setitem(_backends._loaded, ("metal", op), kernels)
+        monkeypatch.setitem(select._loaded, ("metal", op), kernels)
     q = mx.random.normal((1, 2, 5, 32))
 
     def model(q):

@@ -7,8 +7,9 @@ import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends, _emulated, _selfcheck, testing
-from voxtral_kernels._kernels import Kernels
+from voxtral_kernels import testing
+from voxtral_kernels.backends import emulated, select, selfcheck
+from voxtral_kernels.backends.shaders import Kernels
 
 ARGUMENTS = {
     "ada_rms_norm": lambda: (mx.random.normal((2, 3, 64)), mx.ones((64,)), mx.ones((64,)) * 0.5),
@@ -60,17 +61,17 @@ class GivesNan(GivesWrongNumbers):
 @pytest.fixture
 def route(monkeypatch, tmp_path):
     """Puts kernels built by a factory in front of the composed ops, with an empty verdict cache."""
-    monkeypatch.setenv(_selfcheck.ENVIRONMENT, str(tmp_path))
-    monkeypatch.setitem(_backends.ORDER, mx.cpu, ("metal", "composed"))
-    monkeypatch.delenv(_backends.ENVIRONMENT, raising=False)
+    monkeypatch.setenv(selfcheck.ENVIRONMENT, str(tmp_path))
+    monkeypatch.setitem(select.ORDER, mx.cpu, ("metal", "composed"))
+    monkeypatch.delenv(select.ENVIRONMENT, raising=False)
 
     def plant(factory):
-        _selfcheck.forget()
+        selfcheck.forget()
         for op in testing.OPS:
-            monkeypatch.setitem(_backends._loaded, ("metal", op), Kernels(op, factory, "stand-in", checked=True))
+            monkeypatch.setitem(select._loaded, ("metal", op), Kernels(op, factory, "stand-in", checked=True))
 
     yield plant
-    _selfcheck.forget()
+    selfcheck.forget()
 
 
 def call(op):
@@ -95,7 +96,7 @@ def test_a_bad_variant_is_disabled_and_the_result_stays_right(route, op, factory
     backend, _, reasons = vk.explain(op, *ARGUMENTS[op]())
     assert backend == "composed"
     assert any("failed its self-check" in reason and reason.startswith("metal: ") for reason in reasons)
-    assert any(_selfcheck.report().values())
+    assert any(selfcheck.report().values())
 
 
 def test_one_warning_per_variant(route):
@@ -116,7 +117,7 @@ def test_verdicts_are_kept_on_disk_and_dropped_with_the_fingerprint(route, tmp_p
     route(None)  # a new process; its factory would fail if it were called
     with pytest.warns(RuntimeWarning, match="differs"):
         call("ada_rms_norm")
-    monkeypatch.setattr(_selfcheck.metadata, "version", lambda package: "0.0.0")
+    monkeypatch.setattr(selfcheck.metadata, "version", lambda package: "0.0.0")
     route(DoesNotCompile())
     with pytest.warns(RuntimeWarning, match="does not run"):
         call("ada_rms_norm")
@@ -136,7 +137,7 @@ def test_a_damaged_cache_is_checked_anew(route, tmp_path):
 
 def test_an_unwritable_cache_does_no_harm(route, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(_selfcheck.ENVIRONMENT, str(tmp_path / "file" / "below"))
+    monkeypatch.setenv(selfcheck.ENVIRONMENT, str(tmp_path / "file" / "below"))
     route(GivesWrongNumbers())
     with pytest.warns(RuntimeWarning):
         call("ada_rms_norm")
@@ -157,7 +158,7 @@ SHADER_EDITS = {
 def test_a_bad_shader_is_disabled_on_the_emulator(route, edit_shader, edit):
     right, wrong, reason = SHADER_EDITS[edit]
     edit_shader("ada_rms_norm.metal", right, wrong)
-    route(_emulated.factory)
+    route(emulated.factory)
     mx.random.seed(0)
     with pytest.warns(RuntimeWarning, match=f"(?s){reason}"):
         got = call("ada_rms_norm")
@@ -168,9 +169,9 @@ def test_a_bad_shader_is_disabled_on_the_emulator(route, edit_shader, edit):
 
 @pytest.mark.parametrize("op", testing.OPS)
 def test_the_shaders_as_they_are_come_out_right(route, op):
-    route(_emulated.factory)
+    route(emulated.factory)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         call(op)
     assert vk.explain(op, *ARGUMENTS[op]())[0] == "metal"
-    assert set(_selfcheck.report().values()) == {""}
+    assert set(selfcheck.report().values()) == {""}

@@ -1,19 +1,22 @@
-"""Key/value caches: `RingKVCache` (a bounded window) and `LinearKVCache` (everything).
+"""What the key/value caches share: appending, committing, growing, accessors.
 
-Both are a ring plus a tail. The ring holds committed positions at ``slot = position % capacity``; the tail holds the
+A cache is a ring plus a tail. The ring holds committed positions at ``slot = position % capacity``; the tail holds the
 newest ones in a small buffer, so that appending copies the tail alone and the ring is written once in many tokens.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import mlx.core as mx
 
-from . import _backends, _check, _native
-from .reference import sliding_window_attention as reference
-from .reference.kv_append import KvAppend
-from .reference.sliding_window_attention import SlidingWindowAttention
+from .. import _check
+from ..backends import select
+from ..backends.select import Backend
+from ..reference import sliding_window_attention as reference
+from ..reference.kv_append import KvAppend
+from ..reference.sliding_window_attention import SlidingWindowAttention
 
 OP = "sliding_window_attention"
 # The ring grows in steps of this many positions until it has its capacity.
@@ -21,7 +24,7 @@ GROWTH = 256
 
 
 class KVCache:
-    """What `RingKVCache` and `LinearKVCache` share: appending, committing, growing, accessors."""
+    """What `RingKVCache` and `LinearKVCache` share."""
 
     window: int | None = None
 
@@ -110,7 +113,7 @@ class KVCache:
         r = self._request(k, k, v, 1.0)
         self._tail = (r.tail_k, r.tail_v)
         # A new ring: attention that is not computed yet still reads the old one.
-        self._commit(k, False, None)
+        self._commit(lambda ring, k, v: reference.commit(ring, self._ring_end, k, v), None)
 
     @property
     def _tail_length(self) -> int:
@@ -135,20 +138,20 @@ class KVCache:
                 raise _check.fail(OP, "k", expected, got)
             _check.dtype(OP, "k", k, held[-1].dtype)
         if self._tail is not None:
-            k, v = _backends.run("kv_append", KvAppend(*self._tail, k, v), stream)
+            k, v = select.run("kv_append", KvAppend(*self._tail, k, v), stream)
         ring = self._ring if self._ring_end else None
         return SlidingWindowAttention(q, ring, self._ring_end, k, v, self.window, scale)
 
     def _advance(
-        self, r: SlidingWindowAttention, out: mx.array, backend: str, stream: mx.Stream | mx.Device | None
+        self, r: SlidingWindowAttention, out: mx.array, backend: Backend, stream: mx.Stream | mx.Device | None
     ) -> None:
         """Take over the tail of an attended call, and commit it to the ring when it is long enough."""
         # In place nothing is gained by waiting. A tail from before this call was attended by calls that may not be
         # computed yet and still read the ring: then the commit makes a new ring.
-        in_place = backend == "native" and self._tail is None
+        after = out if self._tail is None else None
         self._tail = (r.tail_k, r.tail_v)
-        if backend == "native" or self._tail_length >= self._tail_limit(r.q.shape[2]):
-            self._commit(out, in_place, stream)
+        if backend.in_place or self._tail_length >= self._tail_limit(r.q.shape[2]):
+            self._commit(lambda ring, k, v: backend.commit(ring, self._ring_end, k, v, after, stream), stream)
 
     def _tail_limit(self, chunk: int) -> int:
         """Tail length from which a commit copies least a token: ``sqrt(2 * capacity * chunk)``.
@@ -159,16 +162,14 @@ class KVCache:
         limit = max(1, math.isqrt(2 * capacity * chunk))
         return limit if self._commits else max(1, round(limit * (1 - self._phase)))
 
-    def _commit(self, out: mx.array, in_place: bool, stream: mx.Stream | mx.Device | None) -> None:
-        """Write the tail into the ring. ``out`` has read the old ring: an in-place write must come after it."""
+    def _commit(
+        self, write: Callable[[mx.array, mx.array, mx.array], mx.array], stream: mx.Stream | mx.Device | None
+    ) -> None:
+        """Write the tail into the ring: ``write(ring, k, v)`` returns the ring that holds it."""
         assert self._tail is not None
         k, v = self._tail
         with mx.stream(stream or mx.default_stream(mx.default_device())):
-            ring = self._grown(k, self._ring_end + k.shape[2])
-            if in_place:
-                self._ring = _native.ring_commit(ring, self._ring_end, k, v, out, stream)
-            else:
-                self._ring = reference.commit(ring, self._ring_end, k, v)
+            self._ring = write(self._grown(k, self._ring_end + k.shape[2]), k, v)
         self._ring_end += k.shape[2]
         self._tail = None
         self._commits += 1
@@ -184,35 +185,3 @@ class KVCache:
             return self._ring
         fresh = mx.zeros((2, batch, kv_heads, size - have, dim), like.dtype)
         return fresh if self._ring is None else mx.concatenate([self._ring, fresh], axis=3)
-
-
-class RingKVCache(KVCache):
-    """Keys and values of the last ``window`` positions: memory is flat however long the stream.
-
-    Exact for any mix of chunk lengths, before, at and after the wrap, chunks longer than the window included.
-
-    Args:
-        window: Visible keys including the query's own, >= 1.
-        offset: Absolute position of the first token.
-        phase: From 0 to below 1: how much sooner than usual the first commit comes. Give each layer of a model
-            another one, so that their commits spread over the steps.
-
-    Raises:
-        ValueError: an argument is out of its range.
-    """
-
-    def __init__(self, window: int, *, offset: int = 0, phase: float = 0.0) -> None:
-        self.window = _check.integer("RingKVCache", "window", window, 1)
-        super().__init__(offset=offset, phase=phase)
-
-
-class LinearKVCache(KVCache):
-    """Keys and values of every position: the interface of `RingKVCache`, memory linear in the length.
-
-    Args:
-        offset: Absolute position of the first token.
-        phase: As for `RingKVCache`.
-
-    Raises:
-        ValueError: an argument is out of its range.
-    """

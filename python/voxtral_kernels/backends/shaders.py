@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
 
-from . import _check, _selfcheck, _transforms, testing
-from ._metal import Factory
+from .. import _check
+from ..reference.definitions import definition
+from . import selfcheck, transforms
+from .select import Backend, UnavailableError
+from .source import Factory
 
 
-class Kernels:
+class Kernels(Backend):
     """One op served by its shaders.
 
     Args:
         op: The op's stem.
         factory: `mx.fast.metal_kernel` or what has its signature.
         route: ``metal`` or ``emulator``.
-        checked: Check each variant at its first use, see `_selfcheck`.
+        checked: Check each variant at its first use, see `selfcheck`.
+
+    Raises:
+        UnavailableError: the op has no shader yet.
     """
 
     def __init__(self, op: str, factory: Factory, route: str, *, checked: bool) -> None:
         self._op, self._factory, self._route, self._checked = op, factory, route, checked
         self._functions: dict[Any, Callable[..., Any]] = {}  # of uncached calls, by all that is not an array
-        self._dispatch = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
+        module = f"voxtral_kernels.dispatch.{op}"
+        if importlib.util.find_spec(module) is None:
+            raise UnavailableError(f"{op} has no shader yet.")
+        self._dispatch = importlib.import_module(module)
 
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
         if self._route == "metal" and device != mx.gpu:
@@ -33,7 +43,7 @@ class Kernels:
         reasons: list[str] = self._dispatch.unsupported(request)
         if reasons or not self._checked:
             return reasons
-        failure = _selfcheck.verdict(self._op, self._dispatch, request, self._factory, self._route)
+        failure = selfcheck.verdict(self._op, self._dispatch, request, self._factory, self._route)
         return [failure] if failure else []
 
     def variant(self, request: Any) -> tuple[str, str]:
@@ -43,7 +53,7 @@ class Kernels:
     def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
         if self._route == "emulator":
             # The emulator runs a kernel when it is called: there must be values.
-            if _transforms.in_transformation(*_arrays(request).values()):
+            if transforms.in_transformation(*_arrays(request).values()):
                 raise _check.fail(self._op, "backend", "another than emulator inside a transformation", "emulator")
             return self._dispatch.launch(request, self._factory, stream)
         if getattr(request, "ring", None) is not None:
@@ -73,7 +83,7 @@ class Kernels:
 
         @launch.vjp
         def vjp(primals, cotangents, outputs):
-            composed = through(testing.definition(self._op).composed)
+            composed = through(definition(self._op).composed)
             listed = list(cotangents) if isinstance(cotangents, (tuple, list)) else [cotangents]
             return tuple(mx.vjp(composed, list(primals), listed)[1])
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import mlx.core as mx
 
-from . import _metal, testing
+from .._check import FLOATS
+from ..reference.definitions import OPS, definition
+from . import source
 
 # MLX puts this, among more, before the texts of mx.fast.metal_kernel.
 PREAMBLE = "#include <metal_stdlib>\nusing namespace metal;\n"
@@ -82,13 +84,13 @@ def _spelled(value: Any) -> str:
 def record(op: str, request: Any) -> list[Launch]:
     """The launches that serve the request, in order; none where nothing is launched."""
     _noted.clear()
-    importlib.import_module(f"{__package__}.dispatch.{op}").launch(request, note_launch, mx.cpu)
+    importlib.import_module(f"voxtral_kernels.dispatch.{op}").launch(request, note_launch, mx.cpu)
     return list(_noted)
 
 
 def commit(ring: mx.array, k: mx.array) -> Launch:
     """The launch that writes ``k`` and its values into the ring."""
-    kernel, text = instance(COMMIT, _metal.text(f"{COMMIT}.metal"), (("T", ring.dtype),))
+    kernel, text = instance(COMMIT, source.text(f"{COMMIT}.metal"), (("T", ring.dtype),))
     batch, heads, length, dim = k.shape
     grid = (dim, min(length, ring.shape[3]), 2 * batch * heads)
     return Launch(kernel, text, grid, (min(dim, 256), 1, 1), ())
@@ -102,8 +104,8 @@ def given_to(extension: Any, launches: Sequence[Launch]) -> list[Any]:
 
 
 def checked(op: str, backend: Any) -> Any:
-    """What `_selfcheck.verdict` takes for a dispatch module: the canary goes through the extension."""
-    module = importlib.import_module(f"{__package__}.dispatch.{op}")
+    """What `selfcheck.verdict` takes for a dispatch module: the canary goes through the extension."""
+    module = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
 
     def launch(request: Any, _factory: Any, stream: Any) -> Any:
         return backend.run(request, stream)
@@ -115,15 +117,15 @@ def checked(op: str, backend: Any) -> Any:
 def texts_of_cases() -> dict[str, str]:
     """Host name -> text of every shader that the op cases need on a GPU, the ring's commit included."""
     texts: dict[str, str] = {}
-    for op in testing.OPS:
-        definition = testing.definition(op)
-        module = importlib.import_module(f"{__package__}.dispatch.{op}")
-        for case in definition.CASES:
-            for dtype in testing.FLOATS:
-                request = definition.example(case, dtype)
+    for op in OPS:
+        reference = definition(op)
+        module = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
+        for case in reference.CASES:
+            for dtype in FLOATS:
+                request = reference.example(case, dtype)
                 if not module.unsupported(request):
                     texts |= {n.kernel: n.text for n in record(op, request)}
-    for dtype in testing.FLOATS:
+    for dtype in FLOATS:
         launch = commit(mx.zeros((2, 1, 1, 4, 8), dtype), mx.zeros((1, 1, 1, 8), dtype))
         texts[launch.kernel] = launch.text
     return texts

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from . import _check, _native
-from ._backends import UnavailableError
+from .. import _check
+from .extension import extension
+from .select import UnavailableError
 
 
 def in_transformation(*arrays: mx.array) -> bool:
@@ -14,7 +15,7 @@ def in_transformation(*arrays: mx.array) -> bool:
     MLX tells C++; without the extension `_check.is_traced` finds out.
     """
     try:
-        is_tracer = _native.extension().is_tracer
+        is_tracer = extension().is_tracer
     except UnavailableError:
         return _check.is_traced(*arrays)
     return any(is_tracer(a) for a in arrays)

@@ -1,6 +1,6 @@
 """The extension's GPU route where there is no GPU.
 
-`_native_gpu` is tested as it is. In soak, eval_gpu itself runs: compiled against ``native/fake_metal``, its dispatches
+`native_gpu` is tested as it is. In soak, eval_gpu itself runs: compiled against ``native/fake_metal``, its dispatches
 go to the emulator in checked mode, and the results are held against the oracle.
 """
 
@@ -15,10 +15,11 @@ import nanobind
 import numpy as np
 import pytest
 
-from voxtral_kernels import _native_gpu, emulator, testing
+from voxtral_kernels import emulator, testing
+from voxtral_kernels.backends import native_gpu
 from voxtral_kernels.reference.sliding_window_attention import commit
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
 
 
@@ -27,14 +28,14 @@ def test_every_case_has_launches_of_shaders_that_exist(op):
     definition = testing.definition(op)
     for case in definition.CASES:
         request = definition.example(case, mx.bfloat16)
-        for launch in _native_gpu.record(op, request):
+        for launch in native_gpu.record(op, request):
             assert f'host_name("{launch.kernel}")' in launch.text
             assert launch.kernel.startswith(op)
             assert all(0 < t <= 1024 for t in launch.threadgroup)
 
 
 def test_a_launch_names_its_template_in_the_shaders_order():
-    kernel, text = _native_gpu.instance(
+    kernel, text = native_gpu.instance(
         "f",
         "template <typename T, int D, bool LAST>\n[[kernel]] void f_kernel(",
         (("LAST", True), ("D", 3), ("T", mx.float16)),
@@ -94,7 +95,7 @@ def on_gpu(request):
 
 def call(gpu, op, request):
     r = on_gpu(request)
-    launches = _native_gpu.given_to(gpu, _native_gpu.record(op, r))
+    launches = native_gpu.given_to(gpu, native_gpu.record(op, r))
     if op == "ada_rms_norm":
         return gpu.ada_rms_norm(r.x, r.weight, r.scale, r.eps, r.residual, launches)
     if op == "causal_conv1d_gelu":
@@ -124,7 +125,7 @@ def test_eval_gpu_matches_the_oracle_on_the_emulator(gpu, op):
     definition, done = testing.definition(op), set()
     for case in filter(lambda c: small(op, c), definition.CASES):
         request = definition.example(case, mx.float32)
-        kernels = tuple(launch.kernel for launch in _native_gpu.record(op, request))
+        kernels = tuple(launch.kernel for launch in native_gpu.record(op, request))
         if not kernels or kernels in done:
             continue
         done.add(kernels)
@@ -142,7 +143,7 @@ def test_the_commits_eval_gpu_writes_the_ring_on_the_emulator(gpu, length):
     k, v = (mx.array(rng.normal(size=(2, 3, length, 32)), mx.float16) for _ in range(2))
     expected = commit(ring, 13, k, v)
     mx.eval(ring, expected)
-    launches = _native_gpu.given_to(gpu, [_native_gpu.commit(ring, k)])
+    launches = native_gpu.given_to(gpu, [native_gpu.commit(ring, k)])
     assert mx.array_equal(gpu.ring_commit(ring, 13, k, v, launches)[0], expected).item()
 
 

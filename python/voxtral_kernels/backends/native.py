@@ -1,72 +1,22 @@
-"""The ``native`` backend: the C++ extension ``_ext``, loaded at first use with the MLX it was built against only."""
+"""The ``native`` backend: the C++ extension, on a CPU and on a GPU."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
-from . import _backends, reference
-from ._backends import UnavailableError
-from .reference.ada_rms_norm import AdaRmsNorm
-from .reference.causal_conv1d_gelu import CausalConv1dGelu
-from .reference.sliding_window_attention import SlidingWindowAttention
-
-MODULE = f"{__package__}._ext"
-
-
-@cache
-def extension() -> Any:
-    """The module ``_ext``.
-
-    Raises:
-        UnavailableError: there is none, or it does not fit this MLX; the text says so in one sentence.
-    """
-    spec = importlib.util.find_spec(MODULE)
-    if spec is None or spec.origin is None:
-        raise UnavailableError("the extension is not installed (the package was installed without a C++ compiler).")
-    built = built_against(Path(spec.origin))
-    if built != mlx_version():
-        raise UnavailableError(
-            f"the extension was built against MLX {built} and steps aside for MLX {mlx_version()}; "
-            "reinstall voxtral-kernels to use it."
-        )
-    try:
-        return importlib.import_module(MODULE)
-    except ImportError as error:
-        raise UnavailableError(f"the extension does not load here ({error}).") from error
+from ..reference.ada_rms_norm import AdaRmsNorm
+from ..reference.causal_conv1d_gelu import CausalConv1dGelu
+from ..reference.definitions import INTERNAL
+from ..reference.sliding_window_attention import SlidingWindowAttention
+from . import composed, native_gpu, select, selfcheck
+from .extension import extension
+from .select import Backend, UnavailableError, device_type
 
 
-def mlx_version() -> str:
-    """The version of the MLX that runs."""
-    return str(vars(mx)["__version__"])
-
-
-def built_against(extension_file: Path) -> str:
-    """The MLX version recorded beside the extension when it was built."""
-    record = extension_file.with_name("_ext_mlx_version.txt")
-    return record.read_text().strip() if record.is_file() else "of an unknown version"
-
-
-def status() -> str:
-    """One sentence for ``voxtral-kernels info``: whether the extension serves, and with what."""
-    try:
-        ext = extension()
-    except UnavailableError as reason:
-        return f"native: not in use: {reason}"
-    threads = ext.threads()
-    return (
-        f"native: in use, instruction set {ext.isa()} of {', '.join(ext.available_isas())}, "
-        f"{threads} thread{'s' if threads > 1 else ''}, built against MLX {mlx_version()}."
-    )
-
-
-class _Native:
+class _Native(Backend):
     """What the three ops share."""
 
     op: str
@@ -79,36 +29,27 @@ class _Native:
             return []
         if not self.ext.has_metal:
             return ["the extension was built without Metal."]
-        from . import _native_gpu, _selfcheck
-
-        dispatch = _native_gpu.checked(self.op, self)
+        dispatch = native_gpu.checked(self.op, self)
         reasons: list[str] = dispatch.unsupported(request)
         if reasons:
             return reasons
-        failure = _selfcheck.verdict(self.op, dispatch, request, _native_gpu.note_launch, "native")
+        failure = selfcheck.verdict(self.op, dispatch, request, native_gpu.note_launch, "native")
         return [failure] if failure else []
 
     def variant(self, request: Any) -> tuple[str, str]:
-        if _backends.device_type(None) == mx.cpu:
+        if device_type(None) == mx.cpu:
             return self.cpu_variant(request)
-        from . import _native_gpu
-
-        found: tuple[str, str] = _native_gpu.checked(self.op, self).variant(request)
+        found: tuple[str, str] = native_gpu.checked(self.op, self).variant(request)
         return found
 
     def cpu_variant(self, request: Any) -> tuple[str, str]:
         raise NotImplementedError
 
-    def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
-        raise NotImplementedError
-
     def launches(self, request: Any, stream: mx.Stream | mx.Device | None) -> list[Any]:
         """How a GPU serves the request; empty on a CPU, which decides when it runs."""
-        if _backends.device_type(stream) == mx.cpu:
+        if device_type(stream) == mx.cpu:
             return []
-        from . import _native_gpu
-
-        return _native_gpu.given_to(self.ext, _native_gpu.record(self.op, request))
+        return native_gpu.given_to(self.ext, native_gpu.record(self.op, request))
 
 
 class _AdaRmsNorm(_Native):
@@ -140,6 +81,7 @@ class _CausalConv1dGelu(_Native):
 
 class _SlidingWindowAttention(_Native):
     op = "sliding_window_attention"
+    in_place = True
 
     def cpu_variant(self, request: SlidingWindowAttention) -> tuple[str, str]:
         most = min(4, self.ext.lanes() // 2)
@@ -153,6 +95,19 @@ class _SlidingWindowAttention(_Native):
         ring, tails, launches = (r.ring, r.ring_end), (r.tail_k, r.tail_v), self.launches(r, stream)
         return self.ext.sliding_window_attention(r.q, *ring, *tails, r.window, r.scale, stream, launches)
 
+    def commit(
+        self,
+        ring: mx.array,
+        start: int,
+        k: mx.array,
+        v: mx.array,
+        after: mx.array | None,
+        stream: mx.Stream | mx.Device | None,
+    ) -> mx.array:
+        if after is None:
+            return super().commit(ring, start, k, v, after, stream)
+        return ring_commit(ring, start, k, v, after, stream)
+
 
 _OPS = {
     "ada_rms_norm": _AdaRmsNorm,
@@ -161,11 +116,18 @@ _OPS = {
 }
 
 
-def backend(op: str) -> _backends.Backend:
-    """The ``native`` implementation of ``op``."""
-    if op == "kv_append":
+def backend(op: str) -> Backend:
+    """The ``native`` implementation of ``op``.
+
+    Raises:
+        UnavailableError: the extension is not in use here, or the op has no native body yet.
+    """
+    if op in INTERNAL:
         # A cache that this backend serves commits each append in place and has no tail; another's is rare.
-        return reference.backend(op)
+        return composed.backend(op)
+    extension()
+    if op not in _OPS:
+        raise UnavailableError(f"{op} has no native body yet.")
     return _OPS[op]()
 
 
@@ -178,10 +140,8 @@ def ring_commit(
     attention that reads it) is computed.
     """
     ext, launches = extension(), []
-    if _backends.device_type(stream) != mx.cpu:
-        from . import _native_gpu
-
-        launches = _native_gpu.given_to(ext, [_native_gpu.commit(ring, k)])
+    if device_type(stream) != mx.cpu:
+        launches = native_gpu.given_to(ext, [native_gpu.commit(ring, k)])
     return ext.ring_commit(ring, start, k, v, after, stream, launches)
 
 
@@ -195,9 +155,9 @@ def linear(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array | N
         weight: ``[C_out, C_in]``, dtype of ``x``.
         bias: ``[C_out]``, dtype of ``x``; None for none.
     """
-    if sys.platform == "darwin" or _backends.forced() not in (None, "native"):
+    if sys.platform == "darwin" or select.forced() not in (None, "native"):
         return None
-    if _backends.device_type(None) != mx.cpu:
+    if device_type(None) != mx.cpu:
         return None
     if x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype) or x.size == 0:
         return None

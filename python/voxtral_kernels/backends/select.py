@@ -12,11 +12,12 @@ import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import mlx.core as mx
 
-from . import _check
+from .. import _check
+from ..reference.sliding_window_attention import commit as new_ring
 
 BACKENDS = ("native", "metal", "emulator", "composed")
 ORDER = {mx.gpu: ("native", "metal", "composed"), mx.cpu: ("native", "composed")}
@@ -26,17 +27,42 @@ _STREAMS = (mx.Stream, mx.ThreadLocalStream, mx.Device, mx.DeviceType)
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("voxtral_kernels_backend", default=None)
 
 
-class Backend(Protocol):
-    """One implementation of one op."""
+class Backend:
+    """One implementation of one op: the seam between the ops, the caches and what serves them."""
+
+    # Whether `commit` writes the ring itself: then a cache gains nothing by waiting.
+    in_place = False
 
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
         """Sentences that say why it cannot serve this request there; empty when it can."""
+        raise NotImplementedError
 
     def variant(self, request: Any) -> tuple[str, str]:
         """The algorithm it would take, and a sentence that says why."""
+        raise NotImplementedError
 
     def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
         """The op's result."""
+        raise NotImplementedError
+
+    def commit(
+        self,
+        ring: mx.array,
+        start: int,
+        k: mx.array,
+        v: mx.array,
+        after: mx.array | None,
+        stream: mx.Stream | mx.Device | None,
+    ) -> mx.array:
+        """The ring of a cache with ``k`` and ``v`` written at positions ``start ..``.
+
+        Args:
+            ring, start, k, v: As for `reference.sliding_window_attention.commit`.
+            after: The last attention that reads ``ring``; None where others may still read it: the ring returned is
+                then a new one, whatever `in_place` says.
+            stream: Stream or device to run on.
+        """
+        return new_ring(ring, start, k, v)
 
 
 class UnavailableError(RuntimeError):
@@ -45,10 +71,10 @@ class UnavailableError(RuntimeError):
 
 # Where a backend's implementation lives: a module with `backend(op) -> Backend`, imported at first use.
 _MODULES = {
-    "native": "voxtral_kernels._native",
-    "metal": "voxtral_kernels._metal",
-    "emulator": "voxtral_kernels._emulated",
-    "composed": "voxtral_kernels.reference",
+    "native": "voxtral_kernels.backends.native",
+    "metal": "voxtral_kernels.backends.metal",
+    "emulator": "voxtral_kernels.backends.emulated",
+    "composed": "voxtral_kernels.backends.composed",
 }
 _loaded: dict[tuple[str, str], Backend | str] = {}
 
@@ -157,27 +183,3 @@ def select(op: str, request: Any, stream: mx.Stream | mx.Device | None = None) -
 def run(op: str, request: Any, stream: mx.Stream | mx.Device | None = None) -> Any:
     """Serve the request by the backend that `select` chooses."""
     return select(op, request, stream).implementation.run(request, stream)
-
-
-def explain(op: str, *args: Any, **kwargs: Any) -> tuple[str, str, list[str]]:
-    """What would serve a call, without making it.
-
-    Args:
-        op: ``"ada_rms_norm"``, ``"causal_conv1d_gelu"``, ``"conv1d_gelu"`` or ``"sliding_window_attention"``.
-        *args, **kwargs: As for the op itself.
-
-    Returns:
-        ``(backend, variant, reasons)``; reasons are sentences.
-
-    Raises:
-        ValueError: ``op`` is none of ours, or an argument is one that the op itself refuses.
-        RuntimeError: a backend asked for by name cannot serve the call.
-    """
-    from . import ops
-
-    if op not in ops.REQUESTS:
-        raise _check.fail("explain", "op", f"one of {', '.join(ops.REQUESTS)}", repr(op))
-    stream = kwargs.pop("stream", None)
-    request, stem = ops.REQUESTS[op](*args, **kwargs)
-    choice = select(stem, request, stream)
-    return choice.backend, choice.variant, choice.reasons

@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import _backends
-from ._kernels import Kernels
+from .select import UnavailableError
+from .shaders import Kernels
 
 ENVIRONMENT = "VOXTRAL_KERNELS_EMULATOR_MODE"
 
@@ -31,7 +31,7 @@ def settings(**changed: Any) -> Iterator[None]:
 
 def factory(**description: Any) -> Callable[..., Any]:
     """`emulator.metal_kernel`, in checked mode unless the environment or `settings` names another."""
-    from . import emulator
+    from .. import emulator
 
     mode: Any = os.environ.get(ENVIRONMENT) or "checked"  # the emulator refuses what is none of its modes
     built = emulator.metal_kernel(mode=mode, **description)
@@ -42,13 +42,13 @@ def backend(op: str) -> Kernels:
     """The emulator's implementation of ``op``.
 
     Raises:
-        UnavailableError: the emulator is not installed.
+        UnavailableError: the emulator is not installed, or the op has no shader yet.
     """
     try:
         for module in ("ziglang", "voxtral_kernels._emulator"):
             importlib.import_module(module)
     except ImportError as error:
-        raise _backends.UnavailableError(
+        raise UnavailableError(
             f"the emulator is not installed ({error}); pip install 'voxtral-kernels[emulator]'."
         ) from None
     return Kernels(op, factory, "emulator", checked=False)

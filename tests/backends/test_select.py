@@ -4,7 +4,7 @@ import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import _backends
+from voxtral_kernels.backends import select
 
 X = mx.ones((1, 4, 32))
 
@@ -12,9 +12,9 @@ X = mx.ones((1, 4, 32))
 @pytest.fixture
 def registry(monkeypatch):
     """A fresh look-up of the backends."""
-    _backends.forget()
+    select.forget()
     yield monkeypatch
-    _backends.forget()
+    select.forget()
 
 
 def test_by_name():
@@ -36,19 +36,19 @@ def test_by_environment(monkeypatch):
 def test_use_backend_nests_and_ends():
     with vk.use_backend("composed"):
         with vk.use_backend(None):
-            assert _backends.forced() is None
-        assert _backends.forced() == "composed"
-    assert _backends.forced() is None
+            assert select.forced() is None
+        assert select.forced() == "composed"
+    assert select.forced() is None
 
 
 def test_a_backend_asked_for_by_name_that_cannot_run_raises(registry):
-    registry.setitem(_backends._MODULES, "metal", "voxtral_kernels._no_such_module")
+    registry.setitem(select._MODULES, "metal", "voxtral_kernels._no_such_module")
     with vk.use_backend("metal"), pytest.raises(RuntimeError, match=r"\[ada_rms_norm\] backend: metal cannot serve"):
         vk.ada_rms_norm(X)
 
 
 def test_the_default_order_skips_what_cannot_run_and_says_why(registry):
-    registry.setitem(_backends._MODULES, "native", "voxtral_kernels._no_such_module")
+    registry.setitem(select._MODULES, "native", "voxtral_kernels._no_such_module")
     backend, _, reasons = vk.explain("ada_rms_norm", X)
     assert backend == "composed"
     assert "native: native is not part of this version." in reasons
@@ -64,7 +64,7 @@ def test_every_public_op_explains_itself():
         ("sliding_window_attention", (q, q, q)),
     ]:
         backend, variant, reasons = vk.explain(op, *args)
-        assert backend in _backends.BACKENDS
+        assert backend in select.BACKENDS
         assert variant
         assert reasons
 

@@ -1,0 +1,1 @@
+"""What serves an op: `select` chooses, ``native``, ``metal``, ``emulated`` and ``composed`` serve."""

@@ -1,0 +1,9 @@
+"""Key/value caches: `RingKVCache` (a bounded window) and `LinearKVCache` (everything), one interface."""
+
+from __future__ import annotations
+
+from .kv_cache import KVCache
+from .linear import LinearKVCache
+from .ring import RingKVCache
+
+__all__ = ["KVCache", "LinearKVCache", "RingKVCache"]

@@ -1,0 +1,26 @@
+"""The cache of a bounded window."""
+
+from __future__ import annotations
+
+from .. import _check
+from .kv_cache import KVCache
+
+
+class RingKVCache(KVCache):
+    """Keys and values of the last ``window`` positions: memory is flat however long the stream.
+
+    Exact for any mix of chunk lengths, before, at and after the wrap, chunks longer than the window included.
+
+    Args:
+        window: Visible keys including the query's own, >= 1.
+        offset: Absolute position of the first token.
+        phase: From 0 to below 1: how much sooner than usual the first commit comes. Give each layer of a model
+            another one, so that their commits spread over the steps.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(self, window: int, *, offset: int = 0, phase: float = 0.0) -> None:
+        self.window = _check.integer("RingKVCache", "window", window, 1)
+        super().__init__(offset=offset, phase=phase)
