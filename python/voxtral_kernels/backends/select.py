@@ -17,7 +17,7 @@ from typing import Any
 import mlx.core as mx
 
 from .. import _check
-from ..reference.sliding_window_attention import commit as new_ring
+from ..reference import sliding_window_attention as reference
 
 BACKENDS = ("native", "metal", "emulator", "composed")
 ORDER = {mx.gpu: ("native", "metal", "composed"), mx.cpu: ("native", "composed")}
@@ -62,7 +62,7 @@ class Backend:
                 then a new one, whatever `in_place` says.
             stream: Stream or device to run on.
         """
-        return new_ring(ring, start, k, v)
+        return reference.commit(ring, start, k, v)
 
 
 class UnavailableError(RuntimeError):
