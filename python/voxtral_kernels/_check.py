@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import mlx.core as mx
@@ -57,19 +58,20 @@ def dtype(op: str, name: str, value: mx.array, *expected: mx.Dtype) -> None:
 
 
 def integer(op: str, name: str, value: object, minimum: int, maximum: int | None = None) -> int:
-    """``value`` is an int in ``minimum .. maximum`` (bool is none); returns it."""
+    """``value`` is an integer in ``minimum .. maximum``, NumPy's too (bool is none); returns it as an int."""
     bounds = f"an integer >= {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise fail(op, name, bounds, repr(value))
-    if value < minimum or (maximum is not None and value > maximum):
+    number = int(value)
+    if number < minimum or (maximum is not None and number > maximum):
         raise fail(op, name, bounds, value)
-    return value
+    return number
 
 
 def positive(op: str, name: str, value: object, *, or_zero: bool = False) -> float:
-    """``value`` is a finite real number above zero (or zero); returns it as a float."""
+    """``value`` is a finite real number above zero (or zero), NumPy's too; returns it as a float."""
     expected = "a finite number >= 0" if or_zero else "a finite number > 0"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise fail(op, name, expected, repr(value))
     if not math.isfinite(value) or value < 0 or (value == 0 and not or_zero):
         raise fail(op, name, expected, value)

@@ -72,6 +72,14 @@ def test_error_names_the_argument(arguments, message):
         vk.causal_conv1d_gelu(**{"x": X, "weight": WEIGHT, **arguments})
 
 
+@pytest.mark.fault("wrong values: conv1d_gelu with a padding of 2**30 wrapped around")
+@pytest.mark.parametrize("padding", [2**30, 2**30 - 20, 2**28, 10**30])
+def test_a_padding_beyond_32_bits_is_refused(padding):
+    expected = rf"\[conv1d_gelu\] padding: expected frames and results fewer than 2\*\*31, got {padding}\."
+    with pytest.raises(ValueError, match=expected):
+        vk.conv1d_gelu(X, WEIGHT, BIAS, padding=padding)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

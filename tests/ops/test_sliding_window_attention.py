@@ -144,6 +144,15 @@ def test_error_names_the_argument(arguments, message):
         vk.sliding_window_attention(**{**GOOD, **arguments})
 
 
+@pytest.mark.fault("errors: a NumPy integer as window was refused")
+@pytest.mark.parametrize("integer", [np.int64, np.int32, np.uint8])
+def test_numpy_numbers_are_numbers(integer):
+    expected = vk.sliding_window_attention(**GOOD, window=3, scale=0.5)
+    caches = {"cache": vk.RingKVCache(integer(3)), "window": integer(3)}
+    for arguments in ({"window": integer(3)}, caches):
+        assert mx.array_equal(vk.sliding_window_attention(**GOOD, scale=np.float32(0.5), **arguments), expected)
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "message"),
     [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .kv_cache import KVCache
+from .kv_cache import KVCache, evaluate
 from .linear import LinearKVCache
 from .ring import RingKVCache
 
-__all__ = ["KVCache", "LinearKVCache", "RingKVCache"]
+__all__ = ["KVCache", "LinearKVCache", "RingKVCache", "evaluate"]

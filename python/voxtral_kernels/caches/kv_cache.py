@@ -7,7 +7,8 @@ newest ones in a small buffer, so that appending copies the tail alone and the r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import mlx.core as mx
 
@@ -185,3 +186,8 @@ class KVCache:
             return self._ring
         fresh = mx.zeros((2, batch, kv_heads, size - have, dim), like.dtype)
         return fresh if self._ring is None else mx.concatenate([self._ring, fresh], axis=3)
+
+
+def evaluate(caches: Iterable[KVCache], *more: Any) -> None:
+    """Compute what the caches hold, and ``more`` with it: what is left uncomputed only this thread can finish."""
+    mx.eval([c._arrays() for c in caches], *more)

@@ -94,7 +94,7 @@ def request(
     gelu: bool = True,
 ) -> CausalConv1dGelu:
     """The checked call of the causal form."""
-    _check_inputs(OP, x, weight, bias, stride)
+    stride = _check_inputs(OP, x, weight, bias, stride)
     batch, _, c_in = x.shape
     kernel = weight.shape[1]
     if kernel < stride:
@@ -119,12 +119,17 @@ def symmetric_request(
     gelu: bool = True,
 ) -> CausalConv1dGelu:
     """The checked call of the symmetric form."""
-    _check_inputs(SYMMETRIC, x, weight, bias, stride)
-    _check.integer(SYMMETRIC, "padding", padding, 0)
-    return CausalConv1dGelu(x, weight, bias, None, stride, padding, padding, bool(gelu))
+    stride = _check_inputs(SYMMETRIC, x, weight, bias, stride)
+    padding = _check.integer(SYMMETRIC, "padding", padding, 0)
+    r = CausalConv1dGelu(x, weight, bias, None, stride, padding, padding, bool(gelu))
+    # MLX's shapes and the shaders' indices are 32 bits wide.
+    if max(x.shape[1] + 2 * padding, x.shape[0] * r.n_out * weight.shape[0]) >= 2**31:
+        raise _check.fail(SYMMETRIC, "padding", "frames and results fewer than 2**31", padding)
+    return r
 
 
-def _check_inputs(op: str, x: mx.array, weight: mx.array, bias: mx.array | None, stride: int) -> None:
+def _check_inputs(op: str, x: mx.array, weight: mx.array, bias: mx.array | None, stride: int) -> int:
+    """Checks what both forms share; returns the stride as an int."""
     _check.floating(op, x=x, weight=weight)
     _check.ndim(op, "x", x, "[B, T, C_in]")
     _check.ndim(op, "weight", weight, "[C_out, K, C_in]")
@@ -133,11 +138,11 @@ def _check_inputs(op: str, x: mx.array, weight: mx.array, bias: mx.array | None,
     if min(weight.shape) < 1 or weight.shape[2] != x.shape[2]:
         raise _check.fail(op, "weight", f"[C_out, K, {x.shape[2]}]", f"shape {weight.shape}")
     _check.dtype(op, "weight", weight, x.dtype)
-    _check.integer(op, "stride", stride, 1)
     if bias is not None:
         _check.floating(op, bias=bias)
         _check.shape(op, "bias", bias, weight.shape[:1])
         _check.dtype(op, "bias", bias, x.dtype)
+    return _check.integer(op, "stride", stride, 1)
 
 
 def _unconsumed(r: CausalConv1dGelu) -> mx.array:

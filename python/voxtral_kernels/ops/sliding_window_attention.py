@@ -88,7 +88,7 @@ def request(
         _check.dtype(OP, name, a, q.dtype)
     scale = dim**-0.5 if scale is None else _check.positive(OP, "scale", scale)
     if window is not None:
-        _check.integer(OP, "window", window, 1)
+        window = _check.integer(OP, "window", window, 1)
     if cache is None:
         return SlidingWindowAttention(q, None, 0, k, v, window, scale)
     if not isinstance(cache, KVCache):

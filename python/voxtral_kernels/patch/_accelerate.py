@@ -53,7 +53,7 @@ def accelerate(model: Any, *, semantics: str = "right", decoder_window: int | No
     if semantics not in SEMANTICS:
         raise _check.fail(OP, "semantics", " or ".join(map(repr, SEMANTICS)), repr(semantics))
     if decoder_window is not None:
-        _check.integer(OP, "decoder_window", decoder_window, 1)
+        decoder_window = _check.integer(OP, "decoder_window", decoder_window, 1)
     if os.environ.get(DISABLE, "") not in ("", "0"):
         return _disabled(model, semantics)
     distribution, tested, file = _host(model)

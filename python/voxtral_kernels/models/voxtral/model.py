@@ -107,7 +107,7 @@ class Voxtral(nn.Module):
         Raises:
             ValueError: no chunk, or frames that the encoder or the projector refuses.
         """
-        _check.integer("embed_audio", "batch", batch, 1)
+        batch = _check.integer("embed_audio", "batch", batch, 1)
         if mel.ndim != 3 or min(mel.shape) < 1:
             raise _check.fail("embed_audio", "mel", "[n_chunks, F, n_mels], each at least 1", f"shape {mel.shape}")
         parts = []

@@ -9,8 +9,10 @@ import mlx.core as mx
 import numpy as np
 
 from ... import _check
+from ..._exclusive import Exclusive
 from ...audio.load import as_samples
 from ...audio.mel import MelStream
+from ...caches import evaluate
 from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Word
 from .words import WordTracker
@@ -43,6 +45,9 @@ class StreamEvent(NamedTuple):
 class Stream:
     """State of one transcription; made by ``model.stream``.
 
+    Any thread may call it, one call at a time: a second call while one is inside raises RuntimeError and changes
+    nothing. ``text``, ``words`` and ``tokens`` may be read at any time.
+
     Args:
         model: The model.
         tokenizer: Its tokenizer.
@@ -67,6 +72,7 @@ class Stream:
         self._text = _Text(tokenizer)
         self._tracker = WordTracker(tokenizer, model.config.token_s)
         self._n_samples, self._finished = 0, False
+        self._inside = Exclusive(OP)
         self.tokens: list[int] = []
 
     @property
@@ -96,37 +102,44 @@ class Stream:
         Raises:
             ValueError: samples that are not one-dimensional or not finite (the stream is unchanged then); or the
                 stream was finished.
+            RuntimeError: another call is inside the stream (which is unchanged then).
         """
         return [event for events in self.pieces(samples) for event in events]
 
     def pieces(self, samples: Any) -> Iterator[list[StreamEvent]]:
         """As ``feed``, the events of one bounded piece of the samples after another."""
-        if self._finished:
-            raise _check.fail(OP, "feed", "a stream that is not finished", "one that is")
+        self._refuse_if_finished()
         samples = as_samples(samples, op=OP, argument="samples")
         step = PIECE * self._per_token
         return (self._feed(samples[i : i + step]) for i in range(0, len(samples), step))
 
     def finish(self) -> list[StreamEvent]:
         """Pads the end so that the last word comes out, and flushes; a second call does nothing."""
-        if self._finished:
-            return []
-        self._finished = True
-        rest = -self._n_samples % self._per_token
-        silence = np.zeros(rest + self._right_pad * self._per_token, np.float32)
-        self._frames += [self._mel.feed(silence), self._mel.finish()]
-        events = self._run()
-        if held := self._text.finish():
-            events[-1] = events[-1]._replace(text=events[-1].text + held)
-        return events
+        with self._inside:
+            if self._finished:
+                return []
+            self._finished = True
+            rest = -self._n_samples % self._per_token
+            silence = np.zeros(rest + self._right_pad * self._per_token, np.float32)
+            self._frames += [self._mel.feed(silence), self._mel.finish()]
+            events = self._run()
+            if held := self._text.finish():
+                events[-1] = events[-1]._replace(text=events[-1].text + held)
+            return events
 
     def _feed(self, samples: np.ndarray) -> list[StreamEvent]:
-        self._n_samples += len(samples)
-        self._frames.append(self._mel.feed(samples))
-        return self._run()
+        with self._inside:
+            self._refuse_if_finished()
+            self._n_samples += len(samples)
+            self._frames.append(self._mel.feed(samples))
+            return self._run()
+
+    def _refuse_if_finished(self) -> None:
+        if self._finished:
+            raise _check.fail(OP, "feed", "a stream that is not finished", "one that is")
 
     def _run(self) -> list[StreamEvent]:
-        """Everything that the mel frames at hand allow, in whole tokens."""
+        """Everything that the mel frames at hand allow, in whole tokens; leaves nothing uncomputed."""
         per_token = self._model.config.mel_per_token
         ready = sum(map(len, self._frames)) // per_token
         events: list[StreamEvent] = []
@@ -136,6 +149,8 @@ class Stream:
                 piece = frames[start * per_token : min(start + PIECE, ready) * per_token]
                 events += self._decode(self._model.embed_audio(mx.array(piece)[None], self._audio))
             self._frames = [frames[ready * per_token :]]
+            # MLX's streams belong to a thread, and the next call may come from another.
+            evaluate([*self._audio.caches, *self._caches], self._audio.stem, self._last)
         return events
 
     def _decode(self, audio: mx.array) -> list[StreamEvent]:
@@ -178,12 +193,7 @@ class _Text:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer, self._decoder = tokenizer, TextDecoder(tokenizer)
-        self._parts: list[str] = []
-
-    @property
-    def all(self) -> str:
-        self._parts = ["".join(self._parts)] if self._parts else []
-        return self._parts[0] if self._parts else ""
+        self.all = ""
 
     def push(self, token: int) -> str:
         return self._append(self._decoder.push(token) if token >= self._tokenizer.n_special else "")
@@ -192,7 +202,6 @@ class _Text:
         return self._append(self._decoder.finish())
 
     def _append(self, text: str) -> str:
-        text = text if self._parts else text.lstrip()
-        if text:
-            self._parts.append(text)
+        text = text if self.all else text.lstrip()
+        self.all += text
         return text
