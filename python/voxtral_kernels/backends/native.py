@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
+import operator
 import sys
 from typing import Any
 
 import mlx.core as mx
 
-from ..reference.ada_rms_norm import AdaRmsNorm
-from ..reference.causal_conv1d_gelu import CausalConv1dGelu
-from ..reference.definitions import INTERNAL
-from ..reference.sliding_window_attention import SlidingWindowAttention
+from ..reference.definitions import INTERNAL, definition
 from . import composed, native_gpu, select, selfcheck
 from .extension import extension
 from .select import Backend, UnavailableError, device_type
 
 
-class _Native(Backend):
-    """What the three ops share."""
+class Native(Backend):
+    """One op of the extension: its function takes the fields of the request in their order, a stream and launches.
 
-    op: str
+    Args:
+        op: The op's stem.
 
-    def __init__(self) -> None:
+    Raises:
+        UnavailableError: the extension is not in use here, or the op has no native body yet.
+    """
+
+    def __init__(self, op: str) -> None:
+        self.op = op
         self.ext = extension()
+        if not hasattr(self.ext, op):
+            raise UnavailableError(f"{op} has no native body yet.")
+        self._function = getattr(self.ext, op)
+        self._values = operator.attrgetter(*definition(op).Request.__dataclass_fields__)
 
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
         if device == mx.cpu:
@@ -37,63 +46,34 @@ class _Native(Backend):
         return [failure] if failure else []
 
     def variant(self, request: Any) -> tuple[str, str]:
-        if device_type(None) == mx.cpu:
-            return self.cpu_variant(request)
-        found: tuple[str, str] = native_gpu.checked(self.op, self).variant(request)
-        return found
+        if device_type(None) != mx.cpu:
+            on_gpu: tuple[str, str] = native_gpu.checked(self.op, self).variant(request)
+            return on_gpu
+        try:
+            on_cpu: tuple[str, str] = importlib.import_module(f"voxtral_kernels.dispatch.{self.op}").cpu_variant(
+                request, self.ext.lanes()
+            )
+        except (ModuleNotFoundError, AttributeError):
+            return "native", "It has one native form."
+        return on_cpu
 
-    def cpu_variant(self, request: Any) -> tuple[str, str]:
-        raise NotImplementedError
+    def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
+        result = self._function(*self._values(request), stream, self._launches(request, stream))
+        if isinstance(result, list):
+            return result[0] if len(result) == 1 else tuple(result)
+        return result
 
-    def launches(self, request: Any, stream: mx.Stream | mx.Device | None) -> list[Any]:
+    def _launches(self, request: Any, stream: mx.Stream | mx.Device | None) -> list[Any]:
         """How a GPU serves the request; empty on a CPU, which decides when it runs."""
         if device_type(stream) == mx.cpu:
             return []
         return native_gpu.given_to(self.ext, native_gpu.record(self.op, request))
 
 
-class _AdaRmsNorm(_Native):
-    op = "ada_rms_norm"
+class _Attention(Native):
+    """The op that reads the ring, which the extension writes in place."""
 
-    def cpu_variant(self, request: AdaRmsNorm) -> tuple[str, str]:
-        return "looped", "A thread takes whole rows and loops over each."
-
-    def run(self, request: AdaRmsNorm, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, mx.array]:
-        r = request
-        outputs = self.ext.ada_rms_norm(r.x, r.weight, r.scale, r.eps, r.residual, stream, self.launches(r, stream))
-        return outputs[0] if r.residual is None else tuple(outputs)
-
-
-class _CausalConv1dGelu(_Native):
-    op = "causal_conv1d_gelu"
-
-    def cpu_variant(self, request: CausalConv1dGelu) -> tuple[str, str]:
-        most = self.ext.lanes() // 2
-        if request.n_out <= most:
-            return "vector", f"At most {most} frames: lanes run along the sum, and each weight is read once."
-        return "tiled", f"More than {most} frames: lanes run along frames, over packed blocks of the input."
-
-    def run(self, request: CausalConv1dGelu, stream: mx.Stream | mx.Device | None) -> mx.array:
-        r = request
-        pads, launches = (r.pad_left, r.pad_right), self.launches(r, stream)
-        return self.ext.causal_conv1d_gelu(r.x, r.weight, r.bias, r.context, r.stride, *pads, r.gelu, stream, launches)
-
-
-class _SlidingWindowAttention(_Native):
-    op = "sliding_window_attention"
     in_place = True
-
-    def cpu_variant(self, request: SlidingWindowAttention) -> tuple[str, str]:
-        most = min(4, self.ext.lanes() // 2)
-        rows = request.q.shape[2] * (request.q.shape[1] // request.tail_k.shape[1])
-        if rows <= most:
-            return "vector", f"{rows} rows share a key-value head, at most {most}: lanes run along head_dim."
-        return "tiled", f"{rows} rows share a key-value head, more than {most}: lanes run along rows."
-
-    def run(self, request: SlidingWindowAttention, stream: mx.Stream | mx.Device | None) -> mx.array:
-        r = request
-        ring, tails, launches = (r.ring, r.ring_end), (r.tail_k, r.tail_v), self.launches(r, stream)
-        return self.ext.sliding_window_attention(r.q, *ring, *tails, r.window, r.scale, stream, launches)
 
     def commit(
         self,
@@ -109,26 +89,16 @@ class _SlidingWindowAttention(_Native):
         return ring_commit(ring, start, k, v, after, stream)
 
 
-_OPS = {
-    "ada_rms_norm": _AdaRmsNorm,
-    "causal_conv1d_gelu": _CausalConv1dGelu,
-    "sliding_window_attention": _SlidingWindowAttention,
-}
-
-
 def backend(op: str) -> Backend:
     """The ``native`` implementation of ``op``.
 
     Raises:
-        UnavailableError: the extension is not in use here, or the op has no native body yet.
+        UnavailableError: as for `Native`.
     """
     if op in INTERNAL:
         # A cache that this backend serves commits each append in place and has no tail; another's is rare.
         return composed.backend(op)
-    extension()
-    if op not in _OPS:
-        raise UnavailableError(f"{op} has no native body yet.")
-    return _OPS[op]()
+    return _Attention(op) if op == "sliding_window_attention" else Native(op)
 
 
 def ring_commit(

@@ -41,6 +41,11 @@ def variant(r: AdaRmsNorm) -> tuple[str, str]:
     return "looped", f"A row of {dim} is longer than {fits} elements: the rest is read twice."
 
 
+def cpu_variant(r: AdaRmsNorm, lanes: int) -> tuple[str, str]:
+    """What the extension does on a CPU with vectors of ``lanes`` floats, and why."""
+    return "looped", "A thread takes whole rows and loops over each."
+
+
 def template(r: AdaRmsNorm) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
     return [

@@ -37,6 +37,14 @@ def tiles(r: CausalConv1dGelu) -> tuple[int, int]:
     return (64, 64) if r.n_out >= WIDE else (32, 32)
 
 
+def cpu_variant(r: CausalConv1dGelu, lanes: int) -> tuple[str, str]:
+    """What the extension does on a CPU with vectors of ``lanes`` floats, and why."""
+    most = lanes // 2
+    if r.n_out <= most:
+        return "vector", f"At most {most} frames: lanes run along the sum, and each weight is read once."
+    return "tiled", f"More than {most} frames: lanes run along frames, over packed blocks of the input."
+
+
 def template(r: CausalConv1dGelu) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
     if variant(r)[0] == "vector":

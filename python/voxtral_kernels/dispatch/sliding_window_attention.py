@@ -57,6 +57,14 @@ def variant(r: SlidingWindowAttention) -> tuple[str, str]:
     return "vector_split", f"{few}; {splits} threadgroups a kv head share {keys} keys and a second launch merges them."
 
 
+def cpu_variant(r: SlidingWindowAttention, lanes: int) -> tuple[str, str]:
+    """What the extension does on a CPU with vectors of ``lanes`` floats, and why."""
+    rows, most = _rows(r), min(4, lanes // 2)
+    if rows <= most:
+        return "vector", f"{rows} rows share a key-value head, at most {most}: lanes run along head_dim."
+    return "tiled", f"{rows} rows share a key-value head, more than {most}: lanes run along rows."
+
+
 def tiles(r: SlidingWindowAttention) -> tuple[int, int]:
     """Rows and keys of a tile, so that both fit 32 KB of threadgroup memory."""
     row_bytes = r.q.shape[3] * r.q.dtype.size
@@ -65,10 +73,8 @@ def tiles(r: SlidingWindowAttention) -> tuple[int, int]:
 
 def template(r: SlidingWindowAttention) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
-    if variant(r)[0] == "tiled":
-        sizes = list(zip(("BQ", "BK"), tiles(r), strict=True))
-    else:
-        sizes = [("ROWS", _padded(_rows(r))), ("SIMDS", SIMDS)]
+    tiled = [*zip(("BQ", "BK"), tiles(r), strict=True)]
+    sizes = tiled if variant(r)[0] == "tiled" else [("ROWS", _padded(_rows(r))), ("SIMDS", SIMDS)]
     return [("T", r.q.dtype), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes]
 
 
@@ -109,6 +115,6 @@ def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.D
     )
     merge = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))
     lanes = 32 * -(-dim // 32)
-    grid = (lanes, batch * heads * length, 1)
-    y = merge(inputs=parts, template=[("T", r.q.dtype)], grid=grid, threadgroup=(lanes, 1, 1), **out)[0]
+    over = {"grid": (lanes, batch * heads * length, 1), "threadgroup": (lanes, 1, 1)}
+    y = merge(inputs=parts, template=[("T", r.q.dtype)], **over, **out)[0]
     return y.transpose(0, 2, 1, 3)

@@ -70,3 +70,7 @@ def request(
         _check.shape(OP, "residual", residual, x.shape)
         _check.dtype(OP, "residual", residual, x.dtype)
     return AdaRmsNorm(x, weight, scale, _check.positive(OP, "eps", eps, or_zero=True), residual)
+
+
+# Public name -> its checked call, for `explain`.
+REQUESTS = {"ada_rms_norm": request}

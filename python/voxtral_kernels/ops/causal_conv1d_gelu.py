@@ -152,3 +152,7 @@ def _unconsumed(r: CausalConv1dGelu) -> mx.array:
         # A slice would keep the whole of x alive between calls; the copy is K - 1 frames.
         return mx.contiguous(r.x[:, consumed - r.n_context :])
     return mx.concatenate([r.context[:, consumed:], r.x], axis=1)
+
+
+# Public name -> its checked call, for `explain`.
+REQUESTS = {"causal_conv1d_gelu": request, "conv1d_gelu": symmetric_request}

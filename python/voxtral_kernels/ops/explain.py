@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 from .. import _check
 from ..backends import select
-from .ada_rms_norm import request as _ada_rms_norm
-from .causal_conv1d_gelu import request as _causal_conv1d_gelu
-from .causal_conv1d_gelu import symmetric_request as _conv1d_gelu
-from .sliding_window_attention import request as _sliding_window_attention
+from ..reference.definitions import OPS
 
-# Public name -> what checks its arguments and says (request, stem).
-REQUESTS = {
-    "ada_rms_norm": lambda *a, **k: (_ada_rms_norm(*a, **k), "ada_rms_norm"),
-    "causal_conv1d_gelu": lambda *a, **k: (_causal_conv1d_gelu(*a, **k), "causal_conv1d_gelu"),
-    "conv1d_gelu": lambda *a, **k: (_conv1d_gelu(*a, **k), "causal_conv1d_gelu"),
-    "sliding_window_attention": lambda *a, **k: (_sliding_window_attention(*a, **k), "sliding_window_attention"),
-}
+
+@functools.cache
+def public_ops() -> dict[str, tuple[Callable[..., Any], str]]:
+    """Public name -> what checks its arguments, and the stem: each ``ops/<op>.py`` says its own as ``REQUESTS``."""
+    found: dict[str, tuple[Callable[..., Any], str]] = {}
+    for op in OPS:
+        module = f"{__package__}.{op}"
+        if importlib.util.find_spec(module):
+            found |= {name: (request, op) for name, request in importlib.import_module(module).REQUESTS.items()}
+    return found
 
 
 def explain(op: str, *args: Any, **kwargs: Any) -> tuple[str, str, list[str]]:
     """What would serve a call, without making it.
 
     Args:
-        op: ``"ada_rms_norm"``, ``"causal_conv1d_gelu"``, ``"conv1d_gelu"`` or ``"sliding_window_attention"``.
+        op: A public op's name: ``"ada_rms_norm"``, ``"causal_conv1d_gelu"``, ``"sliding_window_attention"`` ...
         *args, **kwargs: As for the op itself.
 
     Returns:
@@ -34,9 +38,10 @@ def explain(op: str, *args: Any, **kwargs: Any) -> tuple[str, str, list[str]]:
         ValueError: ``op`` is none of ours, or an argument is one that the op itself refuses.
         RuntimeError: a backend asked for by name cannot serve the call.
     """
-    if op not in REQUESTS:
-        raise _check.fail("explain", "op", f"one of {', '.join(REQUESTS)}", repr(op))
+    requests = public_ops()
+    if op not in requests:
+        raise _check.fail("explain", "op", f"one of {', '.join(requests)}", repr(op))
     stream = kwargs.pop("stream", None)
-    request, stem = REQUESTS[op](*args, **kwargs)
-    choice = select.select(stem, request, stream)
+    request, stem = requests[op]
+    choice = select.select(stem, request(*args, **kwargs), stream)
     return choice.backend, choice.variant, choice.reasons

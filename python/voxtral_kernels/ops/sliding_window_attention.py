@@ -99,3 +99,7 @@ def request(
     if transforms.in_transformation(q, k, v):
         raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
     return cache._request(q, k, v, scale, stream)
+
+
+# Public name -> its checked call, for `explain`.
+REQUESTS = {"sliding_window_attention": request}
