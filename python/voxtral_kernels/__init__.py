@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from . import emulator
 from ._version import __version__ as __version__
+from .audio import AudioWarning
+from .audio.load import load_audio
 from .backends.select import use_backend
 from .caches import LinearKVCache, RingKVCache
 from .models import load
@@ -11,6 +13,7 @@ from .ops import ada_rms_norm, causal_conv1d_gelu, conv1d_gelu, explain, sliding
 from .patch import accelerate
 
 __all__ = [
+    "AudioWarning",  # audio that was read, but not as its file promises
     "LinearKVCache",  # keys and values of every position
     "RingKVCache",  # keys and values of a window, flat in memory
     "accelerate",  # make another package's model use the kernels
@@ -20,6 +23,7 @@ __all__ = [
     "emulator",  # Metal kernels run and checked on the CPU
     "explain",  # which backend would serve a call, and why
     "load",  # a model: "tiny", a folder or a hub id
+    "load_audio",  # any recording as 16 kHz mono samples
     "sliding_window_attention",  # attention over a window, out of a rotating cache
     "use_backend",  # serve a block by one backend
 ]

@@ -27,7 +27,7 @@ def wav(samples, rate=16_000, subtype="PCM_16", form="WAV"):
     [
         (b"", "which is empty"),
         (wav(np.zeros(0)), "expected at least one sample"),
-        (b"five of hearts\n", "expected an audio file (WAV, FLAC, OGG, MP3, ...)"),
+        (b"five of hearts\n", "expected an audio file (WAV, FLAC, OGG, MP3, M4A, MP4, WebM, ...)"),
         (wav([0, np.nan, 0], subtype="FLOAT"), "expected finite samples, got nan at sample 1"),
     ],
     ids=["empty", "no-samples", "text", "nan"],
@@ -43,20 +43,20 @@ def test_bad_audio(fails, stdin, tmp_path, data, message):
     assert message in fails("transcribe", path), "told before the default model is fetched"
 
 
+@pytest.mark.filterwarnings("ignore::voxtral_kernels.audio.AudioWarning")
 def test_a_damaged_mp3(cards, tmp_path, capfd):
-    """Its decoder talks, past Python; the error stays one line."""
+    """What can be read of it is transcribed."""
     samples = soundfile.read(cards, dtype="float32")[0]
     data = bytearray(wav(samples, form="MP3", subtype="MPEG_LAYER_III"))
     data[1000:3000] = bytes(2000)
     (tmp_path / "a.mp3").write_bytes(data)
-    assert main(["transcribe", str(tmp_path / "a.mp3"), "--model", "tiny"]) == 2
-    assert capfd.readouterr().err.count("\n") == 1
+    assert main(["transcribe", str(tmp_path / "a.mp3"), "--model", "tiny"]) == 0
+    assert capfd.readouterr().out.endswith("seven of hearts\n")
 
 
 def test_bad_raw_audio(fails, stdin):
-    for data, message in [(b"", "expected at least one sample, got none"), (b"abc", "got an odd number of bytes")]:
-        stdin(data)
-        assert message in fails("transcribe", "-", "--raw", "--model", "tiny")
+    stdin(b"")
+    assert "expected at least one sample, got none" in fails("transcribe", "-", "--raw", "--model", "tiny")
 
 
 def test_terminal_as_standard_input(fails, stdin):

@@ -122,13 +122,13 @@ def check_file(op: str, file: str) -> None:
 
 def open_audio(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
     """All samples of a recording; those of a raw pipe as they come. ``-`` is standard input."""
-    from ..audio.load import iter_raw, load_audio, load_raw
+    from ..audio.load import load_audio, load_raw, raw_blocks
 
     if file == STDIN:
         if sys.stdin.isatty():
             raise fail(OP, "FILE", "audio on standard input", "a terminal")
         if raw:
-            return iter_raw(sys.stdin.buffer, argument="stdin")
+            return raw_blocks(sys.stdin.buffer, title="stdin")
         with quiet():
             return load_audio(sys.stdin.buffer, argument="stdin")
     if raw:
@@ -139,7 +139,7 @@ def open_audio(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
 
 def _raw_pipe(file: str) -> Iterator[np.ndarray]:
     """A named pipe or a device, heard as it comes."""
-    from ..audio.load import iter_raw
+    from ..audio.load import raw_blocks
 
     with open(file, "rb") as source:
-        yield from iter_raw(source, argument=file)
+        yield from raw_blocks(source, title=file)
