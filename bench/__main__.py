@@ -7,16 +7,17 @@ import sys
 
 # Name on the command line -> module, and the line that the help prints.
 SUITES = {
-    "all": ("suite", "op and end-to-end tables, JSON and HTML"),
-    "append": ("append", "bytes and time of one appended token, in place and by a stock slice update"),
-    "compare": ("compare", "two commits against each other: counters hard, times by interval"),
-    "counters": ("counters", "traffic of the shaders, counted on the emulator; exit 1 when worse"),
-    "cpu": ("cpu", "native extension against stock MLX and PyTorch"),
-    "drop-in": ("drop_in", "other packages' models before and after acceleration"),
-    "emulator": ("emulator", "speed of the emulator itself"),
-    "launches": ("launches", "launches of a layer in a streaming step; exit 1 when more than the gate"),
-    "realtime": ("realtime", "the tiny model end to end: native, composed, transformers"),
-    "record": ("record", "add this machine's row to the README's results table"),
+    "all": ("suites.all", "op and end-to-end tables, JSON and HTML"),
+    "append": ("suites.append", "bytes and time of one appended token, in place and by a stock slice update"),
+    "compare": ("gate.compare", "two commits against each other: counters hard, times by interval"),
+    "counters": ("suites.counters", "traffic of the shaders, counted on the emulator; exit 1 when worse"),
+    "cpu": ("suites.cpu", "native extension against stock MLX and PyTorch"),
+    "drop-in": ("suites.drop_in", "other packages' models before and after acceleration"),
+    "emulator": ("suites.emulator", "speed of the emulator itself"),
+    "launches": ("suites.launches", "launches of a layer in a streaming step; exit 1 when more than the gate"),
+    "metal-sources": ("suites.metal_sources", "every Metal text that the case lists make MLX compile; --compile does"),
+    "realtime": ("suites.realtime", "the tiny model end to end: native, composed, transformers"),
+    "record": ("suites.record", "add this machine's row to the README's results table"),
 }
 
 
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] in (["-h"], ["--help"]):
         print("usage: python -m bench [SUITE] [OPTIONS]; SUITE --help lists the options of one\n")
-        print("\n".join(f"  {suite:10}{line}" for suite, (_, line) in SUITES.items()))
+        print("\n".join(f"  {suite:14}{line}" for suite, (_, line) in SUITES.items()))
         return 0
     name = "all" if not arguments or arguments[0].startswith("-") else arguments.pop(0)
     if name not in SUITES:

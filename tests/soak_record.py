@@ -5,7 +5,7 @@ import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from bench.report import write_text
+from bench.report.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "docs" / "soak.md"

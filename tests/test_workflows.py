@@ -32,7 +32,7 @@ SOAK = {
 ELSEWHERE = {
     "make test": "this very suite",
     "make soak": "the suite's long half, which runs the lines of SOAK",
-    ".venv/bin/python -m bench.metal_sources --compile": "needs Apple's compiler; without --compile it runs below",
+    ".venv/bin/python -m bench metal-sources --compile": "needs Apple's compiler; without --compile it runs below",
     ".venv/bin/voxtral-kernels selftest --json selftest-validated.json": "the quick line above under Metal's layers",
     "sudo apt-get update && sudo apt-get install --yes qemu-user-static": "changes the machine itself",
     "python -m cibuildwheel --output-dir wheelhouse": "needs a container engine; tests/cli builds a wheel",
@@ -95,7 +95,7 @@ def test_selftest(tmp_path):
 
 
 def test_metal_sources(tmp_path):
-    run(f".venv/bin/python -m bench.metal_sources --out {tmp_path}", ROOT)
+    run(f".venv/bin/python -m bench metal-sources --out {tmp_path}", ROOT)
     assert list(tmp_path.glob("*.metal"))
 
 

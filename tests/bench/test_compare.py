@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
-from bench import compare
+from bench.gate import compare
 
 
 class FakeTree:

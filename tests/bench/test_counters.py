@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench import counters
+from bench.suites import counters
 
 
 def test_the_norm_at_one_row_is_within_its_gate(capsys):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare, deterministic, report
+from bench.gate import compare, deterministic
+from bench.report import files
 
 pytestmark = [pytest.mark.soak, pytest.mark.timed]
 
@@ -158,4 +159,4 @@ def note(plant, verdict):
     rows.pop("planted", None)
     rows[plant] = verdict
     lines = ["| planted | verdict |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in sorted(rows.items()))]
-    report.write_text(path, f"{before}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{after}")
+    files.write_text(path, f"{before}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{after}")

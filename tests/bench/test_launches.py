@@ -5,9 +5,9 @@ import mlx.nn as nn
 import pytest
 
 import voxtral_kernels as vk
-from bench import launches
-from bench.graph import launches as count
-from bench.graph import read
+from bench.measure.graph import launches as count
+from bench.measure.graph import read
+from bench.suites import launches
 
 X = mx.ones((2, 3, 8))
 W = mx.ones((4, 8))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import record
+from bench.suites import record
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

@@ -11,9 +11,11 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from bench import cases, end_to_end, ops, report
-from bench import html as html_report
-from bench.suite import main
+from bench import cases
+from bench.measure import end_to_end, ops
+from bench.report import html as html_report
+from bench.report import tables
+from bench.suites.all import main
 from voxtral_kernels import testing
 
 
@@ -126,7 +128,7 @@ def test_bad_options(arguments, message, capsys):
     ("seconds", "text"), [(None, "-"), (1.5, "1.5 s"), (0.0123, "12.3 ms"), (4.56e-6, "4.56 us"), (7e-8, "70 ns")]
 )
 def test_times_in_the_unit_that_suits(seconds, text):
-    assert report.time_text(seconds) == text
+    assert tables.time_text(seconds) == text
 
 
 def test_least_bytes_of_a_known_shape():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.stats import CONFIDENCE, ratio
+from bench.measure.stats import CONFIDENCE, ratio
 
 
 def interrupted(rng, n):

@@ -13,7 +13,7 @@ import pytest
 
 import voxtral_kernels as vk
 from bench import hosts
-from bench.offline_hosts import OFFLINE
+from bench.hosts.offline import OFFLINE
 from voxtral_kernels.patch import _accelerate, _patched
 from voxtral_kernels.testing import assert_model_matches
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bench import drop_in, hosts
+from bench.hosts import importing
+from bench.suites import drop_in
 
 
 def test_a_row_for_every_host(tmp_path, capsys):
@@ -19,7 +20,7 @@ def test_a_row_for_every_host(tmp_path, capsys):
 
 
 def test_without_the_hosts_it_says_what_to_do(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(hosts, "FOLDER", tmp_path)
+    monkeypatch.setattr(importing, "FOLDER", tmp_path)
     assert drop_in.main([]) == 2
     assert "run `make build/hosts/.installed`" in capsys.readouterr().err
 

@@ -76,7 +76,7 @@ def test_mlx_audio_voxtral_models_are_accelerated_and_others_left(rebound, monke
 
 
 def test_mlx_voxtral_models_are_accelerated(rebound, monkeypatch):
-    from bench.offline_hosts import MlxVoxtral
+    from bench.hosts.offline import MlxVoxtral
 
     package, model = hosts.host("mlx_voxtral"), MlxVoxtral().small()
     monkeypatch.setattr(package, "load_voxtral_model", lambda *_: (model, {}), raising=False)

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
-from bench import host_loops, hosts
+from bench import hosts
+from bench.hosts import loops
 from voxtral_kernels.audio.mel import MelConfig, log_mel
 
 EXAMPLES = hosts.FOLDER.parents[1] / "examples"
 REFERENCES = json.loads((EXAMPLES / "references.json").read_text())
 # Recordings on which every unaccelerated loop errs, or that show a whole sentence; `bench drop-in` runs all.
 SOME = ["human-card-2.wav", "human-go-forward.wav"]
-LOOPS = [(host, name) for host, loops in host_loops.LOOPS.items() for name in loops]
+LOOPS = [(host, name) for host, loops in loops.LOOPS.items() for name in loops]
 
 
 def transcripts(host, name, loaded, recordings):
-    return {r: host_loops.LOOPS[host][name](loaded, EXAMPLES / r) for r in recordings}
+    return {r: loops.LOOPS[host][name](loaded, EXAMPLES / r) for r in recordings}
 
 
 def errors(texts):
@@ -45,7 +46,7 @@ def reference(ours):
 
 @pytest.mark.parametrize(("host", "name"), LOOPS, ids=["-".join(loop).replace(" ", "-") for loop in LOOPS])
 def test_a_hosts_own_loop_says_what_our_model_says(host, name, reference):
-    loaded = host_loops.tiny(host)
+    loaded = loops.tiny(host)
     before = transcripts(host, name, loaded, SOME)
     with vk.accelerate(loaded, decoder_window=64):
         after = transcripts(host, name, loaded, SOME)
@@ -55,7 +56,7 @@ def test_a_hosts_own_loop_says_what_our_model_says(host, name, reference):
 
 @pytest.mark.parametrize("accelerated", [True, False])
 def test_an_accelerated_processor_makes_the_whole_recordings_mel(accelerated):
-    loaded = host_loops.tiny("whisperlivekit")
+    loaded = loops.tiny("whisperlivekit")
     heard, encode = [], loaded.model.encode_incremental
     loaded.model.encode_incremental = lambda mel, *state: heard.append(mel) or encode(mel, *state)
     processor = hosts.host("whisperlivekit.voxtral_mlx_asr").VoxtralMLXOnlineProcessor(loaded)
@@ -74,9 +75,9 @@ def test_an_accelerated_processor_makes_the_whole_recordings_mel(accelerated):
 
 
 def test_a_processor_in_the_middle_of_a_stream_is_refused():
-    loaded = host_loops.tiny("whisperlivekit")
+    loaded = loops.tiny("whisperlivekit")
     processor = hosts.host("whisperlivekit.voxtral_mlx_asr").VoxtralMLXOnlineProcessor(loaded)
-    host_loops.whisperlivekit_processor(loaded, EXAMPLES / SOME[0], processor)
+    loops.whisperlivekit_processor(loaded, EXAMPLES / SOME[0], processor)
     with pytest.raises(ValueError, match="one in the middle of a stream"):
         vk.accelerate(processor)
     assert vk.accelerate(loaded).report().replaced
@@ -85,7 +86,7 @@ def test_a_processor_in_the_middle_of_a_stream_is_refused():
 @pytest.mark.soak
 @pytest.mark.parametrize(("host", "name"), LOOPS, ids=["-".join(loop).replace(" ", "-") for loop in LOOPS])
 def test_every_recording(host, name, ours):
-    loaded = host_loops.tiny(host)
+    loaded = loops.tiny(host)
     reference = {r: ours.transcribe(EXAMPLES / r).text for r in REFERENCES}
     before = transcripts(host, name, loaded, REFERENCES)
     with vk.accelerate(loaded, decoder_window=64):

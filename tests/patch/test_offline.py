@@ -9,8 +9,9 @@ import pytest
 from mlx.utils import tree_flatten
 
 import voxtral_kernels as vk
-from bench import hosts, offline_hosts
-from bench.offline_hosts import OFFLINE
+from bench import hosts
+from bench.hosts import offline
+from bench.hosts.offline import OFFLINE
 from voxtral_kernels.testing import assert_model_matches
 
 
@@ -41,12 +42,12 @@ def test_the_numbers_are_the_hosts_and_undo_gives_its_bits(host, bits):
 def test_an_accelerated_host_equals_our_own_model(host, tmp_path):
     model = host.small()
     mx.save_safetensors(str(tmp_path / "model.safetensors"), dict(tree_flatten(model.parameters())))
-    (tmp_path / "config.json").write_text(json.dumps(offline_hosts.CONFIG))
+    (tmp_path / "config.json").write_text(json.dumps(offline.CONFIG))
     ours = vk.load(tmp_path, dtype="float32")
-    audio = ours.embed_audio(offline_hosts.noise(1, 24, 128))
-    logits = np.array(ours.logits(offline_hosts.prompt(), audio)[0], np.float64)
+    audio = ours.embed_audio(offline.noise(1, 24, 128))
+    logits = np.array(ours.logits(offline.prompt(), audio)[0], np.float64)
     with vk.accelerate(model):
-        out = host.whole(model, mx.array(offline_hosts.noise(1, 24, 128)))
+        out = host.whole(model, mx.array(offline.noise(1, 24, 128)))
     assert_model_matches(out, logits, "logits")
 
 

@@ -1,4 +1,4 @@
-"""The offline hosts, small and random, through their own classes; see `bench.hosts`."""
+"""The offline hosts, small and random, through their own classes; see `importing`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .hosts import host, randomize
+from .importing import host, randomize
 
 AUDIO_TOKEN = 24
 _FRAMES = 24  # of mel: 12 after the stem, 3 audio tokens

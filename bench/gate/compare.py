@@ -1,6 +1,6 @@
 """``python -m bench compare BASE HEAD``: two commits, built both, timed in turns on the same machine.
 
-Deterministic counters fail on any increase that ``bench/accepted.toml`` does not allow. A time fails only when the
+Deterministic counters fail on any increase that ``bench/gate/accepted.toml`` does not allow. A time fails only when the
 interval of head / base lies above the limit in each of three passes, each in worker processes of its own: hosted
 machines differ by 20-30 % between identical runs, and two processes of the same program by 10 % for as long as they
 live, by where their memory happens to lie.
@@ -21,18 +21,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import environment, report
+from ..measure.environment import chip
+from ..measure.stats import Ratio, ratio
+from ..options import Parser
+from ..paths import ROOT
+from ..report import files
 from .deterministic import LOOSE
-from .options import Parser
-from .stats import Ratio, ratio
 
 # An editable installation's import hook comes before PYTHONPATH: it would run the checkout's package on both sides.
 START = """
 import runpy, sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
-runpy.run_module("bench.worker", run_name="__main__")
+runpy.run_module("bench.gate.worker", run_name="__main__")
 """
-ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "compare"
 # Longer than in the tables: a sample of a short op should outlast what interrupts it.
 SAMPLE_SECONDS = 0.03
@@ -199,7 +200,7 @@ def compare_counters(base: dict[str, float], head: dict[str, float], accepted: d
     return rows
 
 
-def accepted(path: Path = ROOT / "bench" / "accepted.toml") -> dict[str, float]:
+def accepted(path: Path = Path(__file__).parent / "accepted.toml") -> dict[str, float]:
     """The increases that reviews have allowed."""
     return tomllib.loads(path.read_text())
 
@@ -219,10 +220,10 @@ def main(argv: list[str]) -> int:
     text = markdown(options, counted, timed)
     print(text)
     if options.markdown:
-        report.write_text(options.markdown, text + "\n")
+        files.write_text(options.markdown, text + "\n")
     if options.json:
         rows = {"counters": [asdict(c) for c in counted], "times": [asdict(t) for t in timed]}
-        report.write_json(options.json, {"base": options.base, "head": options.head, **rows})
+        files.write_json(options.json, {"base": options.base, "head": options.head, **rows})
     return int(any(c.worse for c in counted) or any(t.slower for t in timed))
 
 
@@ -237,7 +238,7 @@ def markdown(options: argparse.Namespace, counted: Sequence[Counted], timed: Seq
     lines = [
         f"### bench compare: {verdict}",
         "",
-        f"base `{options.base}`, head `{options.head}`, {environment.chip()}; time limit {options.limit:g} %",
+        f"base `{options.base}`, head `{options.head}`, {chip()}; time limit {options.limit:g} %",
         "",
     ]
     if counted:

@@ -24,11 +24,11 @@ from voxtral_kernels.backends import extension
 from voxtral_kernels.models.voxtral_realtime.layouts import MISTRAL, TRANSFORMERS
 from voxtral_kernels.models.voxtral_realtime.weights import tensor_shapes
 
-from .options import Parser
-from .stats import ratio
+from ..measure.stats import ratio
+from ..options import Parser
+from ..paths import EXAMPLES, TINY
 
-RECORDING = Path(__file__).resolve().parents[1] / "examples" / "one-minute.wav"
-TINY = Path(vk.__file__).parent / "data" / "tiny"
+RECORDING = EXAMPLES / "one-minute.wav"
 DELAY_MS = 480
 # Most of what each may take of the others' time.
 ASKED = {"composed": 0.5, "transformers": 1.0}

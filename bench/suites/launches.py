@@ -17,10 +17,10 @@ import voxtral_kernels as vk
 from voxtral_kernels.models import rope
 from voxtral_kernels.models.stack import Stack
 
-from . import hosts
-from .graph import Graph, launches, read
-from .options import Parser
-from .random_model import FULL, cut
+from .. import hosts
+from ..measure.graph import Graph, launches, read
+from ..measure.random_model import FULL, cut
+from ..options import Parser
 
 GATES = {"decoder layer": 12, "encoder layer": 13}
 

@@ -12,7 +12,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from .report import ratio_text, time_text
+from .tables import ratio_text, time_text
 
 BUDGET_SECONDS = 0.08
 # Inches: on a phone of 390 px a plot is shown at about its own size, so its text stays readable.

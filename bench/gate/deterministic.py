@@ -88,7 +88,7 @@ class _Measured(select.Backend):
 
 def _figures(module: str) -> Callable[[], dict[str, float]]:
     """``figures()`` of another suite."""
-    return lambda: importlib.import_module(f"{__package__}.{module}").figures()
+    return lambda: importlib.import_module(f"..suites.{module}", __package__).figures()
 
 
 CACHE_OPS = ("sliding_window_attention", "kv_append")

@@ -14,7 +14,7 @@ import mlx.core as mx
 import voxtral_kernels as vk
 from voxtral_kernels.backends import extension
 
-from .options import Parser
+from ..options import Parser
 
 WINDOW, HEADS, KV_HEADS, DIM = 8192, 32, 8, 128
 

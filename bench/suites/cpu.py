@@ -28,8 +28,8 @@ from voxtral_kernels.reference.ada_rms_norm import AdaRmsNorm
 from voxtral_kernels.reference.causal_conv1d_gelu import CausalConv1dGelu
 from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
 
-from .options import Parser
-from .stats import Ratio, ratio
+from ..measure.stats import Ratio, ratio
+from ..options import Parser
 
 Work = Callable[[], Any]
 ROUNDS = 9

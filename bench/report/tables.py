@@ -1,11 +1,7 @@
-"""The tables of a run: in the terminal, as JSON, and as Markdown for the README."""
+"""The tables of a run in the terminal."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -51,21 +47,3 @@ def print_end_to_end(rows: list[dict[str, Any]], console: Console) -> None:
         times = (time_text(row["seconds"]), time_text(row.get("slowest")))
         table.add_row(row["model"], row["case"], *times, row.get("note", ""))
     console.print(table)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace the file in one step: an interrupted run leaves the one before."""
-    path = path.resolve()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """The whole record of a run."""
-    write_text(path, json.dumps(record, indent=1) + "\n")

@@ -19,8 +19,8 @@ import numpy as np
 
 from voxtral_kernels import emulator
 
-from .environment import chip
-from .options import Parser
+from ..measure.environment import chip
+from ..options import Parser
 
 HEADS, KEYS, D = 32, 1024, 128
 KERNELS = "mlx/backend/metal/kernels"

@@ -6,7 +6,7 @@ import pytest
 from voxtral_kernels import testing
 from voxtral_kernels.backends import select
 
-from .cases import suites
+from . import suites
 
 CASES = [(s.op, c, d) for s in suites() for c in s.cases for d in c.dtypes]
 

@@ -21,10 +21,12 @@ from rich.table import Table
 import voxtral_kernels as vk
 from voxtral_kernels.patch._attention import nbytes
 
-from . import host_loops, hosts, offline_hosts, stats, timing
-from .options import Parser
+from .. import hosts
+from ..hosts import loops, offline
+from ..measure import stats, timing
+from ..options import Parser
+from ..paths import EXAMPLES
 
-EXAMPLES = hosts.FOLDER.parents[1] / "examples"
 TOKENS_PER_SECOND = 12.5
 WINDOW = 64  # of the tiny checkpoint's decoder
 
@@ -107,7 +109,7 @@ class Offline:
 def _steps(seconds: float, blocks: int) -> Iterator[dict[str, Any]]:
     """One row a host: milliseconds of a step and bytes in the caches, before and after."""
     kinds: list[tuple[Callable[..., Any], Any]] = [(Realtime, host) for host in hosts.REALTIME]
-    kinds += [(Offline, host) for host in offline_hosts.OFFLINE]
+    kinds += [(Offline, host) for host in offline.OFFLINE]
     for kind, host in kinds:
         plain, ours = kind(host, seconds, False), kind(host, seconds, True)
         held = plain.nbytes(), ours.nbytes()
@@ -142,9 +144,9 @@ def _words(console: Console) -> Iterator[dict[str, Any]]:
     references = json.loads((EXAMPLES / "references.json").read_text())
     ours = vk.load("tiny", dtype="float32")
     texts = {"ours": {r: ours.transcribe(EXAMPLES / r).text for r in references}}
-    for host, loops in host_loops.LOOPS.items():
-        for name, loop in loops.items():
-            loaded = host_loops.tiny(host)
+    for host, own in loops.LOOPS.items():
+        for name, loop in own.items():
+            loaded = loops.tiny(host)
             texts["before"] = {r: loop(loaded, EXAMPLES / r) for r in references}
             with vk.accelerate(loaded, decoder_window=WINDOW):
                 texts["after"] = {r: loop(loaded, EXAMPLES / r) for r in references}

@@ -12,8 +12,8 @@ from voxtral_kernels import testing
 from voxtral_kernels._check import dtype_name
 from voxtral_kernels.backends import select
 
+from ..cases import BenchCase, Suite, suites
 from . import roofline
-from .cases import BenchCase, Suite, suites
 from .stats import Ratio, ratio
 from .timing import paired
 

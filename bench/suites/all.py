@@ -13,9 +13,10 @@ from rich.progress import Progress
 
 import voxtral_kernels as vk
 
-from . import end_to_end, environment, html, ops, report, roofline
-from .cases import OPS, suites
-from .options import Parser
+from ..cases import OPS, suites
+from ..measure import end_to_end, environment, ops, roofline
+from ..options import Parser
+from ..report import files, html, tables
 
 
 def main(argv: list[str]) -> int:
@@ -28,14 +29,14 @@ def main(argv: list[str]) -> int:
         "roofline": asdict(roofline.measure()),
     }
     record["ops"] = _ops(options, console)
-    report.print_ops(record["ops"], console)
+    tables.print_ops(record["ops"], console)
     record["end_to_end"], record["stream"] = _end_to_end(options)
-    report.print_end_to_end(record["end_to_end"], console)
+    tables.print_end_to_end(record["end_to_end"], console)
     if options.json:
-        report.write_json(options.json, record)
+        files.write_json(options.json, record)
         console.print(f"JSON: {options.json}")
     if options.html:
-        report.write_text(options.html, html.render(record))
+        files.write_text(options.html, html.render(record))
         console.print(f"HTML: {options.html}")
     return int(any(row["gate"] != "ok" for row in record["ops"]))
 

@@ -19,9 +19,9 @@ from voxtral_kernels import testing
 from voxtral_kernels._check import dtype_name
 from voxtral_kernels.backends import select
 
+from ..cases import suites
+from ..measure.timing import Work, evaluate, repeats_for
 from . import deterministic
-from .cases import suites
-from .timing import Work, evaluate, repeats_for
 
 
 def works() -> dict[str, Callable[[], Work]]:

@@ -21,10 +21,10 @@ from voxtral_kernels.reference.ada_rms_norm import Case as Norm
 from voxtral_kernels.reference.causal_conv1d_gelu import Case as Conv
 from voxtral_kernels.reference.sliding_window_attention import Case as Attention
 
-from . import sdpa_counters
-from .cases import suites
-from .options import Parser
-from .traffic import derived_bytes
+from ..cases import suites
+from ..measure import sdpa_counters
+from ..measure.traffic import derived_bytes
+from ..options import Parser
 
 DERIVED, SEGMENTS = 1.05, 1.10
 

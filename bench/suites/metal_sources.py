@@ -1,4 +1,4 @@
-"""``python -m bench.metal_sources``: every Metal source that the ops' case lists make MLX generate, one file each.
+"""``python -m bench metal-sources``: every Metal source that the ops' case lists make MLX generate, one file each.
 
 ``--compile`` hands each to Apple's compiler (``xcrun metal``; it needs no GPU) and exits 1 where one is refused.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ import mlx.core as mx
 from voxtral_kernels import testing
 from voxtral_kernels.emulator.launch.custom_kernel import capture
 
-from .options import Parser
+from ..options import Parser
 
 INCLUDE = Path(mx.__file__).parent / "include"
 PREAMBLE = '#include "mlx/backend/metal/kernels/utils.h"\n'
@@ -76,7 +75,7 @@ def compile_source(path: Path) -> str:
 
 def main(argv: list[str]) -> int:
     """Write the files; with ``--compile`` exit 1 where Apple's compiler refuses one."""
-    parser = Parser(prog="bench.metal_sources", description=__doc__)
+    parser = Parser(prog="bench metal-sources", description=__doc__)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to (default: a temporary folder)")
     parser.add_argument("--compile", action="store_true", help="compile each with xcrun metal")
     options = parser.parse_args(argv)
@@ -93,7 +92,3 @@ def main(argv: list[str]) -> int:
             print(f"{name}: refused\n{complaint}")
     print(f"{len(found)} sources in {folder}" + (f", {refused} refused by Apple's compiler" if options.compile else ""))
     return int(refused > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -14,8 +14,9 @@ import numpy as np
 
 from voxtral_kernels.audio.load import load_audio
 
-from . import hosts
-from .hosts import SAMPLE_RATE, SAMPLES_PER_TOKEN, TINY, host
+from ..paths import TINY
+from .importing import host
+from .realtime import REALTIME, SAMPLE_RATE, SAMPLES_PER_TOKEN
 
 Loop = Callable[[Any, Path], str]
 # Samples that a microphone hands over at a time.
@@ -111,7 +112,7 @@ LOOPS: dict[str, dict[str, Loop]] = {
 
 def tiny(name: str) -> Any:
     """What a host's loops take, with the tiny checkpoint in it."""
-    return next(h for h in hosts.REALTIME if h.name == name).loaded()
+    return next(h for h in REALTIME if h.name == name).loaded()
 
 
 def _blocks(samples: np.ndarray) -> list[np.ndarray]:

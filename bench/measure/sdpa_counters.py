@@ -10,7 +10,7 @@ import numpy as np
 from voxtral_kernels import emulator
 from voxtral_kernels.reference.sliding_window_attention import Case
 
-from .cases.sliding_window_attention import least_bytes
+from ..cases.sliding_window_attention import least_bytes
 
 SOURCE = '#include "mlx/backend/metal/kernels/utils.h"\n#include "mlx/backend/metal/kernels/sdpa_vector.h"\n'
 # Function constants 20 to 26: no mask, no causal bound, no sinks, one query row a head.

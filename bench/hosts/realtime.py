@@ -1,65 +1,18 @@
-"""Other packages' models as the tests and the drop-in benchmark run them: imported without PyTorch, built small.
-
-The packages lie in ``build/hosts`` (``make build/hosts``), apart from the environment. A parent package whose import
-would pull in what its MLX model does not use (PyTorch, transformers, web servers) is stood in for by an empty module
-with the same ``__path__``: the model's own files are imported unchanged.
-"""
+"""The realtime hosts, small and random or with the tiny checkpoint, and what their own loops do, step by step."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-import types
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-import numpy as np
 
-import voxtral_kernels
+from ..paths import TINY
+from .importing import host, randomize
 
-FOLDER = Path(__file__).resolve().parents[1] / "build" / "hosts"
-TINY = Path(voxtral_kernels.__file__).parent / "data" / "tiny"
 SAMPLE_RATE, SAMPLES_PER_TOKEN, DELAY = 16000, 1280, 6
-
-# Parents that are stood in for, with their folder; and modules that only servers and microphones need.
-_PARENTS = ("whisperlivekit", "mlx_voxtral", "mlx_lm", "mlx_audio.stt.models")
-_UNUSED = ("sounddevice", "uvicorn", "webrtcvad")
-
-
-def install() -> None:
-    """Make the hosts importable; a second call does nothing.
-
-    Raises:
-        ModuleNotFoundError: they are not in ``build/hosts``.
-    """
-    if str(FOLDER) in sys.path:
-        return
-    if not (FOLDER / "voxmlx").is_dir():
-        raise ModuleNotFoundError(f"no hosts in {FOLDER}: run `make build/hosts/.installed`")
-    sys.path.append(str(FOLDER))
-    for name in _PARENTS:
-        module = types.ModuleType(name)
-        module.__path__ = [str(FOLDER / name.replace(".", "/"))]
-        sys.modules[name] = module
-        parent, _, leaf = name.rpartition(".")
-        if parent:
-            setattr(importlib.import_module(parent), leaf, module)
-
-
-def host(name: str) -> Any:
-    """A module of a host by its dotted name; what only servers and microphones need is stood in for while it loads."""
-    install()
-    missing = [m for m in _UNUSED if m not in sys.modules and importlib.util.find_spec(m) is None]
-    sys.modules.update({m: types.ModuleType(m) for m in missing})
-    try:
-        return importlib.import_module(name)
-    finally:
-        for m in missing:
-            del sys.modules[m]
 
 
 def _config(encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int, int]) -> dict[str, Any]:
@@ -75,22 +28,21 @@ def _config(encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int
 SMALL_ENCODER = {"dim": 64, "n_layers": 2, "n_heads": 2, "head_dim": 32, "hidden_dim": 96}
 SMALL_DECODER = {"dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "hidden_dim": 96}
 SMALL_WINDOWS = (24, 16)
-SMALL = _config(SMALL_ENCODER, SMALL_DECODER, SMALL_WINDOWS)
 
 
-def randomize(model: nn.Module, seed: int = 0) -> Any:
-    """Fill every weight with float32 noise of a size that keeps activations near one; norms near one."""
-    rng = np.random.default_rng(seed)
+@dataclass(frozen=True)
+class Layers:
+    """A host's encoder or decoder layers with their caches, apart from what stands before them.
 
-    def noise(path: str, a: mx.array) -> mx.array:
-        draw = rng.standard_normal(a.shape).astype(np.float32)
-        return mx.array(1 + 0.1 * draw if a.ndim == 1 and "norm" in path else draw / np.sqrt(a[0].size))
+    Args:
+        caches: One a layer, empty.
+        run: ``[*lead, L, D]`` to hidden states or logits, behind what the caches have seen.
+        lead: Axes before the positions.
+    """
 
-    from mlx.utils import tree_map_with_path
-
-    model.update(tree_map_with_path(noise, model.parameters()))
-    mx.eval(model.parameters())
-    return model
+    caches: list[Any]
+    run: Callable[[mx.array], mx.array]
+    lead: tuple[int, ...] = (1,)
 
 
 class AudioStream:
@@ -122,7 +74,14 @@ class Voxmlx:
     name = "voxmlx"
 
     def small(self) -> Any:
-        return randomize(host("voxmlx.model").VoxtralRealtime(SMALL))
+        return self.sized(SMALL_ENCODER, SMALL_DECODER, SMALL_WINDOWS)
+
+    def sized(self, encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int, int]) -> Any:
+        """A random model of these sizes."""
+        return randomize(self._build(encoder, decoder, windows))
+
+    def _build(self, encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int, int]) -> Any:
+        return host("voxmlx.model").VoxtralRealtime(_config(encoder, decoder, windows))
 
     def tiny(self) -> Any:
         model, _ = host("voxmlx.weights").load_model(TINY)
@@ -139,6 +98,17 @@ class Voxmlx:
     def open(self, model: Any) -> AudioStream:
         """The host's incremental encoder at the start of a stream."""
         return AudioStream(model.encode_step)
+
+    def encoder_layers(self, model: Any) -> Layers:
+        """The streaming encoder's layers."""
+        caches = [host("voxmlx.cache").RotatingKVCache(100_000) for _ in model.encoder.layers]
+        return Layers(caches, lambda x: model.encoder.forward_transformer(x, cache=caches))
+
+    def decoder_layers(self, model: Any, window: int) -> Layers:
+        """The decoder's layers and its head; the delay's embedding is computed once, as in the host's loop."""
+        condition, caches = self.condition(model), self.new_cache(model, window)
+        mx.eval(condition)
+        return Layers(caches, lambda x: model.decode(x, condition, None, caches))
 
     def embed_stream(self, model: Any, mel: mx.array, chunks: Sequence[int]) -> tuple[mx.array, list[Any]]:
         """Audio embeddings of mel fed in these chunks, and the encoder's caches."""
@@ -167,8 +137,8 @@ class WhisperLiveKit(Voxmlx):
 
     name = "whisperlivekit"
 
-    def small(self) -> Any:
-        return randomize(host("whisperlivekit.voxtral_mlx.model").VoxtralMLXModel(SMALL))
+    def _build(self, encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int, int]) -> Any:
+        return host("whisperlivekit.voxtral_mlx.model").VoxtralMLXModel(_config(encoder, decoder, windows))
 
     def tiny(self) -> Any:
         return self.loaded().model
@@ -180,6 +150,10 @@ class WhisperLiveKit(Voxmlx):
 
     def open(self, model: Any) -> AudioStream:
         return AudioStream(model.encode_incremental)
+
+    def encoder_layers(self, model: Any) -> Layers:
+        caches = [host("whisperlivekit.voxtral_mlx.model").SlidingKVCache(100_000) for _ in model.encoder.blocks]
+        return Layers(caches, lambda x: model.encoder.forward_transformer_incremental(x, caches))
 
     def condition(self, model: Any) -> mx.array:
         return model.delay_embedding(mx.array([DELAY], mx.float32))
@@ -209,7 +183,7 @@ class MlxAudio(Voxmlx):
 
     name = "mlx-audio"
 
-    def _build(self, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
+    def _model(self, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
         package = host("mlx_audio.stt.models.voxtral_realtime")
         config = package.ModelConfig(
             encoder_args=package.EncoderConfig.from_dict(encoder), decoder=package.DecoderConfig.from_dict(decoder)
@@ -221,12 +195,14 @@ class MlxAudio(Voxmlx):
         return model
 
     def small(self) -> Any:
-        theta = {"rope_theta": 1e4}
-        encoder = SMALL_ENCODER | theta | {"n_kv_heads": 2, "sliding_window": SMALL_WINDOWS[0]}
-        decoder = SMALL_DECODER | theta | {"vocab_size": 96}
-        model = randomize(self._build(encoder, decoder))
+        model = super().small()
         model._ensure_ada_scales(DELAY * 80)
         return model
+
+    def _build(self, encoder: dict[str, int], decoder: dict[str, int], windows: tuple[int, int]) -> Any:
+        both = {"rope_theta": 1e4, "vocab_size": 96}
+        own = {"n_kv_heads": encoder["n_heads"], "sliding_window": windows[0]}
+        return self._model(encoder | both | own, decoder | both)
 
     def tiny(self) -> Any:
         import json
@@ -234,7 +210,7 @@ class MlxAudio(Voxmlx):
         params = json.loads((TINY / "params.json").read_text())
         whisper = params["multimodal"]["whisper_model_args"]["encoder_args"]
         # This host fails on a prompt of more than half its decoder's window, as 39 of 64 is: it gets its default.
-        model = self._build(whisper, params | {"sliding_window": 8192})
+        model = self._model(whisper, params | {"sliding_window": 8192})
         weights = model.sanitize(mx.load(str(TINY / "consolidated.safetensors")))
         model.load_weights(list(weights.items()))
         model.set_dtype(mx.float32)
@@ -248,6 +224,15 @@ class MlxAudio(Voxmlx):
 
     def open(self, model: Any) -> AudioStream:
         return SessionStream(model.create_streaming_session())
+
+    def encoder_layers(self, model: Any) -> Layers:
+        encoder = model.create_streaming_session()._senc
+        return Layers(encoder._caches, encoder.step, ())
+
+    def decoder_layers(self, model: Any, window: int) -> Layers:
+        model._ensure_ada_scales(DELAY * 80)
+        caches = self.new_cache(model, window)
+        return Layers(caches, lambda x: self.decode(model, x, caches), ())
 
     def new_cache(self, model: Any, size: int) -> list[Any]:
         return model.decoder.make_cache()

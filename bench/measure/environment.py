@@ -13,6 +13,8 @@ import mlx.core as mx
 
 import voxtral_kernels as vk
 
+from ..paths import ROOT
+
 
 def describe() -> dict[str, Any]:
     """Chip, cores, memory, OS, versions, commit, power and thermal state where they can be read; else None."""
@@ -52,11 +54,10 @@ def memory_gib() -> float | None:
 
 def commit() -> str | None:
     """The checkout's commit, with ``+`` where the tree differs from it; None for an installed package."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
+    if not (ROOT / ".git").exists():
         return None
-    head = _output("git", "-C", str(root), "rev-parse", "--short", "HEAD")
-    changed = _output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+    head = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    changed = _output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
     return f"{head}+" if changed else head
 
 

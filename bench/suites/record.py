@@ -9,12 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
-from . import suite
-from .options import Parser
-from .report import time_text, write_text
+from ..options import Parser
+from ..paths import BENCH, ROOT
+from ..report.files import write_text
+from ..report.tables import time_text
+from . import all as tables
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = BENCH / "results"
 START, END = "<!-- results: written by `python -m bench record` -->", "<!-- end of results -->"
 
 # The table's columns: (op, case, dtype) of the op table, and the heading.
@@ -38,7 +39,7 @@ def main(argv: list[str]) -> int:
         source = options.source or ROOT / "build" / "record.json"
         if options.source is None:
             source.parent.mkdir(exist_ok=True)
-            if suite.main(["--no-full-shapes", "--json", str(source)]):
+            if tables.main(["--no-full-shapes", "--json", str(source)]):
                 return 1
         keep(json.loads(source.read_text()))
     readme = ROOT / "README.md"

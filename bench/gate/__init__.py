@@ -1,0 +1,1 @@
+"""``python -m bench compare``: two trees held against each other."""

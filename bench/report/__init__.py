@@ -1,0 +1,1 @@
+"""What a run leaves: tables, the HTML report, files."""
