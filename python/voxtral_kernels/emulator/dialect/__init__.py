@@ -4,8 +4,8 @@
 
 Rules stand in ``words`` (single words), ``declarations`` (variables, pointers, functions) and ``kernels`` (arguments
 and attributes); each carries the section of the specification where it was looked up, or says that it was not found
-there. The check is syntactic: it sees tokens, not types, and passes over what it cannot place. Silence is no proof that
-Apple's compiler agrees.
+there. These see tokens, not types, and pass over what they cannot place; what hangs on types stands in ``tree``, which
+reads the host compiler's syntax tree. Silence is no proof that Apple's compiler agrees.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Sequence
 
 from ..frontend.tokens import Token
-from . import declarations, kernels, words
+from . import declarations, kernels, tree, words
 from .report import RULES, SPECIFICATION, Rule, Violation
 from .structure import read
 
@@ -28,6 +28,7 @@ __all__ = [
     "check",
     "check_includes",
     "require",
+    "tree",
 ]
 
 DEFAULT_VERSION = "3.1"  # the oldest that MLX compiles its kernels for (macOS 14)

@@ -20,7 +20,10 @@ class Rule:
     text: str
 
     def at(self, token: Token, what: str = "") -> Violation:
-        return Violation(self, token.path, token.line, what)
+        return self.at_place(token.path, token.line, what)
+
+    def at_place(self, path: str, line: int, what: str = "") -> Violation:
+        return Violation(self, path, line, what)
 
 
 @dataclass(frozen=True)

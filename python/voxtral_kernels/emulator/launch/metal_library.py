@@ -32,6 +32,16 @@ class Library:
         """What ``run`` takes: instances by ``host_name``, kernels by name (templates as template ids)."""
         return [*self._program.unit.instances, *self._program.unit.kernels]
 
+    def check(self, entries: Sequence[str] | None = None, constants: Mapping[int, Any] | None = None) -> None:
+        """Raises KernelError if Apple's compiler would refuse the text, as far as the emulator can tell; runs nothing.
+
+        Args:
+            entries: Instances or template ids to look at beside the kernels that are no templates; None: all instances.
+            constants: Values of function constants, by index.
+        """
+        names = list(self._program.unit.instances) if entries is None else entries
+        self._program.check(names, constants or {})
+
     def run(
         self,
         entry: str,

@@ -15,7 +15,7 @@ from ..frontend.translate import translate
 from ..frontend.unit import Kernel
 from ..report import Finding, LineTable, Place, Report, make_finding
 from ..runtime import runtime
-from . import private
+from . import private, typed
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Program:
         trusted: Sequence[str] = (),
     ):
         self.path = path
+        self._trusted = tuple(trusted)
         self._sources = {path: text}
         major, minor = language_version.split(".")
         marked = f'# 1 "{path}"\n{text}'
@@ -57,9 +58,10 @@ class Program:
         tokens, self.unit = translate(preprocessed, path)
         violations = _check_includes(text, path)
         violations += dialect.check(tokens, version=language_version, preprocessed=True)
-        violations = [v for v in violations if not v.path.startswith(tuple(trusted))] if trusted else violations
+        violations = [v for v in violations if not v.path.startswith(self._trusted)] if trusted else violations
         if violations:
             raise KernelError("\n".join(map(str, violations)))
+        self._has_typed_rules = bool(self.unit.constants) or dialect.tree.concerns(tokens, self._trusted)
         self.together: Sequence[str] = ()  # entry points to compile in one go
         self._entries: dict[tuple[Any, ...], Entry] = {}
 
@@ -70,14 +72,25 @@ class Program:
             self._compile([name, *(e for e in self.together if e != name)], mode != "plain", constants)
         return self._entries[key]
 
-    def _compile(self, names: Sequence[str], instrumented: bool, constants: Mapping[int, Any]) -> None:
-        """Compiles ``names``, and with them all kernels that are no templates: the compiler reads them anyway."""
+    def check(self, names: Sequence[str], constants: Mapping[int, Any]) -> None:
+        """Raises KernelError if ``names`` or a kernel that is no template would not compile; compiles nothing."""
+        _, text = self._with_entry_points(names)
+        values = {index: constants.get(index, 1) for index in self.unit.constants}
+        typed.require(text, self._defines(values), self.unit.constants, self._trusted)
+
+    def _with_entry_points(self, names: Sequence[str]) -> tuple[dict[str, tuple[Kernel, str]], str]:
+        """Kernels by the names of entries, those that are no templates among them, and the text that calls them all."""
         plain = {n: (k, n) for n, k in self.unit.kernels.items() if not k.is_template}
         kernels = {name: self._find(name) for name in names} | plain
-        text = self.unit.text
-        for i, (kernel, call) in enumerate(kernels.values()):
-            text += _entry_point(f"msl_run_{i}", kernel, call)
+        calls = [_entry_point(f"msl_run_{i}", kernel, call) for i, (kernel, call) in enumerate(kernels.values())]
+        return kernels, "".join([self.unit.text, *calls])
+
+    def _compile(self, names: Sequence[str], instrumented: bool, constants: Mapping[int, Any]) -> None:
+        """Compiles ``names``, and with them all kernels that are no templates: the compiler reads them anyway."""
+        kernels, text = self._with_entry_points(names)
         defines = self._defines(constants)
+        if self._has_typed_rules or any("bfloat" in call for _, call in kernels.values()):
+            typed.require(text, defines, self.unit.constants, self._trusted)
         try:
             path, fills = private.compile_all(text, instrumented, defines)
         except toolchain.UndefinedError as error:

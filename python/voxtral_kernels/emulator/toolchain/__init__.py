@@ -1,5 +1,23 @@
 """The host's compiler: what it is called with, and what becomes of its messages and its output."""
 
-from .compiler import INCLUDE, UndefinedError, cache_dir, compile_library, preprocess, unset_variables
+from .compiler import (
+    INCLUDE,
+    UndefinedError,
+    cache_dir,
+    compile_library,
+    preprocess,
+    syntax_tree,
+    unset_variables,
+    verdict_file,
+)
 
-__all__ = ["INCLUDE", "UndefinedError", "cache_dir", "compile_library", "preprocess", "unset_variables"]
+__all__ = [
+    "INCLUDE",
+    "UndefinedError",
+    "cache_dir",
+    "compile_library",
+    "preprocess",
+    "syntax_tree",
+    "unset_variables",
+    "verdict_file",
+]

@@ -140,6 +140,8 @@ _PRELUDE = """#pragma clang attribute push(__attribute__((uninitialized)), apply
 #pragma clang attribute pop
 """
 
+_PRELUDE_ENDS = "typedef int msl_prelude_ends;\n"
+
 
 def compile_library(text: str, instrumented: bool, defines: Sequence[str] = (), fill: str = "") -> Path:
     """The shared library of a translated kernel, from the cache if it was compiled before.
@@ -170,6 +172,25 @@ def _compile(arguments: list[str]) -> None:
         done = _run(["clang", *arguments, "-DMSL_METHODS_ANYWHERE"])
     if done.returncode:
         raise KernelError(_readable(done.stderr))
+
+
+def syntax_tree(text: str, defines: Sequence[str] = ()) -> tuple[list[str], str]:
+    """The lines of clang's syntax tree of a translated text, without our headers, and the errors; compiles nothing."""
+    flags = [*_target(), *_DIALECT, *_CODE, *(f"-D{d}" for d in defines), f"-I{INCLUDE}", "-fsyntax-only"]
+    done = _run(["clang", *flags, "-Xclang", "-ast-dump", "-"], f"{_PRELUDE}{_PRELUDE_ENDS}{text}")
+    if done.returncode and _TEMPORARY.search(done.stderr):
+        flags.append("-DMSL_METHODS_ANYWHERE")
+        done = _run(["clang", *flags, "-Xclang", "-ast-dump", "-"], f"{_PRELUDE}{_PRELUDE_ENDS}{text}")
+    start = done.stdout.find("msl_prelude_ends")
+    tree = done.stdout[done.stdout.rfind("\n", 0, start) + 1 :].splitlines() if start >= 0 else []
+    return tree, _readable(done.stderr) if done.returncode else ""
+
+
+def verdict_file(text: str, defines: Sequence[str], rules: Path) -> Path:
+    """Where it is kept that a text has passed the rules about types that the file ``rules`` holds."""
+    parts = [_identity(), hashlib.sha256(rules.read_bytes()).hexdigest(), text, *defines]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return cache_dir() / f"{key}.accepted"
 
 
 def unset_variables(text: str, defines: Sequence[str]) -> list[tuple[str, int]]:

@@ -1,0 +1,43 @@
+"""What hangs on types and is refused by Apple's compiler alone: asked of the host's compiler, before it compiles.
+
+Two things: conversions that clang makes by itself (``dialect.tree``), and function constants where the language wants a
+constant expression. To the emulator a function constant is one, as each set of values is a compilation of its own; here
+it is declared without its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .. import dialect, toolchain
+from ..errors import KernelError
+
+
+def require(text: str, defines: Sequence[str], constants: Mapping[int, str], ours: Sequence[str]) -> None:
+    """Raises KernelError, naming each line, if the text breaks a rule about types. Passing is remembered on disk.
+
+    Args:
+        text: Translated, with its entry points.
+        defines: The macros that it is compiled with, those of the function constants among them.
+        constants: Names of the function constants, by index.
+        ours: What the paths of files begin with where no rule holds.
+    """
+    passed = toolchain.verdict_file(text, defines, Path(dialect.tree.__file__))
+    if passed.exists():
+        return
+    undefined = [f"MSL_CONSTANT_{index}(type)=extern constant type {name};" for index, name in constants.items()]
+    others = [d for d in defines if not d.startswith("MSL_CONSTANT_") or "_DEFINED=" in d]
+    tree, errors = toolchain.syntax_tree(text, [*others, *undefined])
+    if errors and constants:
+        tree, real = toolchain.syntax_tree(text, defines)
+        if not real:
+            rule = dialect.tree.CONSTANT
+            raise KernelError(f"{errors}\n{rule.text} [{rule.name}, MSL {rule.section}]")
+        errors = real
+    if errors:
+        raise KernelError(errors)
+    violations = dialect.tree.check(tree, [*ours, str(toolchain.INCLUDE)])
+    if violations:
+        raise KernelError("\n".join(map(str, violations)))
+    passed.touch()
