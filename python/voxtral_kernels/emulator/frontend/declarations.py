@@ -162,3 +162,22 @@ def type_names(tokens: Sequence[Token]) -> set[str]:
         if token.text == "using" and text_at(tokens, i + 2) == "=" and text_at(tokens, start) == "vec":
             names.add(text_at(tokens, i + 1))
     return names
+
+
+def function_parameters(tokens: Sequence[Token]) -> set[int]:
+    """The ``*`` of each ``template <void (*f)(...)>``: clang's dialect takes functions there by reference only."""
+    found = set()
+    for start, token in enumerate(tokens):
+        if token.text != "template" or text_at(tokens, start + 1) != "<":
+            continue
+        for i in range(start + 2, tk.closing_angle(tokens, start + 1) or start):
+            shape = [text_at(tokens, k) for k in (i - 1, i, i + 2, i + 3)]
+            if shape == ["(", "*", ")", "("] and tokens[i + 1].kind == tk.IDENTIFIER:
+                found.add(i)
+    return found
+
+
+def is_function_argument(tokens: Sequence[Token], i: int) -> bool:
+    """Whether ``i`` is the ``&`` of a template argument ``<..., &name>``."""
+    around = text_at(tokens, i - 1) in ("<", ",") and text_at(tokens, i + 2) in (",", ">")
+    return around and text_at(tokens, i) == "&" and tokens[i + 1].kind == tk.IDENTIFIER

@@ -19,7 +19,9 @@ from . import tokens as tk
 from .declarations import (
     fail,
     function_constant,
+    function_parameters,
     instantiation,
+    is_function_argument,
     threadgroup_variables,
     type_names,
 )
@@ -36,10 +38,13 @@ class _Translator(ValueRewriter):
         self.unit = Unit("")
         self.thread_methods: dict[int, str] = {}
         self.constant_copies: dict[int, str] = {}
+        self.function_parameters: set[int] = set()
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
         self.constant_copies = constant_copies(self.tokens)
+        self.function_parameters = function_parameters(self.tokens)
+        self.takes_functions = bool(self.function_parameters)
         self.function_bodies = function_bodies(self.tokens)
         self.type_names = type_names(self.tokens)
         i = 0
@@ -56,6 +61,11 @@ class _Translator(ValueRewriter):
         if i in self.constant_copies:
             self.out.append(token)
             self._emit(token, self.constant_copies[i])
+            return i + 1
+        if i in self.function_parameters:
+            self.out.append(token._replace(text="&"))
+            return i + 1
+        if self.takes_functions and is_function_argument(self.tokens, i):
             return i + 1
         if token.kind == tk.IDENTIFIER:
             if token.text == "threadgroup" and (end := self._threadgroup_variables(i)):

@@ -20,6 +20,7 @@ class ValueRewriter:
         self.tokens = tokens
         self.out: list[Token] = []
         self.constant_names: dict[str, int] = {}
+        self.takes_functions = False
         self.function_bodies: Container[int] = ()
         self.type_names: Container[str] = ()
 
@@ -29,6 +30,7 @@ class ValueRewriter:
     def _part(self, tokens: Sequence[Token]) -> Self:
         part = type(self)(list(tokens))
         part.constant_names = self.constant_names
+        part.takes_functions = self.takes_functions
         return part
 
     def _text(self, i: int) -> str:
