@@ -28,15 +28,14 @@ def require(text: str, defines: Sequence[str], constants: Mapping[int, str], our
         return
     undefined = [f"MSL_CONSTANT_{index}(type)=extern constant type {name};" for index, name in constants.items()]
     others = [d for d in defines if not d.startswith("MSL_CONSTANT_") or "_DEFINED=" in d]
-    tree, errors = toolchain.syntax_tree(text, [*others, *undefined])
-    if errors and constants:
-        tree, real = toolchain.syntax_tree(text, defines)
-        if not real:
-            rule = dialect.tree.CONSTANT
-            raise KernelError(f"{errors}\n{rule.text} [{rule.name}, MSL {rule.section}]")
-        errors = real
-    if errors:
-        raise KernelError(errors)
+    try:
+        tree = toolchain.syntax_tree(text, [*others, *undefined])
+    except KernelError as error:
+        if not constants:
+            raise
+        toolchain.syntax_tree(text, defines)  # raises if the constants are not to blame
+        rule = dialect.tree.CONSTANT
+        raise KernelError(f"{error}\n{rule.text} [{rule.name}, MSL {rule.section}]") from None
     violations = dialect.tree.check(tree, [*ours, str(toolchain.INCLUDE)])
     if violations:
         raise KernelError("\n".join(map(str, violations)))
