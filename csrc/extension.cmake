@@ -9,19 +9,14 @@ execute_process(COMMAND "${Python_EXECUTABLE}" -m mlx --cmake-dir OUTPUT_STRIP_T
 find_package(nanobind CONFIG REQUIRED)
 find_package(MLX CONFIG REQUIRED)
 
-set(ops ada_rms_norm causal_conv1d_gelu sliding_window_attention)
-set(sources csrc/bindings.cpp csrc/cpu/launch.cpp csrc/cpu/pool.cpp csrc/metal/launch.cpp csrc/ops/primitive.cpp
-            csrc/ops/ring_commit.cpp)
-foreach(op IN LISTS ops)
-  list(APPEND sources csrc/ops/${op}.cpp)
-endforeach()
+# An op is found by its files. CPU kernels, which an op may lack at first, are sources of their own kind: see below.
+file(GLOB sources CONFIGURE_DEPENDS csrc/bindings.cpp csrc/cpu/launch.cpp csrc/cpu/pool.cpp csrc/metal/*.cpp csrc/ops/*.cpp)
+file(GLOB kernels CONFIGURE_DEPENDS csrc/cpu/*.cpp)
+list(FILTER kernels EXCLUDE REGEX "/(launch|pool)\\.cpp$")
 if(APPLE)
-  list(APPEND sources csrc/metal/ring_commit.cpp csrc/metal/encoder.cpp)
-  foreach(op IN LISTS ops)
-    list(APPEND sources csrc/metal/${op}.cpp)
-  endforeach()
+  list(FILTER sources EXCLUDE REGEX "/no_metal\\.cpp$")
 else()
-  list(APPEND sources csrc/metal/no_metal.cpp)
+  list(FILTER sources EXCLUDE REGEX "/metal/encoder\\.cpp$")
 endif()
 
 # NB_DOMAIN: the types of mlx.core are registered there. NOMINSIZE: calls are short, so their overhead counts.
@@ -40,7 +35,6 @@ else()
   set(isas neon)
 endif()
 foreach(isa IN LISTS isas)
-  list(TRANSFORM ops REPLACE "(.+)" "csrc/cpu/\\1.cpp" OUTPUT_VARIABLE kernels)
   add_library(kernels_${isa} OBJECT ${kernels})
   target_compile_definitions(kernels_${isa} PRIVATE VOXTRAL_ISA=${isa})
   target_compile_options(kernels_${isa} PRIVATE ${flags_${isa}} -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math

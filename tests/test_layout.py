@@ -28,7 +28,6 @@ PLACES = [
     "kernels/{}*.metal",
     "csrc/ops/{}.cpp",
     "csrc/cpu/{}.cpp",
-    "csrc/metal/{}.cpp",
     "tests/ops/test_{}.py",
     "bench/cases/{}.py",
 ]

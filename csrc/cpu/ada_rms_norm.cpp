@@ -87,9 +87,7 @@ void rows(const AdaRmsNormArgs& args, Index first, Index last, float* gain) {
   }
 }
 
-}  // namespace
-
-void VOXTRAL_KERNEL(ada_rms_norm)(const AdaRmsNormArgs& args, Index task, float* scratch) {
+void task(const AdaRmsNormArgs& args, Index task, float* scratch) {
   const Index first = task * args.rows_per_task, last = least(first + args.rows_per_task, args.rows);
   switch (args.dtype) {
     case Dtype::float32:
@@ -100,5 +98,16 @@ void VOXTRAL_KERNEL(ada_rms_norm)(const AdaRmsNormArgs& args, Index task, float*
       return rows<Bfloat>(args, first, last, scratch);
   }
 }
+
+Index work(const AdaRmsNormArgs& args) { return args.rows * args.dim; }
+
+Tasks cut(AdaRmsNormArgs& args, Index threads) {
+  args.rows_per_task = threads == 1 ? args.rows : divide_up(args.rows, 4 * threads);
+  return {divide_up(args.rows, args.rows_per_task), args.dim};
+}
+
+}  // namespace
+
+extern const Kernel<AdaRmsNormArgs> VOXTRAL_KERNEL(ada_rms_norm){work, cut, task};
 
 }  // namespace voxtral::cpu

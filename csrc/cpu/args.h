@@ -55,6 +55,12 @@ struct SlidingWindowAttentionArgs {
   Index rows_per_task;  // rows: (query, head of the group) pairs, query-major
 };
 
+// Every op with its arguments: kernels.h and launch.cpp make their tables of this list.
+#define VOXTRAL_OPS(OP, isa)                        \
+  OP(ada_rms_norm, AdaRmsNormArgs, isa)             \
+  OP(causal_conv1d_gelu, CausalConv1dGeluArgs, isa) \
+  OP(sliding_window_attention, SlidingWindowAttentionArgs, isa)
+
 struct RingCommitArgs {
   char* ring;  // [2, heads, capacity, row_bytes], heads = batch x kv_heads
   const char* k;

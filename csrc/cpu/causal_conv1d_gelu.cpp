@@ -200,9 +200,7 @@ void convolve(const CausalConv1dGeluArgs& args, Index task, float* scratch) {
   body(args, batch, first, frames, channel, channel_end, scratch);
 }
 
-}  // namespace
-
-void VOXTRAL_KERNEL(causal_conv1d_gelu)(const CausalConv1dGeluArgs& args, Index task, float* scratch) {
+void task(const CausalConv1dGeluArgs& args, Index task, float* scratch) {
   switch (args.dtype) {
     case Dtype::float32:
       return convolve<float, Floats>(args, task, scratch);
@@ -213,5 +211,28 @@ void VOXTRAL_KERNEL(causal_conv1d_gelu)(const CausalConv1dGeluArgs& args, Index 
       return convolve<Bfloat, Floats>(args, task, scratch);
   }
 }
+
+Index work(const CausalConv1dGeluArgs& args) {
+  return args.batch * args.out_length * args.out_channels * most(args.kernel * args.in_channels, 1);
+}
+
+Tasks cut(CausalConv1dGeluArgs& args, Index threads) {
+  const Index length = args.kernel * args.in_channels;
+  constexpr Index kFrames = 128;  // the block's packed input and sums stay in the second cache
+  args.frames_per_task = least(args.out_length, kFrames);
+  const Index frame_tasks = args.batch * divide_up(args.out_length, args.frames_per_task);
+  // Channels are cut only as far as the threads need it: each cut packs the input again.
+  const Index cuts = frame_tasks % threads == 0 ? 1 : 4 * threads;
+  args.channels_per_task = round_up(divide_up(args.out_channels, cuts), 16);
+  const Index few = args.frames_per_task * (round_up(length, 16) + 16);
+  const Index row = round_up(args.frames_per_task, 32);
+  const Index many = (row + 8) * 256 + round_up(args.channels_per_task, 16) * row;
+  return {frame_tasks * divide_up(args.out_channels, args.channels_per_task),
+          args.out_length <= kLanes / 2 ? few : most(few * (args.out_length % kFrames <= 8), many)};
+}
+
+}  // namespace
+
+extern const Kernel<CausalConv1dGeluArgs> VOXTRAL_KERNEL(causal_conv1d_gelu){work, cut, task};
 
 }  // namespace voxtral::cpu

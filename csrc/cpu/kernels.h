@@ -1,4 +1,4 @@
-// The entry points that each instruction set provides. A kernel does one task of a launch; tasks are independent.
+// What each op's source offers for each instruction set: how a call is cut into tasks, and one task.
 #pragma once
 
 #include "args.h"
@@ -10,26 +10,35 @@
 
 namespace voxtral::cpu {
 
+struct Tasks {
+  Index count;    // independent of each other
+  Index scratch;  // floats that each needs
+};
+
+template <class Args>
+struct Kernel {
+  Index (*work)(const Args&);          // multiply-adds, or 0 where there is nothing to do
+  Tasks (*cut)(Args&, Index threads);  // sets what the arguments say of a task
+  void (*task)(const Args&, Index, float*);
+};
+
+// One instruction set. Its tables are constants: code for a set may run only where the processor has it.
 struct Kernels {
   const char* isa;
   Index lanes;  // floats in a vector
-  void (*ada_rms_norm)(const AdaRmsNormArgs&, Index task, float* scratch);
-  void (*causal_conv1d_gelu)(const CausalConv1dGeluArgs&, Index task, float* scratch);
-  void (*sliding_window_attention)(const SlidingWindowAttentionArgs&, Index task, float* scratch);
+#define VOXTRAL_FIELD(op, Args, isa) const Kernel<Args>* op;
+  VOXTRAL_OPS(VOXTRAL_FIELD, )
+#undef VOXTRAL_FIELD
 };
 
-#define VOXTRAL_DECLARE(isa)                                                              \
-  void VOXTRAL_JOIN(ada_rms_norm, isa)(const AdaRmsNormArgs&, Index, float*);             \
-  void VOXTRAL_JOIN(causal_conv1d_gelu, isa)(const CausalConv1dGeluArgs&, Index, float*); \
-  void VOXTRAL_JOIN(sliding_window_attention, isa)(const SlidingWindowAttentionArgs&, Index, float*);
-
+#define VOXTRAL_DECLARE(op, Args, isa) extern const Kernel<Args> VOXTRAL_JOIN(op, isa);
 #if defined(__x86_64__)
-VOXTRAL_DECLARE(v2)
-VOXTRAL_DECLARE(v3)
-VOXTRAL_DECLARE(v4)
-VOXTRAL_DECLARE(v4bf16)
+VOXTRAL_OPS(VOXTRAL_DECLARE, v2)
+VOXTRAL_OPS(VOXTRAL_DECLARE, v3)
+VOXTRAL_OPS(VOXTRAL_DECLARE, v4)
+VOXTRAL_OPS(VOXTRAL_DECLARE, v4bf16)
 #else
-VOXTRAL_DECLARE(neon)
+VOXTRAL_OPS(VOXTRAL_DECLARE, neon)
 #endif
 #undef VOXTRAL_DECLARE
 

@@ -8,9 +8,9 @@
 
 namespace voxtral::cpu {
 
-void launch(AdaRmsNormArgs args);
-void launch(CausalConv1dGeluArgs args);
-void launch(SlidingWindowAttentionArgs args);
+#define VOXTRAL_LAUNCH(op, Args, isa) void launch(Args args);
+VOXTRAL_OPS(VOXTRAL_LAUNCH, )
+#undef VOXTRAL_LAUNCH
 void launch(const RingCommitArgs& args);
 
 // The instruction sets that this processor has, best first.

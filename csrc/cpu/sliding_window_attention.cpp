@@ -192,9 +192,7 @@ void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) 
   write_out<T>(args, batch, kv_head, block);
 }
 
-}  // namespace
-
-void VOXTRAL_KERNEL(sliding_window_attention)(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
+void task(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
   switch (args.dtype) {
     case Dtype::float32:
       return attend<float, Floats>(args, task, scratch);
@@ -205,5 +203,28 @@ void VOXTRAL_KERNEL(sliding_window_attention)(const SlidingWindowAttentionArgs& 
       return attend<Bfloat, Floats>(args, task, scratch);
   }
 }
+
+Index rows_of_a_group(const SlidingWindowAttentionArgs& args) {
+  return args.queries * (args.heads / most(args.kv_heads, 1));
+}
+
+Index work(const SlidingWindowAttentionArgs& args) {
+  const Index keys = least(args.window + args.queries - 1, args.ring_end + args.tail);
+  return args.batch * args.kv_heads * rows_of_a_group(args) * keys * args.dim;
+}
+
+Tasks cut(SlidingWindowAttentionArgs& args, Index threads) {
+  constexpr Index kRows = 64;
+  const Index rows = rows_of_a_group(args), heads = args.batch * args.kv_heads;
+  Index blocks = divide_up(rows, kRows);
+  if (threads > 1 && heads % threads != 0) blocks = most(blocks, least(divide_up(rows, kLanes), threads));
+  args.rows_per_task = round_up(divide_up(rows, blocks), least(rows, kLanes));
+  const Index padded = round_up(args.rows_per_task, kLanes), width = round_up(args.dim, kLanes);
+  return {heads * divide_up(rows, args.rows_per_task), 2 * padded * width + 64 * padded + 2 * 64 * width + 5 * padded};
+}
+
+}  // namespace
+
+extern const Kernel<SlidingWindowAttentionArgs> VOXTRAL_KERNEL(sliding_window_attention){work, cut, task};
 
 }  // namespace voxtral::cpu

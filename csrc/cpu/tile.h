@@ -59,6 +59,7 @@ constexpr int kFewRowColumns = 8;  // beside one vector of rows: as many sums as
 constexpr Index kTileRows = kRowVecs * kLanes;
 
 inline Index round_up(Index n, Index step) { return (n + step - 1) / step * step; }
+inline Index divide_up(Index n, Index step) { return (n + step - 1) / step; }
 inline Index least(Index a, Index b) { return a < b ? a : b; }
 inline Index most(Index a, Index b) { return a < b ? b : a; }
 

@@ -1,6 +1,7 @@
 #include "metal/launch.h"
 
 #include <mutex>
+#include <stdexcept>
 #include <unordered_map>
 
 namespace voxtral {
@@ -23,6 +24,11 @@ void add_metal_source(const std::string& kernel, const std::string& text) {
 std::string metal_source(const std::string& kernel) {
   std::lock_guard lock(mutex);
   return sources().at(kernel);
+}
+
+const MetalLaunch& launch_at(const char* op, const MetalLaunches& launches, std::size_t index) {
+  if (index < launches.size()) return launches[index];
+  throw std::invalid_argument("[" + std::string(op) + "] stream: expected launches for a call on a GPU.");
 }
 
 }  // namespace voxtral

@@ -31,4 +31,7 @@ void add_metal_source(const std::string& kernel, const std::string& text);
 // The text that eval_gpu hands to MLX's device. Throws std::out_of_range for an unknown kernel.
 std::string metal_source(const std::string& kernel);
 
+// The launch at `index`; throws std::invalid_argument where the call came without one.
+const MetalLaunch& launch_at(const char* op, const MetalLaunches& launches, std::size_t index);
+
 }  // namespace voxtral

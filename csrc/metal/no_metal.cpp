@@ -1,9 +1,7 @@
-// eval_gpu of builds without Metal.
+// The encoder of builds without Metal.
 #include <stdexcept>
 
-#include "ops/ada_rms_norm.h"
-#include "ops/causal_conv1d_gelu.h"
-#include "ops/sliding_window_attention.h"
+#include "metal/encoder.h"
 
 namespace voxtral {
 namespace {
@@ -12,9 +10,14 @@ namespace {
 
 }  // namespace
 
-void AdaRmsNorm::eval_gpu(const Arrays&, Arrays&) { no_metal(); }
-void CausalConv1dGelu::eval_gpu(const Arrays&, Arrays&) { no_metal(); }
-void SlidingWindowAttention::eval_gpu(const Arrays&, Arrays&) { no_metal(); }
-void RingCommit::eval_gpu(const Arrays&, Arrays&) { no_metal(); }
+Encoder::Encoder(mx::Stream, const MetalLaunch& launch) : encoder_(nullptr), launch_(launch) { no_metal(); }
+void Encoder::input(const mx::array&) { no_metal(); }
+void Encoder::output(mx::array&) { no_metal(); }
+void Encoder::shape(const mx::array&) { no_metal(); }
+void Encoder::strides(const mx::array&) { no_metal(); }
+void Encoder::ints(const std::vector<int>&) { no_metal(); }
+void Encoder::number(float) { no_metal(); }
+void Encoder::dispatch() { no_metal(); }
+mx::array Encoder::temporary(mx::Stream, const mx::Shape&) { no_metal(); }
 
 }  // namespace voxtral

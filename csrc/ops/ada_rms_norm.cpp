@@ -1,4 +1,9 @@
-#include "ops/ada_rms_norm.h"
+// y = h * rsqrt(mean(h^2) + eps) * weight * (1 + scale), h = x + residual.
+#include <optional>
+
+#include "metal/encoder.h"
+#include "ops/binding.h"
+#include "ops/primitive.h"
 
 #include "cpu/launch.h"
 #include "mlx/allocator.h"
@@ -9,6 +14,27 @@ namespace voxtral {
 namespace {
 
 constexpr const char* kOp = "ada_rms_norm";
+
+class AdaRmsNorm : public Differentiable {
+ public:
+  struct Options {
+    float eps;
+    bool weight, scale, residual;  // which of the optional inputs follow x, in this order
+    MetalLaunches launches;
+    bool operator==(const Options&) const = default;
+  };
+
+  AdaRmsNorm(mx::Stream stream, const Options& options);
+
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
+  void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
+  const char* name() const override { return "VoxtralAdaRmsNorm"; }
+  bool is_equivalent(const mx::Primitive& other) const override;
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override;
+
+ private:
+  Options options_;
+};
 
 // The optional inputs of a call, by name.
 struct Inputs {
@@ -48,6 +74,8 @@ Arrays composed(const Arrays& inputs, const AdaRmsNorm::Options& options, mx::St
 
 }  // namespace
 
+// x, residual: [..., D]; weight: [D]; scale: [D] or [x.shape[0], D], dtype of x or float32. One output, or with a
+// residual two: y and h, both of x's shape and dtype.
 Arrays ada_rms_norm(const mx::array& x, const std::optional<mx::array>& weight, const std::optional<mx::array>& scale,
                     float eps, const std::optional<mx::array>& residual, mx::StreamOrDevice device,
                     const MetalLaunches& launches) {
@@ -110,5 +138,34 @@ void AdaRmsNorm::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   args.scale_dtype = given.scale ? kernel_dtype(kOp, *given.scale) : args.dtype;
   mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
 }
+
+void AdaRmsNorm::eval_gpu(const Arrays& inputs, Arrays& outputs) {
+  for (auto& out : outputs) out.set_data(mx::allocator::malloc(out.nbytes()));
+  const mx::array& x = inputs[0];
+  if (x.size() == 0) return;
+  std::size_t next = 1;
+  // An operand that is absent is not read: x stands in its place.
+  const mx::array& weight = options_.weight ? inputs[next++] : x;
+  const mx::array& scale = options_.scale ? inputs[next++] : x;
+  const int dim = x.shape(-1), rows = int(x.size() / dim);
+  const int rows_per_scale = options_.scale && scale.ndim() == 2 ? rows / scale.shape(0) : rows;
+
+  Encoder encoder(stream(), launch_at("ada_rms_norm", options_.launches, 0));
+  encoder.input(x);
+  encoder.ints({rows, dim});
+  encoder.input(weight);
+  encoder.input(scale);
+  if (options_.residual) encoder.input(inputs[next]);
+  encoder.ints({rows_per_scale});
+  encoder.number(options_.eps);
+  for (auto& out : outputs) encoder.output(out);
+  encoder.dispatch();
+}
+
+const Binding binding([](nanobind::module_& m) {
+  using namespace nanobind::literals;
+  m.def("ada_rms_norm", &ada_rms_norm, "x"_a, "weight"_a.none(), "scale"_a.none(), "eps"_a, "residual"_a.none(),
+        "stream"_a.none(), "launches"_a = MetalLaunches{});
+});
 
 }  // namespace voxtral

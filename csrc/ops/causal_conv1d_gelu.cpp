@@ -1,4 +1,9 @@
-#include "ops/causal_conv1d_gelu.h"
+// y[t] = gelu(bias + sum_k weight[:, k] @ frame[t * stride + k]), frames = zeros, context, x, zeros.
+#include <optional>
+
+#include "metal/encoder.h"
+#include "ops/binding.h"
+#include "ops/primitive.h"
 
 #include <cmath>
 
@@ -11,6 +16,28 @@ namespace voxtral {
 namespace {
 
 constexpr const char* kOp = "causal_conv1d_gelu";
+
+class CausalConv1dGelu : public Differentiable {
+ public:
+  struct Options {
+    int stride, pad_left, pad_right;
+    bool gelu, bias, context;  // bias and context follow x and weight, where present
+    MetalLaunches launches;
+    bool linear = false;  // x: [..., C_in], weight: [C_out, C_in]; on a CPU only
+    bool operator==(const Options&) const = default;
+  };
+
+  CausalConv1dGelu(mx::Stream stream, const Options& options);
+
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
+  void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
+  const char* name() const override { return "VoxtralCausalConv1dGelu"; }
+  bool is_equivalent(const mx::Primitive& other) const override;
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override;
+
+ private:
+  Options options_;
+};
 
 struct Inputs {
   const mx::array& x;
@@ -57,6 +84,8 @@ Arrays composed(const Arrays& inputs, const CausalConv1dGelu::Options& options, 
 
 }  // namespace
 
+// x: [B, T, C_in]; weight: [C_out, K, C_in]; bias: [C_out]; context: [B, S, C_in] frames before x. One dtype.
+// Returns [B, T_out, C_out], T_out = (pad_left + S + T + pad_right - K) / stride + 1, or 0 where that is negative.
 mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
                              const std::optional<mx::array>& context, int stride, int pad_left, int pad_right,
                              bool gelu, mx::StreamOrDevice device, const MetalLaunches& launches) {
@@ -83,6 +112,7 @@ mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const 
   return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(stream, options), std::move(inputs));
 }
 
+// x @ weight^T + bias, as a convolution of one tap: x: [..., C_in]; weight: [C_out, C_in]; bias: [C_out]. One dtype.
 mx::array linear(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
                  mx::StreamOrDevice stream) {
   require(x.ndim() >= 1 && weight.ndim() == 2 && x.shape(-1) == weight.shape(1), kOp,
@@ -149,5 +179,35 @@ void CausalConv1dGelu::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   args.dtype = kernel_dtype(kOp, x);
   mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
 }
+
+void CausalConv1dGelu::eval_gpu(const Arrays& inputs, Arrays& outputs) {
+  mx::array& y = outputs[0];
+  y.set_data(mx::allocator::malloc(y.nbytes()));
+  if (y.size() == 0) return;
+  const mx::array &weight = inputs[1], &bias = options_.bias ? inputs[2] : weight;
+  const mx::array* given = options_.context ? &inputs[options_.bias ? 3 : 2] : nullptr;
+  const int n_context = given ? given->shape(1) : 0;
+  // An operand that is absent or empty is not read: another one stands in its place.
+  const mx::array& context = n_context == 0 ? inputs[0] : *given;
+  const mx::array& x = inputs[0].size() == 0 ? context : inputs[0];
+
+  Encoder encoder(stream(), launch_at("causal_conv1d_gelu", options_.launches, 0));
+  encoder.input(x);
+  encoder.shape(x);
+  encoder.input(context);
+  encoder.input(weight);
+  encoder.shape(weight);
+  encoder.input(bias);
+  encoder.ints({options_.pad_left, n_context, y.shape(1), inputs[0].shape(1)});
+  encoder.output(y);
+  encoder.dispatch();
+}
+
+const Binding binding([](nanobind::module_& m) {
+  using namespace nanobind::literals;
+  m.def("causal_conv1d_gelu", &causal_conv1d_gelu, "x"_a, "weight"_a, "bias"_a.none(), "context"_a.none(), "stride"_a,
+        "pad_left"_a, "pad_right"_a, "gelu"_a, "stream"_a.none(), "launches"_a = MetalLaunches{});
+  m.def("linear", &linear, "x"_a, "weight"_a, "bias"_a.none(), "stream"_a.none());
+});
 
 }  // namespace voxtral

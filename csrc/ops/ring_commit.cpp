@@ -1,22 +1,40 @@
-// The in-place write of the ring; see sliding_window_attention.h.
+// The in-place write of a cache's ring.
 #include <atomic>
 #include <cstring>
 
 #include "cpu/launch.h"
+#include "metal/encoder.h"
 #include "mlx/allocator.h"
 #include "mlx/backend/cpu/encoder.h"
-#include "ops/sliding_window_attention.h"
+#include "ops/binding.h"
+#include "ops/primitive.h"
 
 namespace voxtral {
 namespace {
 
 constexpr const char* kOp = "sliding_window_attention";
+// Bytes that all commits have written so far, and bytes of rings that could not be written in place.
 std::atomic<uint64_t> row_bytes{0}, ring_bytes{0};
+
+class RingCommit : public mx::Primitive {
+ public:
+  RingCommit(mx::Stream stream, int64_t start, const MetalLaunches& launches)
+      : mx::Primitive(stream), start_(start), launches_(launches) {}
+
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
+  void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
+  const char* name() const override { return "VoxtralRingCommit"; }
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override { return {inputs[0].shape()}; }
+
+ private:
+  int64_t start_;
+  MetalLaunches launches_;
+};
 
 }  // namespace
 
-CommitBytes commit_bytes() { return {row_bytes, ring_bytes}; }
-
+// The ring with positions [start, start + T) written: k, v: [B, Hkv, T, D]. It takes over the ring's memory, so the
+// caller must let nothing read the ring given after `after` is computed, which this waits for.
 mx::array ring_commit(const mx::array& ring, int64_t start, const mx::array& k, const mx::array& v,
                       const mx::array& after, mx::StreamOrDevice device, const MetalLaunches& launches) {
   require(ring.ndim() == 5 && ring.shape(0) == 2 && ring.shape(3) >= 1 && start >= 0, kOp,
@@ -64,5 +82,32 @@ void RingCommit::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   row_bytes += uint64_t(2 * args.heads * std::min(args.count, args.capacity) * args.row_bytes);
   encoder.dispatch([args] { cpu::launch(args); });
 }
+
+void RingCommit::eval_gpu(const Arrays& inputs, Arrays& outputs) {
+  const mx::array &before = inputs[0], &k = inputs[1], &v = inputs[2], &after = inputs[3];
+  require(before.flags().row_contiguous && before.data_size() == before.size(), kOp,
+          "ring: expected memory of its own.");
+  mx::array& ring = outputs[0];
+  ring.copy_shared_buffer(before);
+  const int skipped = std::max(0, k.shape(2) - ring.shape(3));
+
+  Encoder encoder(stream(), launch_at(kOp, launches_, 0));
+  encoder.output(ring);
+  encoder.shape(ring);
+  encoder.input(k);
+  encoder.shape(k);
+  encoder.input(v);
+  encoder.ints({int(start_ % ring.shape(3)), skipped});
+  // Not read: bound so that the encoder waits for what reads the ring as it was.
+  encoder.input(after);
+  encoder.dispatch();
+}
+
+const Binding binding([](nanobind::module_& m) {
+  using namespace nanobind::literals;
+  m.def("ring_commit", &ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a, "stream"_a.none(),
+        "launches"_a = MetalLaunches{});
+  m.def("commit_bytes", [] { return nanobind::make_tuple(row_bytes.load(), ring_bytes.load()); });
+});
 
 }  // namespace voxtral

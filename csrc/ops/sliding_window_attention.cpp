@@ -1,7 +1,11 @@
-#include "ops/sliding_window_attention.h"
-
+// Attention over [position - window + 1, position], straight out of a ring and a tail.
 #include <algorithm>
 #include <limits>
+#include <optional>
+
+#include "metal/encoder.h"
+#include "ops/binding.h"
+#include "ops/primitive.h"
 
 #include "cpu/launch.h"
 #include "mlx/allocator.h"
@@ -13,7 +17,30 @@ namespace voxtral {
 namespace {
 
 constexpr const char* kOp = "sliding_window_attention";
+
+class SlidingWindowAttention : public Differentiable {
+ public:
+  struct Options {
+    int64_t ring_end, window;
+    float scale;
+    bool ring;  // inputs: q, tail_k, tail_v and, where present, the ring
+    MetalLaunches launches;
+    bool operator==(const Options&) const = default;
+  };
+
+  SlidingWindowAttention(mx::Stream stream, const Options& options);
+
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
+  void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
+  const char* name() const override { return "VoxtralSlidingWindowAttention"; }
+  bool is_equivalent(const mx::Primitive& other) const override;
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override { return {inputs[0].shape()}; }
+
+ private:
+  Options options_;
+};
 constexpr int64_t kUnbounded = int64_t(1) << 40;
+constexpr int kNoWindow = 1 << 30;  // as the kernels have it
 
 Arrays composed(const Arrays& inputs, const SlidingWindowAttention::Options& options, mx::Stream s) {
   const mx::array& q = inputs[0];
@@ -41,6 +68,7 @@ Arrays composed(const Arrays& inputs, const SlidingWindowAttention::Options& opt
 
 }  // namespace
 
+// Memory in the order [B, L, H, D] behind the shape [B, H, L, D]: the transpose that follows in a model costs nothing.
 void allocate_by_query(mx::array& out) {
   const int64_t heads = out.shape(1), queries = out.shape(2), dim = out.shape(3);
   if (heads == 1 || queries == 1) return out.set_data(mx::allocator::malloc(out.nbytes()));
@@ -49,6 +77,9 @@ void allocate_by_query(mx::array& out) {
   out.set_data(mx::allocator::malloc(out.nbytes()), out.size(), {queries * heads * dim, dim, heads * dim, 1}, flags);
 }
 
+// q: [B, Hq, L, D]; ring: [2, B, Hkv, C, D], keys then values, slot = position % C, holding the positions
+// [max(0, ring_end - C), ring_end); tail_k, tail_v: [B, Hkv, T, D], positions [ring_end, ring_end + T), T >= L; the
+// queries are the last L positions. window: visible keys including the query's own, or none for all. One dtype.
 mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::array>& ring, int64_t ring_end,
                                    const mx::array& tail_k, const mx::array& tail_v, std::optional<int64_t> window,
                                    float scale, mx::StreamOrDevice device, const MetalLaunches& launches) {
@@ -111,5 +142,50 @@ void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   }
   mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
 }
+
+void SlidingWindowAttention::eval_gpu(const Arrays& inputs, Arrays& outputs) {
+  mx::array& out = outputs[0];
+  allocate_by_query(out);
+  const mx::array &q = inputs[0], &tail_k = inputs[1], &tail_v = inputs[2];
+  const mx::array& ring = options_.ring ? inputs[3] : tail_k;
+  // What the kernels index as ring_shape[3] is a ring's capacity; without a ring it is not used.
+  const bool split = options_.launches.size() == 2;
+  Arrays parts;
+  if (split) {
+    for (const auto& shape : options_.launches[0].temporaries) parts.push_back(Encoder::temporary(stream(), shape));
+    require(parts.size() == 2, kOp, "launches: expected two temporaries.");
+  }
+
+  Encoder attend(stream(), launch_at(kOp, options_.launches, 0));
+  attend.input(q);
+  attend.shape(q);
+  attend.strides(q);
+  attend.input(ring);
+  attend.shape(ring);
+  attend.input(tail_k);
+  attend.shape(tail_k);
+  attend.input(tail_v);
+  attend.ints({int(options_.ring_end), int(std::min<int64_t>(options_.window, kNoWindow))});
+  attend.number(options_.scale);
+  if (!split) {
+    attend.output(out);
+    return attend.dispatch();
+  }
+  for (auto& part : parts) attend.output(part);
+  attend.dispatch();
+
+  Encoder merge(stream(), options_.launches[1]);
+  merge.input(parts[0]);
+  merge.shape(parts[0]);
+  merge.input(parts[1]);
+  merge.output(out);
+  merge.dispatch();
+}
+
+const Binding binding([](nanobind::module_& m) {
+  using namespace nanobind::literals;
+  m.def("sliding_window_attention", &sliding_window_attention, "q"_a, "ring"_a.none(), "ring_end"_a, "tail_k"_a,
+        "tail_v"_a, "window"_a.none(), "scale"_a, "stream"_a.none(), "launches"_a = MetalLaunches{});
+});
 
 }  // namespace voxtral

@@ -14,7 +14,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = ROOT / "csrc" / "cpu"
-OPS = ("ada_rms_norm", "causal_conv1d_gelu", "sliding_window_attention")
 SANITIZERS = {
     "address": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
     "thread": ["-O1", "-g", "-fsanitize=thread"],
@@ -38,7 +37,8 @@ def build(folder, command, isas, kernel_flags=()):
     units = [(f, [], f.stem) for f in (CPU / "launch.cpp", CPU / "pool.cpp", ROOT / "tests/native/driver.cpp")]
     for isa, flags in isas.items():
         options = [*flags, f"-DVOXTRAL_ISA={isa}", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
-        units += [(CPU / f"{op}.cpp", [*options, *kernel_flags], f"{op}_{isa}") for op in OPS]
+        kernels = [p for p in sorted(CPU.glob("*.cpp")) if p.stem not in ("launch", "pool")]
+        units += [(kernel, [*options, *kernel_flags], f"{kernel.stem}_{isa}") for kernel in kernels]
     objects = []
     for source, options, name in units:
         objects.append(folder / f"{name}.o")

@@ -1,31 +1,22 @@
 // Runs each op's eval_gpu where there is no Metal: fake_metal/ records its dispatches, Python runs them on the emulator.
 // Built by tests/backends/test_native_gpu.py.
-#include <nanobind/nanobind.h>
-#include <nanobind/stl/array.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
-
 #include <stdexcept>
 
 #include "cpu/launch.h"
+#include "metal/launch.h"
 #include "mlx/backend/metal/device.h"
 #include "mlx/transforms.h"
-#include "ops/ada_rms_norm.h"
-#include "ops/causal_conv1d_gelu.h"
-#include "ops/sliding_window_attention.h"
+#include "ops/binding.h"
+#include "ops/primitive.h"
 
 namespace nb = nanobind;
 namespace mx = mlx::core;
-using voxtral::Arrays;
-using voxtral::MetalLaunches;
-using Maybe = std::optional<mx::array>;
 
 namespace voxtral::cpu {
 
-void launch(AdaRmsNormArgs) { throw std::logic_error("eval_cpu"); }
-void launch(CausalConv1dGeluArgs) { throw std::logic_error("eval_cpu"); }
-void launch(SlidingWindowAttentionArgs) { throw std::logic_error("eval_cpu"); }
+#define VOXTRAL_NO_CPU(op, Args, isa) \
+  void launch(Args) { throw std::logic_error("eval_cpu"); }
+VOXTRAL_OPS(VOXTRAL_NO_CPU, )
 void launch(const RingCommitArgs&) { throw std::logic_error("eval_cpu"); }
 
 }  // namespace voxtral::cpu
@@ -56,9 +47,10 @@ void set_runner(nb::callable run) {
       };
 }
 
-Arrays evaluated(mx::array out) {
+// The outputs of the call that `out` is one of, computed by its eval_gpu.
+voxtral::Arrays evaluated(mx::array out) {
   mx::eval(out.inputs());
-  Arrays outputs = out.outputs();
+  voxtral::Arrays outputs = out.outputs();
   out.primitive().eval_gpu(out.inputs(), outputs);
   for (auto& a : outputs) {
     a.set_status(mx::array::Status::available);
@@ -79,31 +71,6 @@ NB_MODULE(_gpu_check, m) {
       });
   m.def("add_metal_source", &voxtral::add_metal_source);
   m.def("set_runner", &set_runner);
-  m.def(
-      "ada_rms_norm",
-      [](const mx::array& x, const Maybe& weight, const Maybe& scale, float eps, const Maybe& residual,
-         const MetalLaunches& launches) {
-        return evaluated(voxtral::ada_rms_norm(x, weight, scale, eps, residual, mx::Device::cpu, launches)[0]);
-      },
-      nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg().none(), nb::arg());
-  m.def(
-      "causal_conv1d_gelu",
-      [](const mx::array& x, const mx::array& weight, const Maybe& bias, const Maybe& context, int stride, int left,
-         int right, bool gelu, const MetalLaunches& launches) {
-        return evaluated(voxtral::causal_conv1d_gelu(x, weight, bias, context, stride, left, right, gelu,
-                                                     mx::Device::cpu, launches));
-      },
-      nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
-  m.def(
-      "sliding_window_attention",
-      [](const mx::array& q, const Maybe& ring, int64_t end, const mx::array& k, const mx::array& v,
-         std::optional<int64_t> window, float scale, const MetalLaunches& launches) {
-        return evaluated(
-            voxtral::sliding_window_attention(q, ring, end, k, v, window, scale, mx::Device::cpu, launches));
-      },
-      nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg());
-  m.def("ring_commit", [](const mx::array& ring, int64_t start, const mx::array& k, const mx::array& v,
-                          const MetalLaunches& launches) {
-    return evaluated(voxtral::ring_commit(ring, start, k, v, k, mx::Device::cpu, launches));
-  });
+  m.def("evaluated", &evaluated);
+  for (const voxtral::Bind bind : voxtral::bindings()) bind(m);
 }
