@@ -7,7 +7,8 @@ import math
 
 import mlx.core as mx
 
-from voxtral_kernels.models.layers import Matrix, Quantization
+from voxtral_kernels.models.layers import Matrix
+from voxtral_kernels.models.quantization import Quantization
 from voxtral_kernels.models.voxtral_realtime.config import Config, DecoderConfig, EncoderConfig
 from voxtral_kernels.models.voxtral_realtime.model import VoxtralRealtime
 from voxtral_kernels.models.voxtral_realtime.weights import Weights, build, tensor_shapes
@@ -26,6 +27,7 @@ class RandomWeights(Weights):
     def __init__(self, config: Config, dtype: mx.Dtype, quantization: Quantization | None) -> None:
         self.config, self.dtype, self.packing = config, dtype, quantization
         self.shapes = tensor_shapes(config)
+        self._unproven = {}
 
     def array(self, name: str, dtype: mx.Dtype | None = None) -> mx.array:
         shape, dtype = self.shapes[name], dtype or self.dtype

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._check import fail
+from ._files import refuse_pointer
 
 if TYPE_CHECKING:
     from mistral_common.tokens.tokenizers.audio import AudioConfig, AudioEncoder
@@ -107,9 +108,10 @@ class Tokenizer:
         path = Path(path)
         if not path.is_file():
             raise fail(OP, "path", "a tekken.json", f"{str(path)!r}, which is not a file")
+        refuse_pointer(OP, path)
         try:
             tekken = Tekkenizer.from_file(path)
-        except (OSError, AssertionError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (OSError, AssertionError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             reason = " ".join(str(error).split())
             reason = type(error).__name__ + (f": {reason}" if 0 < len(reason) <= 120 else "")
             raise fail(OP, "path", "a tekken.json", f"{str(path)!r} ({reason})") from None

@@ -28,11 +28,29 @@ def test_quantised(run, card, tmp_path):
     assert run("transcribe", card, "--model", target) == (0, "ten of clubs\n", "")
 
 
+def test_a_mode_of_mlx(run, card, tmp_path):
+    status, _, err = run("convert", "tiny", tmp_path / "out", "--mode", "mxfp8")
+    assert (status, err) == (0, "")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["quantization"]["mode"] == "mxfp8"
+    assert run("transcribe", card, "--model", tmp_path / "out") == (0, "ten of clubs\n", "")
+
+
+def test_an_offline_model(run, offline, tmp_path):
+    assert run("convert", offline, tmp_path / "out")[0] == 0
+    clip = offline / "long.wav"
+    results = [run("transcribe", clip, "-m", m, "-f", "json", "--max-tokens", "4") for m in (offline, tmp_path / "out")]
+    tokens = [json.loads(out)["tokens"] for _, out, _ in results]
+    assert tokens[0] == tokens[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--bits", "5"], "bits: expected 4, 6, 8 or None, got 5."),
         (["--group-size", "48"], "group_size: expected 32, 64 or 128, got 48."),
+        (["--mode", "mxfp4", "--bits", "8"], "bits: expected 4 or None, as mxfp4 has, got 8."),
+        (["--mode", "fp3"], "'fp3' is not one of 'affine', 'mxfp4', 'mxfp8', 'nvfp4'"),
+        (["--revision", "v1"], "revision: expected none for what is not on the hub, got 'v1'."),
         (["--dtype", "int8"], "'int8' is not one of 'float32', 'float16', 'bfloat16'"),
     ],
 )

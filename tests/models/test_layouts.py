@@ -175,7 +175,7 @@ def test_convert_refuses(golden_folder, tmp_path, arguments, match):
 
 
 def test_convert_refuses_to_quantise_nothing(golden_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("voxtral_kernels.models.convert._divides", lambda shape, group_size: False)
+    monkeypatch.setattr("voxtral_kernels.models.convert._divides", lambda name, shape, q: False)
     with pytest.raises(
         ValueError, match=r"\[convert\] group_size: expected a divisor of the rows of some matrix, got 64\."
     ):

@@ -17,6 +17,9 @@ Model = Annotated[
         "--model", "-m", metavar="tiny|PATH|ID", help=f"A folder, a hub id, or tiny; {DEFAULT_MODEL} if not given."
     ),
 ]
+Revision = Annotated[
+    str | None, typer.Option(metavar="REV", help="Branch, tag or commit of a hub id; ID@REV says the same.")
+]
 Delay = Annotated[
     int | None,
     typer.Option(

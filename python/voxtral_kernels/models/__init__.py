@@ -12,23 +12,31 @@ from . import hub
 from .section import OFFLINE, OP, REALTIME, Section
 
 
-def load(source: str | Path, dtype: mx.Dtype | str | None = None, *, time_dtype: mx.Dtype | str | None = None) -> Any:
+def load(
+    source: str | Path,
+    dtype: mx.Dtype | str | None = None,
+    *,
+    time_dtype: mx.Dtype | str | None = None,
+    revision: str | None = None,
+) -> Any:
     """A model ready to transcribe: Voxtral Realtime or offline Voxtral, whichever the source holds.
 
     Args:
-        source: ``"tiny"`` (the small checkpoint in the package), a folder, or a Hugging Face hub id, which is
-            downloaded. Layouts: original Mistral, transformers, MLX conversions (voxmlx, mlx-audio, mlx-voxtral;
-            quantised too).
+        source: ``"tiny"`` (the small checkpoint in the package), a folder, or a Hugging Face hub id (``owner/name``
+            or ``owner/name@revision``), which is downloaded. Layouts: original Mistral, transformers, MLX conversions
+            (voxmlx, mlx-audio, mlx-voxtral; quantised too, in each of MLX's modes).
         dtype: Arithmetic and floating weights: float32, float16 or bfloat16; None for the checkpoint's own.
         time_dtype: Voxtral Realtime only: arithmetic of the delay's time embedding; None for the checkpoint's own (the
             published error rates used bfloat16).
+        revision: Of a hub id: a branch, tag or commit; None for the newest.
 
     Raises:
-        ValueError: no such model; or a configuration, file or tensor in it that is not what it should be. Everything
-            is checked before any weight is loaded.
+        ValueError: no such model, or one that cannot be downloaded, with what to do about it; or a configuration, file
+            or tensor in it that is not what it should be. Everything but the values is checked before any weight is
+            loaded; a weight that is NaN or infinite is named.
     """
     dtypes = [dtype_of(name, value) for name, value in (("dtype", dtype), ("time_dtype", time_dtype))]
-    folder = hub.find(source)
+    folder = hub.find(source, revision)
     section = Section.of_model(folder)
     if section.family == REALTIME:
         from .voxtral_realtime.model import VoxtralRealtime

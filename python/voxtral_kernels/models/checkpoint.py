@@ -16,9 +16,11 @@ from typing import Any, cast
 import mlx.core as mx
 
 from .. import _check
+from .._files import exists, refuse_pointer
 from .section import OP, Section
 
 _MAX_HEADER = 100 << 20
+_MAX_COUNT = 1 << 48
 _BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8}
 _BITS |= {"U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8}
 FLOATS = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
@@ -67,7 +69,7 @@ class Checkpoint:
             "unexpected": [name for name in self.tensors if name not in shapes and name not in set(ignored)],
             "wrongly shaped": shapes_differ,
         }
-        found = "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
+        found = "; ".join(f"{kind}: {some(names)}" for kind, names in problems.items() if names)
         if found:
             raise _check.fail(OP, "weights", f"the {len(shapes)} tensors of this configuration", found)
 
@@ -75,7 +77,10 @@ class Checkpoint:
         """Every tensor, lazily: a tensor is read from its file when it is evaluated."""
         arrays: dict[str, mx.array] = {}
         for file in dict.fromkeys(t.file for t in self.tensors.values()):
-            arrays |= cast(dict[str, mx.array], mx.load(str(file), format="safetensors"))
+            try:
+                arrays |= cast(dict[str, mx.array], mx.load(str(file), format="safetensors"))
+            except (OSError, RuntimeError, ValueError) as error:
+                raise _check.fail(OP, file.name, "a file that MLX can read", f"{error}") from None
         return arrays
 
 
@@ -86,36 +91,45 @@ def weight_files(folder: Path, single: str) -> list[Path]:
         ValueError: there is none, or the index names a file that is not there.
     """
     index = folder / f"{single}.index.json"
-    if (folder / single).is_file():
+    if exists(OP, folder / single):
         return [folder / single]
-    if not index.is_file():
+    if not exists(OP, index):
         raise _check.fail(OP, "model", f"{single} or {index.name} in the folder", f"neither in {folder}")
     named = Section.read(index).section("weight_map").values.values()
     names = sorted({str(name) for name in named})
-    missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
-    if missing or not names:
-        raise _check.fail(OP, index.name, "the names of the shards beside it", _some(missing) or "none")
+    if not names or any(Path(name).name != name for name in names):
+        wrong = [name for name in names if Path(name).name != name]
+        raise _check.fail(OP, index.name, "the names of the shards beside it", some(wrong) or "none")
+    missing = [name for name in names if not exists(OP, folder / name)]
+    if missing:
+        got = f"{some(missing)} missing: the download is not whole, download it again"
+        raise _check.fail(OP, "model", f"the {len(names)} shards that {index.name} names", got)
     return [folder / name for name in names]
 
 
-def _some(names: list[str], limit: int = 4) -> str:
+def some(names: list[str], limit: int = 4) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 
 def _read_header(file: Path) -> dict[str, Tensor]:
+    refuse_pointer(OP, file)
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
             start = stream.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            if not 2 <= length <= min(size - 8, _MAX_HEADER):
-                raise _check.fail(OP, file.name, "a whole safetensors file", f"{size} bytes with a header of {length}")
-            header = json.loads(stream.read(length))
-            entries = {name: _tensor(file, name, e) for name, e in header.items() if name != "__metadata__"}
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, AttributeError) as error:
-        expected = "a readable safetensors file"
-        raise _check.fail(OP, file.name, expected, f"{type(error).__name__}: {error}") from None
+            text = stream.read(length) if 2 <= length <= min(size - 8, _MAX_HEADER) else None
+    except OSError as error:
+        raise _check.fail(OP, file.name, "a readable safetensors file", f"{type(error).__name__}: {error}") from None
+    if text is None:
+        raise _check.fail(OP, file.name, "a whole safetensors file", f"{size} bytes with a header of {length}")
+    header = _object(file.name, text)
+    notes = header.pop("__metadata__", None) or {}  # MLX writes null for none
+    if not isinstance(notes, dict) or not all(isinstance(value, str) for value in notes.values()):
+        raise _check.fail(OP, f"{file.name} __metadata__", "an object of texts", _check.shown(notes))
+    entries = {name: _tensor(file, name, entry) for name, entry in header.items()}
     end = 0
     for name, (_, begin, stop) in sorted(entries.items(), key=lambda item: item[1][1:]):
         if begin != end:
@@ -128,6 +142,23 @@ def _read_header(file: Path) -> dict[str, Tensor]:
     return {name: tensor for name, (tensor, _, _) in entries.items()}
 
 
+def _object(name: str, text: bytes) -> dict[str, Any]:
+    """A header's JSON, as strictly as MLX reads it."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        header = json.loads(text.decode("utf-8"), parse_constant=refuse)
+        str(header.keys() if isinstance(header, dict) else "").encode("utf-8")  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        expected = "a readable safetensors file"
+        raise _check.fail(OP, name, expected, f"{type(error).__name__}: {error}") from None
+    if not isinstance(header, dict):
+        raise _check.fail(OP, name, "a readable safetensors file", f"a header that is {type(header).__name__}")
+    return header
+
+
 def _tensor(file: Path, name: str, entry: Any) -> tuple[Tensor, int, int]:
     """The tensor and its first and last byte in the data section."""
     fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
@@ -137,8 +168,8 @@ def _tensor(file: Path, name: str, entry: Any) -> tuple[Tensor, int, int]:
         if last - first == math.prod(shape) * _BITS[dtype] // 8:
             return Tensor(dtype, tuple(shape), file), first, last
     expected = "a known dtype, a shape and the bytes they need"
-    raise _check.fail(OP, f"{file.name} {name}", expected, json.dumps(entry))
+    raise _check.fail(OP, f"{file.name} {name}", expected, _check.shown(entry))
 
 
 def _counts(value: Any) -> list[int] | None:
-    return value if isinstance(value, list) and all(type(n) is int and n >= 0 for n in value) else None
+    return value if isinstance(value, list) and all(type(n) is int and 0 <= n < _MAX_COUNT for n in value) else None

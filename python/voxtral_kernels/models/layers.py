@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import mlx.core as mx
@@ -14,6 +13,7 @@ from ..backends import native
 from ..ops.ada_rms_norm import ada_rms_norm
 from ..ops.sliding_window_attention import sliding_window_attention
 from .fused import fused
+from .quantization import Quantization
 from .rope import Tables, rotate
 
 if TYPE_CHECKING:
@@ -33,21 +33,15 @@ def _gated(gate: mx.array, up: mx.array) -> mx.array:
     return (wide * mx.sigmoid(wide) * up.astype(mx.float32)).astype(gate.dtype)
 
 
-@dataclass(frozen=True)
-class Quantization:
-    """Affine, along the rows: ``bits`` a value, one scale and one bias for every ``group_size`` values."""
-
-    group_size: int
-    bits: int
-
-
 class Matrix(nn.Module):
     """A matrix ``[rows, columns]``, plain or quantised.
 
     Args:
         weight: ``[rows, columns]``; quantised: uint32 ``[rows, columns * bits / 32]``.
-        scales, biases: Quantised only: ``[rows, columns / group_size]``.
+        scales: Quantised only: ``[rows, columns / group_size]``.
+        biases: As the scales; of the affine mode only.
         quantization: Set if and only if the weight is quantised.
+        dtype: Of the rows that `take` gives; None for that of the weight or its scales.
     """
 
     def __init__(
@@ -56,19 +50,19 @@ class Matrix(nn.Module):
         scales: mx.array | None = None,
         biases: mx.array | None = None,
         quantization: Quantization | None = None,
+        dtype: mx.Dtype | None = None,
     ) -> None:
         super().__init__()
         self.weight, self.scales, self.biases = weight, scales, biases
-        self.quantization = quantization
+        self.quantization, self.dtype = quantization, dtype
 
     @classmethod
     def stack(cls, parts: Sequence[Matrix]) -> Matrix:
         """One matrix of all the rows; the parts share columns and quantisation."""
-        weight = mx.concatenate([p.weight for p in parts])
-        if parts[0].quantization is None:
-            return cls(weight)
-        scales, biases = (mx.concatenate([p[name] for p in parts]) for name in ("scales", "biases"))
-        return cls(weight, scales, biases, parts[0].quantization)
+        q = parts[0].quantization
+        names = ("weight",) if q is None else q.parts
+        stacked = {name: mx.concatenate([p[name] for p in parts]) for name in names}
+        return cls(**stacked, quantization=q, dtype=parts[0].dtype)
 
     @property
     def columns(self) -> int:
@@ -83,8 +77,9 @@ class Matrix(nn.Module):
             if (y := native.linear(x, self.weight, bias)) is not None:
                 return y
             return x @ self.weight.T if bias is None else mx.addmm(bias, x, self.weight.T)
-        scales, biases = self["scales"], self["biases"]
-        y = mx.quantized_matmul(x, self.weight, scales, biases, transpose=True, group_size=q.group_size, bits=q.bits)
+        y = mx.quantized_matmul(
+            x, self.weight, self["scales"], self.biases, group_size=q.group_size, bits=q.bits, mode=q.mode
+        )
         return y if bias is None else y + bias
 
     def take(self, ids: mx.array) -> mx.array:
@@ -92,8 +87,10 @@ class Matrix(nn.Module):
         rows, q = self.weight[ids], self.quantization
         if q is None:
             return rows
-        scales, biases = self["scales"][ids], self["biases"][ids]
-        return mx.dequantize(rows, scales, biases, group_size=q.group_size, bits=q.bits)
+        biases = None if self.biases is None else self.biases[ids]
+        return mx.dequantize(
+            rows, self["scales"][ids], biases, group_size=q.group_size, bits=q.bits, mode=q.mode, dtype=self.dtype
+        )
 
 
 class Linear(nn.Module):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .. import _check
+from .._files import exists, refuse_pointer
+from ..audio.mel import MelConfig
 
 OP = "load"
 REALTIME, OFFLINE = "Voxtral Realtime", "Voxtral (offline)"
@@ -17,6 +18,9 @@ MAX_LAYERS = 512
 MAX_HEADS = 512
 MAX_HEAD_DIM = 1024
 MAX_VOCAB = 1 << 22
+MAX_MELS = 1 << 10
+# Beside the original weights the first is taken, else the second where both are there.
+CONFIG_FILES = ("params.json", "config.json")
 
 
 class Section:
@@ -35,10 +39,12 @@ class Section:
         Raises:
             ValueError: the file cannot be read, is no JSON or holds no object.
         """
+        refuse_pointer(OP, file)
         try:
-            return cls(json.loads(file.read_text(encoding="utf-8")), file.name)
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:  # a number of 5000 digits is a plain ValueError
             raise _check.fail(OP, file.name, "a readable JSON file", f"{type(error).__name__}: {error}") from None
+        return cls(values, file.name)
 
     @classmethod
     def of_model(cls, folder: Path) -> Section:
@@ -47,9 +53,9 @@ class Section:
         Raises:
             ValueError: there is none, or it cannot be read.
         """
-        original = (folder / "params.json").is_file() and (folder / "consolidated.safetensors").is_file()
+        original = exists(OP, folder / "params.json") and exists(OP, folder / "consolidated.safetensors")
         for name in ("params.json",) if original else ("config.json", "params.json"):
-            if (folder / name).is_file():
+            if exists(OP, folder / name):
                 return cls.read(folder / name)
         raise _check.fail(OP, "model", "params.json or config.json in the folder", f"neither in {folder}")
 
@@ -95,22 +101,21 @@ class Section:
         if value is None and default is not None:
             return default
         bounds = f"a number from {minimum:g} to {maximum:g}"
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise _check.fail(OP, self.name(key), bounds, repr(value))
-        if not math.isfinite(value) or not minimum <= value <= maximum:
-            raise _check.fail(OP, self.name(key), bounds, value)
-        return float(value)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not minimum <= cast(float, value) <= maximum:  # NaN is not, and an int of any size compares
+            raise _check.fail(OP, self.name(key), bounds, _check.shown(value))
+        return float(cast(float, value))
 
     def fixed(self, key: str, expected: Any) -> None:
         """The value, where the key is there at all, is the only one that this package implements."""
         if self.values.get(key, expected) != expected:
-            raise _check.fail(OP, self.name(key), repr(expected), repr(self.values[key]))
+            raise _check.fail(OP, self.name(key), repr(expected), _check.shown(self.values[key]))
 
     def flag(self, key: str) -> bool | None:
         """True, False, or None where the key is missing."""
         value = self.values.get(key)
         if value is not None and not isinstance(value, bool):
-            raise _check.fail(OP, self.name(key), "true or false", repr(value))
+            raise _check.fail(OP, self.name(key), "true or false", _check.shown(value))
         return value
 
     def sizes(self, dim: str, layers: str, heads: str, hidden: str) -> dict[str, Any]:
@@ -124,11 +129,24 @@ class Section:
 
     def mel_sizes(self) -> dict[str, Any]:
         """Hop, window and rate of the mel front-end, from the original layout's ``audio_encoding_args``."""
+        n_fft = self.integer("window_size", 2, 1 << 13, default=400)
+        if n_fft % 2:
+            raise _check.fail(OP, self.name("window_size"), "an even number", n_fft)
         return {
-            "hop": self.integer("hop_length", 1, 1 << 14, default=160),
-            "n_fft": self.integer("window_size", 2, 1 << 16, default=400),
+            "hop": self.integer("hop_length", 1, n_fft, default=160),
+            "n_fft": n_fft,
             "sample_rate": self.integer("sampling_rate", 1000, 1 << 20, default=16000),
         }
+
+    def mels(self, n_fft: int = 400, sample_rate: int = 16000) -> int:
+        """The number of mel filters, each of which takes at least one frequency of the window."""
+        n_mels = self.integer("num_mel_bins", 1, MAX_MELS)
+        try:
+            MelConfig(n_mels, n_fft, sample_rate=sample_rate).taps  # noqa: B018
+        except (ArithmeticError, LookupError, ValueError):
+            expected = f"filters that a window of {n_fft} samples at {sample_rate} Hz can have"
+            raise _check.fail(OP, self.name("num_mel_bins"), expected, n_mels) from None
+        return n_mels
 
     def head_dim(self, key: str = "head_dim", default: int | None = None) -> int:
         """The width of a head: even, as rotary positions turn pairs."""

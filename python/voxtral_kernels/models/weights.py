@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
 from .. import _check
-from .checkpoint import FLOATS, Checkpoint, weight_files
-from .layers import Attention, Block, Linear, Matrix, Quantization, SwiGLU
+from .checkpoint import FLOATS, Checkpoint, some, weight_files
+from .layers import Attention, Block, Linear, Matrix, SwiGLU
+from .quantization import AFFINE, Quantization, Quantizations
 from .section import OP, Section
 
 # What the original layout calls the parts of a layer.
@@ -68,42 +69,6 @@ class Layout:
         return next((o for o in self.others if o.source(_NORM) in names), self)
 
 
-@dataclass(frozen=True)
-class Quantizations:
-    """The ``quantization`` object of a converted layout: for every matrix, and others for single ones by their name."""
-
-    default: Quantization
-    single: dict[str, Quantization]
-
-    @classmethod
-    def read(cls, config: Section) -> Quantizations | None:
-        """From a config file; None for plain weights.
-
-        Raises:
-            ValueError: a mode, group size or number of bits that MLX's affine quantisation has not.
-        """
-        if config.values.get("quantization") is None:
-            return None
-        section = config.section("quantization")
-        single = {
-            name: _quantization(section.section(name)) for name, v in section.values.items() if isinstance(v, dict)
-        }
-        return cls(_quantization(section), single)
-
-    def of(self, stem: str) -> Quantization:
-        """That of a matrix, by the file's name without ``.weight``."""
-        return self.single.get(stem, self.default)
-
-
-def _quantization(section: Section) -> Quantization:
-    section.fixed("mode", "affine")
-    group_size, bits = section.integer("group_size", 1, 1 << 16), section.integer("bits", 1, 32)
-    for key, value, allowed in (("group_size", group_size, (32, 64, 128)), ("bits", bits, (2, 3, 4, 5, 6, 8))):
-        if value not in allowed:
-            raise _check.fail(OP, section.name(key), f"one of {', '.join(map(str, allowed))}", value)
-    return Quantization(group_size, bits)
-
-
 def block_shapes(layer: str, c: Any) -> dict[str, tuple[int, ...]]:
     """Name and shape of the tensors of a `Block`, biases left out."""
     heads, kv_heads = c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim
@@ -149,11 +114,16 @@ class Weights:
         self.layout = layout.named(self._tensors.tensors)
         self.shapes = shapes(self.config, self._has)
         self._check()
-        probe = "language_model.layers.0.attention.o_proj"
-        probe += ".scales" if self.quantized(f"{probe}.weight") else ".weight"
-        self.stored_dtype = FLOATS[self._tensors.tensors[self.layout.source(probe)].dtype]
+        self.stored_dtype = self._stored_dtype("language_model.layers.0.attention.o_proj")
         self.dtype = dtype or self.stored_dtype
         self._arrays: dict[str, mx.array] = {}
+        self._unproven: dict[str, mx.array] = {}
+
+    def _stored_dtype(self, stem: str) -> mx.Dtype:
+        """That of a matrix, of its scales, or of the last norm, where the scales are 8-bit exponents."""
+        scaled = f"{stem}.scales" if self.quantized(f"{stem}.weight") else f"{stem}.weight"
+        stored = (self._tensors.tensors[self.layout.source(name)].dtype for name in (scaled, _NORM))
+        return next(FLOATS[dtype] for dtype in stored if dtype in FLOATS)
 
     def _take(self, source: str) -> mx.array:
         """A tensor of the file, not kept here: once packed, its own memory is free."""
@@ -179,19 +149,21 @@ class Weights:
     def _check(self) -> None:
         """Every tensor's name, shape and dtype, from the headers alone."""
         expected: dict[str, tuple[int, ...]] = {}
+        dtypes: dict[str, tuple[str, ...]] = {}
         for name, shape in self.shapes.items():
             source = self.layout.source(name)
             if name.endswith("weight") and self.quantized(name):
-                expected |= self._quantized_shapes(source.removesuffix(".weight"), shape)
+                packed = self._packed(source.removesuffix(".weight"), shape)
+                expected |= {part: s for part, (s, _) in packed.items()}
+                dtypes |= {part: d for part, (_, d) in packed.items()}
             else:
                 expected[source] = (shape[0], shape[2], shape[1]) if self._turned(name) else shape
         self._tensors.require(expected, self.layout.ignored)
         self._check_packing()
         for name in expected:
-            found = self._tensors.tensors[name].dtype
-            packed = f"{name.removesuffix('weight')}scales" in expected and name.endswith("weight")
-            if found not in (("U32",) if packed else FLOATS):
-                raise _check.fail(OP, name, "U32" if packed else ", ".join(FLOATS), found)
+            found, allowed = self._tensors.tensors[name].dtype, dtypes.get(name, tuple(FLOATS))
+            if found not in allowed:
+                raise _check.fail(OP, name, ", ".join(allowed), found)
 
     def _check_packing(self) -> None:
         """Projections that are packed into one matmul are quantised alike or not at all."""
@@ -208,43 +180,75 @@ class Weights:
             return None
         return self.quantization.of(self.layout.source(name).removesuffix(".weight"))
 
-    def _quantized_shapes(self, stem: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    def _packed(self, stem: str, shape: tuple[int, ...]) -> dict[str, tuple[tuple[int, ...], tuple[str, ...]]]:
+        """Shape and dtypes of the parts of a quantised matrix, by the file's names."""
         if self.quantization is None:
             raise _check.fail(
                 OP, "config.json quantization", "group_size and bits, as the weights are quantised", "none"
             )
         q = self.quantization.of(stem)
-        rows, columns = shape
-        groups = (rows, columns // q.group_size)
-        return {f"{stem}.weight": (rows, columns * q.bits // 32), f"{stem}.scales": groups, f"{stem}.biases": groups}
+        scales = tuple(FLOATS) if q.mode == AFFINE else ("U8",)
+        if len(shape) != 2:
+            raise _check.fail(OP, "weights", "quantised matrices only", f"a quantised {stem} {list(shape)}")
+        dtypes = {"weight": ("U32",), "scales": scales, "biases": scales}
+        return {f"{stem}.{part}": (s, dtypes[part]) for part, s in q.shapes(*shape).items()}
 
     def array(self, name: str, dtype: mx.Dtype | None = None) -> mx.array:
         """A tensor in this package's order; floating ones in ``dtype``, by default ``self.dtype``."""
         x = self._take(self.layout.source(name))
         if self._turned(name):
             x = x.swapaxes(1, 2)
-        if name.startswith(self.layout.rotate_half) and (".q_proj." in name or ".k_proj." in name):
-            c = self.config.encoder if name.startswith("encoder.") else self.config.decoder
-            halves = x.reshape(-1, 2, c.head_dim // 2, *x.shape[1:])
+        if head_dim := self.rotated(name):
+            halves = x.reshape(-1, 2, head_dim // 2, *x.shape[1:])
             x = halves.swapaxes(1, 2).reshape(x.shape)
-        return x if x.dtype == mx.uint32 else x.astype(dtype or self.dtype)
+        if x.dtype == mx.uint32:
+            return x
+        if x.dtype == mx.uint8:
+            q = self._quantization(name.removesuffix("scales") + "weight")
+            self._unproven[name] = ((x & (nan := q.nan_scale if q else 0)) != nan).all()
+            return x
+        x = x.astype(dtype or self.dtype)
+        self._unproven[name] = finite(x)
+        return x
+
+    def rotated(self, name: str, layout: Layout | None = None) -> int:
+        """The width of a head where a layout (by default the file's) orders a tensor's rows by halves, else 0."""
+        layout = layout or self.layout
+        if not name.startswith(layout.rotate_half) or (".q_proj." not in name and ".k_proj." not in name):
+            return 0
+        return (self.config.encoder if name.startswith("encoder.") else self.config.decoder).head_dim
+
+    def evaluate(self, *arrays: Any) -> None:
+        """Evaluate, and with them whether the tensors read up to now are finite.
+
+        Raises:
+            ValueError: one is not; the text names it.
+        """
+        mx.eval(*arrays, self._unproven)
+        wrong = [self.layout.source(name) for name, flag in self._unproven.items() if not flag.item()]
+        self._unproven.clear()
+        if wrong:
+            cast = self.dtype != self.stored_dtype
+            cause = "too large for this dtype" if cast else "the file is damaged or was converted wrongly"
+            got = f"NaN or infinity in {some(wrong)}: {cause}"
+            raise _check.fail(OP, "weights", f"finite numbers in {_check.dtype_name(self.dtype)}", got)
 
     def matrix(self, stem: str) -> Matrix:
         """A weight by its name without ``.weight``, quantised where the checkpoint has it so."""
         quantization = self._quantization(f"{stem}.weight")
         if quantization is None:
             return Matrix(self.array(f"{stem}.weight"))
-        weight, scales, biases = (self.array(f"{stem}.{part}") for part in ("weight", "scales", "biases"))
-        return Matrix(weight, scales, biases, quantization)
+        parts = {part: self.array(f"{stem}.{part}") for part in quantization.parts}
+        return Matrix(**parts, quantization=quantization, dtype=self.dtype)
 
-    def quantization_config(self) -> dict[str, Any] | None:
-        """The ``quantization`` object of a config file, by this package's names; None for plain weights."""
+    def quantization_config(self, layout: Layout) -> dict[str, Any] | None:
+        """The ``quantization`` object of a config file, by a layout's names; None for plain weights."""
         if self.quantization is None:
             return None
         default = self.quantization.default
-        found = {name.removesuffix(".weight"): self._quantization(name) for name in self.shapes}
-        single = {stem: asdict(q) for stem, q in found.items() if q not in (None, default)}
-        return asdict(default) | single
+        found = {layout.source(name).removesuffix(".weight"): self._quantization(name) for name in self.shapes}
+        single = {stem: q.to_config() for stem, q in found.items() if q is not None and q != default}
+        return default.to_config() | single
 
     def linear(self, stem: str) -> Linear:
         """A projection, with its bias where it has one."""
@@ -255,8 +259,8 @@ class Weights:
         """Every tensor by this package's names, quantised ones in their parts."""
         for name in self.shapes:
             if name.endswith(".weight") and self.quantized(name):
-                stem = name.removesuffix("weight")
-                yield from ((f"{stem}{part}", self.array(f"{stem}{part}")) for part in ("weight", "scales", "biases"))
+                stem, q = name.removesuffix("weight"), self._quantization(name)
+                yield from ((f"{stem}{part}", self.array(f"{stem}{part}")) for part in (q.parts if q else ()))
             else:
                 yield name, self.array(name)
 
@@ -271,5 +275,12 @@ class Weights:
             SwiGLU(gate, up, down),
             c.norm_eps,
         )
-        mx.eval(block.parameters())
+        self.evaluate(block.parameters())
         return block
+
+
+def finite(x: mx.array) -> mx.array:
+    """Whether all of a tensor is finite. A matrix is asked by a product with zeros: NaN and infinity times 0 are NaN."""
+    if x.ndim != 2:
+        return mx.isfinite(x).all()
+    return mx.isfinite(Matrix(x).matmul(mx.zeros((1, x.shape[1]), x.dtype))).all()

@@ -86,11 +86,12 @@ def from_mistral(config: Section) -> Config:
     names = ("dim", "n_layers", "n_heads", "hidden_dim")
     sizes = encoder.sizes(*names)
     encoder.fixed("n_kv_heads", sizes["n_heads"])
+    mel = audio.mel_sizes()
     result = Config(
         EncoderConfig(
             **sizes,
             max_positions=encoder.integer("max_source_positions", 1, _MAX_POSITIONS, default=1500),
-            n_mels=audio.integer("num_mel_bins", 1, 4096),
+            n_mels=audio.mels(mel["n_fft"], mel["sample_rate"]),
         ),
         DecoderConfig(
             **config.sizes(*names),
@@ -103,7 +104,7 @@ def from_mistral(config: Section) -> Config:
             tied=config.flag("tied_embeddings"),
         ),
         downsample=whisper.section("downsample_args").integer("downsample_factor", 1, 64),
-        **audio.mel_sizes(),
+        **mel,
     )
     if "head_dim" in encoder.values:
         encoder.fixed("head_dim", result.encoder.dim // result.encoder.n_heads)
@@ -125,7 +126,7 @@ def from_transformers(config: Section) -> Config:
         EncoderConfig(
             **encoder.sizes(*names),
             max_positions=encoder.integer("max_source_positions", 1, _MAX_POSITIONS, default=1500),
-            n_mels=encoder.integer("num_mel_bins", 1, 4096),
+            n_mels=encoder.mels(),
         ),
         DecoderConfig(
             **decoder.sizes(*names),

@@ -11,6 +11,7 @@ import mlx.nn as nn
 import numpy as np
 
 from ... import _check
+from ..._files import exists
 from ...audio.load import load_audio
 from ...audio.mel import MelConfig, log_mel
 from ...tokenizer import TextDecoder, Tokenizer
@@ -61,7 +62,7 @@ class Voxtral(nn.Module):
         """The model of a folder; see ``voxtral_kernels.load``."""
         w = weights.Weights(folder, dtype)
         path = folder / "tekken.json"
-        tokenizer = Tokenizer.from_file(path) if path.is_file() else None
+        tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
         if tokenizer is not None:
             _check_tokenizer(tokenizer, w.config)
         return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)

@@ -17,7 +17,7 @@ from .decoder import Decoder
 from .encoder import Encoder, EncoderBlock, LayerNorm
 from .projector import Projector
 
-_POSITIONS, _HEAD = "encoder.positions.weight", "language_model.head.weight"
+POSITIONS, _HEAD = "encoder.positions.weight", "language_model.head.weight"
 
 
 def tensor_shapes(config: Config, has: Callable[[str], bool]) -> dict[str, tuple[int, ...]]:
@@ -40,8 +40,8 @@ def tensor_shapes(config: Config, has: Callable[[str], bool]) -> dict[str, tuple
         "language_model.embed_tokens.weight": (d.vocab_size, d.dim),
         "language_model.norm.weight": (d.dim,),
     }
-    if has(_POSITIONS):
-        shapes[_POSITIONS] = (e.max_positions, e.dim)
+    if has(POSITIONS):
+        shapes[POSITIONS] = (e.max_positions, e.dim)
     if has(_HEAD) or d.tied is False:
         shapes[_HEAD] = (d.vocab_size, d.dim)
     for i in range(e.n_layers):
@@ -77,11 +77,11 @@ class Weights(weights.Weights):
     def positions(self) -> mx.array:
         """The encoder's positions ``[max_positions, D]``, float32 in any dtype; sinusoids where the file has none."""
         c = self.config.encoder
-        if _POSITIONS not in self.shapes:
+        if POSITIONS not in self.shapes:
             return sinusoids(c.max_positions, c.dim)
-        if not self.quantized(_POSITIONS):
-            return self.array(_POSITIONS, mx.float32)
-        return self.matrix(_POSITIONS.removesuffix(".weight")).take(mx.arange(c.max_positions)).astype(mx.float32)
+        if not self.quantized(POSITIONS):
+            return self.array(POSITIONS, mx.float32)
+        return self.matrix(POSITIONS.removesuffix(".weight")).take(mx.arange(c.max_positions)).astype(mx.float32)
 
     def norm(self, stem: str) -> LayerNorm:
         """A LayerNorm by its name."""
@@ -93,7 +93,7 @@ class Weights(weights.Weights):
         up, down = self.linear(f"{layer}mlp.up_proj"), self.linear(f"{layer}mlp.down_proj")
         norms = self.norm(f"{layer}attn_norm"), self.norm(f"{layer}ffn_norm")
         block = EncoderBlock(norms[0], q, k, v, out, norms[1], up, down, self.config.encoder.n_heads)
-        mx.eval(block.parameters())
+        self.evaluate(block.parameters())
         return block
 
 
@@ -119,5 +119,5 @@ def build(w: Weights) -> tuple[Encoder, Projector, Decoder]:
     embedding = w.matrix("language_model.embed_tokens")
     head = w.matrix(_HEAD.removesuffix(".weight")) if _HEAD in w.shapes else None
     decoder = Decoder(d, embedding, layers, w.array("language_model.norm.weight"), head)
-    mx.eval(encoder.parameters(), projector.parameters(), decoder.parameters())
+    w.evaluate(encoder.parameters(), projector.parameters(), decoder.parameters())
     return encoder, projector, decoder

@@ -101,8 +101,9 @@ def _mistral(decoder: Section, encoder: Section, audio: Section, downsample: int
     sizes = _sizes(encoder, "dim", "n_layers", "n_heads", "hidden_dim", "sliding_window")
     encoder.fixed("n_kv_heads", sizes["n_heads"])
     theta = encoder.number("rope_theta", 1.0, 1e12), decoder.number("rope_theta", 1.0, 1e12)
+    mel = audio.mel_sizes()
     return Config(
-        EncoderConfig(**sizes, rope_theta=theta[0], n_mels=audio.integer("num_mel_bins", 1, 4096)),
+        EncoderConfig(**sizes, rope_theta=theta[0], n_mels=audio.mels(mel["n_fft"], mel["sample_rate"])),
         DecoderConfig(
             **_sizes(decoder, "dim", "n_layers", "n_heads", "hidden_dim", "sliding_window"),
             n_kv_heads=decoder.kv_heads("n_heads", "n_kv_heads"),
@@ -111,7 +112,7 @@ def _mistral(decoder: Section, encoder: Section, audio: Section, downsample: int
             cond_dim=decoder.integer("ada_rms_norm_t_cond_dim", 1, MAX_DIM, default=32),
         ),
         downsample=downsample,
-        **audio.mel_sizes(),
+        **mel,
         log_mel_max=audio.number("global_log_mel_max", -100, 100, default=1.5),
     )
 
@@ -129,7 +130,7 @@ def from_transformers(config: Section) -> Config:
         EncoderConfig(
             **_sizes(encoder, *keys, eps="rms_norm_eps"),
             rope_theta=encoder.rope_theta(),
-            n_mels=encoder.integer("num_mel_bins", 1, 4096),
+            n_mels=encoder.mels(),
         ),
         DecoderConfig(
             **_sizes(decoder, *keys, eps="rms_norm_eps"),

@@ -11,6 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from ... import _check
+from ..._files import exists
 from ...audio.load import load_audio
 from ...audio.mel import MelConfig
 from ...caches import KVCache
@@ -71,7 +72,7 @@ class VoxtralRealtime(nn.Module):
         """The model of a folder; see ``voxtral_kernels.load``."""
         w = weights.Weights(folder, dtype)
         path = folder / "tekken.json"
-        tokenizer = Tokenizer.from_file(path) if path.is_file() else None
+        tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
         if tokenizer is not None:
             _check_tokenizer(tokenizer, w.config)
         time_dtype = time_dtype or w.stored_dtype

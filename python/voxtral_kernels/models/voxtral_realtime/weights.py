@@ -73,5 +73,5 @@ def build(w: Weights) -> tuple[ConvStem, Encoder, Adapter, Decoder]:
     conditioning = [(w.linear(f"{x}ada_norm.linear_in"), w.linear(f"{x}ada_norm.linear_out")) for x in layers]
     embedding = w.matrix("language_model.embed_tokens")
     decoder = Decoder(d, embedding, blocks, conditioning, w.array("language_model.norm.weight"))
-    mx.eval(stem.parameters(), encoder.parameters(), adapter.parameters(), decoder.parameters())
+    w.evaluate(stem.parameters(), encoder.parameters(), adapter.parameters(), decoder.parameters())
     return stem, encoder, adapter, decoder
