@@ -34,7 +34,7 @@ def test_one_number_is_enough(folder, rewrite, place, value):
         tensors[name][PLACES[place]] = value
 
     rewrite(folder, damage)
-    expected = rf"\[load\] weights: expected finite numbers in float32, got NaN or infinity in [\w.]*{place}: the file is"
+    expected = rf"\[load\] weights: expected finite numbers in float32, got NaN or infinity in [\w.]*{place}: the"
     with pytest.raises(ValueError, match=expected):
         vk.load(folder)
 

@@ -87,10 +87,10 @@ def test_without_a_network_what_is_cached_is_taken(fake, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("error", "match"),
     [
-        (http(errors.GatedRepoError, 403), r"gated: accept its terms at https://huggingface.co/owner/name and log in with"),
-        (http(errors.RepositoryNotFoundError, 401), r"does not exist or is private: log in with `hf auth login` if it is"),
-        (http(errors.RevisionNotFoundError, 404), r"\[load\] revision: expected a branch, tag or commit of .*, got 'v9'\."),
-        (errors.LocalEntryNotFoundError("Got: ConnectError: x\nAn error"), r"the hub cannot be reached \(no network, or"),
+        (http(errors.GatedRepoError, 403), r"gated: accept its terms at https://.*/owner/name and log in with `hf"),
+        (http(errors.RepositoryNotFoundError, 401), r"not exist or is private: log in with `hf auth login` if it"),
+        (http(errors.RevisionNotFoundError, 404), r"\[load\] revision: expected a branch, tag or .*, got 'v9'\."),
+        (errors.LocalEntryNotFoundError("Got: ConnectError: x\nAn error"), r"the hub cannot be reached \(no network"),
         (http(errors.HfHubHTTPError, 500), r"owner/name: HfHubHTTPError: 500 Client Error\.\.$"),
         (OSError("no network\nand more"), r"can be downloaded, got owner/name: OSError: no network\.$"),
         (OSError(28, "No space left on device"), r"No space left on device\.$"),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels.models.convert import convert
 from voxtral_kernels.models.voxtral import Voxtral
 from voxtral_kernels.models.voxtral_realtime.model import VoxtralRealtime
 from voxtral_kernels.testing import assert_model_matches

@@ -1,4 +1,4 @@
-"""Which published checkpoint a machine can run in real time: the chips, the checkpoints, and the default of the commands.
+"""Which published checkpoint a machine can run in real time: chips, checkpoints, and the default of the commands.
 
 An 80 ms token of Voxtral Realtime reads all weights once, and the keys and values of both windows: those bytes over the
 memory's bandwidth are the least time that it can take. The figures here are computed, not measured.
@@ -139,7 +139,9 @@ def default(machine: Machine | None = None) -> Choice:
     if machine.bandwidth is None:
         # A CPU has fast kernels for 16 bits, not for packed weights.
         return Choice(fitting[0], f"{fitting[0].bits} bits; not in real time: no Apple GPU that is known")
-    model = next((m for m in fitting if floor_ms(m.nbytes, machine.bandwidth) <= SHARE_OF_TOKEN * TOKEN_MS), fitting[-1])
+    model = next(
+        (m for m in fitting if floor_ms(m.nbytes, machine.bandwidth) <= SHARE_OF_TOKEN * TOKEN_MS), fitting[-1]
+    )
     floor = floor_ms(model.nbytes, machine.bandwidth)
     where = f"{machine.chip}, {machine.memory / 2**30:.0f} GB: at least {floor:.0f} of {TOKEN_MS:.0f} ms a token"
     return Choice(model, f"{model.bits} bits for this {where}")

@@ -95,7 +95,8 @@ def read(section: Section) -> Quantization:
         allowed: tuple[tuple[int, ...], tuple[int, ...]] = (_GROUP_SIZES, _BITS)
     else:
         only = _FIXED[mode]
-        group_size, bits = (section.integer(k, 1, 1 << 16, n) for k, n in zip(("group_size", "bits"), only, strict=True))
+        group_size = section.integer("group_size", 1, 1 << 16, only[0])
+        bits = section.integer("bits", 1, 32, only[1])
         allowed = ((only[0],), (only[1],))
     for key, value, values in zip(("group_size", "bits"), (group_size, bits), allowed, strict=True):
         if value not in values:

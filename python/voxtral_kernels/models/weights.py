@@ -280,7 +280,7 @@ class Weights:
 
 
 def finite(x: mx.array) -> mx.array:
-    """Whether all of a tensor is finite. A matrix is asked by a product with zeros: NaN and infinity times 0 are NaN."""
+    """Whether all of a tensor is finite. A matrix is asked by a product with zeros, which NaN and infinity survive."""
     if x.ndim != 2:
         return mx.isfinite(x).all()
     return mx.isfinite(Matrix(x).matmul(mx.zeros((1, x.shape[1]), x.dtype))).all()
