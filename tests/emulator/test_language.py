@@ -95,14 +95,13 @@ METHOD = "struct A { float x; float get() const { return x; } };\n"
     ("text", "message"),
     [
         (METHOD + "kernel void k(device A* y) {\n y[0].x = y[0].get();\n}", "kernel.metal:3:"),
-        (ONE.format("threadgroup float a[2] = {{1, 2}};"), "a threadgroup variable is a name"),
         (ONE.format("float4 v(1, 2, 3);"), "a vector is built from one scalar, or from as many"),
         (ONE.format("float4 v = float2(1);"), "error"),
         ("kernel void k(device float* y, uint i) { y[0] = i; }", "kernel.metal:1"),
         ("kernel int k(device float* y) { return 1; }", "kernel.metal:1"),
         ("kernel void k(device float* y) { y[0] = 1; ", "never closed"),
     ],
-    ids=["device-method", "initialiser", "components", "narrow", "attribute", "result", "brace"],
+    ids=["device-method", "components", "narrow", "attribute", "result", "brace"],
 )
 def test_what_metal_refuses_is_refused(text, message):
     with pytest.raises(emulator.KernelError, match=message):

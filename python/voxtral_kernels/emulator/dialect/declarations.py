@@ -18,10 +18,6 @@ _STATIC_MEMBER = rule(
 )  # fmt: skip
 _STATIC_LOCAL = rule("static-local", "5.3", "static is for program scope, not for variables of a function")
 _THREADGROUP = rule("threadgroup-variable", "4.4", "a threadgroup variable belongs in a kernel function")
-_THREADGROUP_INIT = rule(
-    "threadgroup-initialiser", "not found there; clang's rule for OpenCL's local variables",
-    "a threadgroup variable cannot have an initialiser",
-)  # fmt: skip
 _VLA = rule("variable-length-array", "1.5 (C++17, which has none)", "an array bound must be a constant expression")
 _FUNCTION_POINTER = rule(
     "function-pointer", "1.5.4, 5.1.4", "only [[visible]] functions have pointers, since Metal 2.3"
@@ -99,8 +95,6 @@ def _variable(declaration: Declaration, version: Version) -> Iterator[Violation]
             function = declaration.function
             if function is None or not any(t.text in ("kernel", "mesh", "object") for t in function.head):
                 yield _THREADGROUP.at(tokens[0])
-            if any(t.text in ("=", "{") for t in tokens):
-                yield _THREADGROUP_INIT.at(tokens[0])
 
 
 def _program_scope(declaration: Declaration, specifiers: set[str], version: Version) -> Iterator[Violation]:

@@ -28,6 +28,18 @@ _MISMATCH = rule("attribute-mismatch", "5.2.3.6", "these attributes need one typ
 _TOO_MANY = rule(
     "buffer-limit", "not there; Metal Feature Set Tables: 31 buffer arguments", "a kernel has buffers 0 to 30"
 )
+_WIDTHS = rule(
+    "attribute-conflict", "table 5.8; Apple's message in m1-gpu-cpp#4",
+    "thread_execution_width and threads_per_simdgroup are one value, a kernel takes one of them",
+)  # fmt: skip
+_SHAPE = rule(
+    "position-shape", "5.2.3.6; Apple's message in triton-msl#10",
+    "the positions and sizes that a kernel takes are all scalars or all vectors of one length",
+)  # fmt: skip
+_MEMORY = rule(
+    "threadgroup-limit", "not there; Metal Feature Set Tables: 31 threadgroup memory arguments",
+    "a kernel has threadgroup arguments 0 to 30",
+)  # fmt: skip
 _TWICE = rule("buffer-index", "5.2.1", "two arguments with the same index")
 
 _SCALARS = names(
@@ -98,15 +110,21 @@ def _arguments(kernel: Function) -> Iterator[Violation]:
         for mark in marks:
             if mark[0].text in ("buffer", "threadgroup") and len(mark) == 4 and mark[2].kind == "number":
                 index = int(literal(mark[2].text)[0], 0)
-                if mark[0].text == "buffer" and index > 30:
-                    yield _TOO_MANY.at(mark[2], f"buffer({index})")
+                if index > 30:
+                    limit = _TOO_MANY if mark[0].text == "buffer" else _MEMORY
+                    yield limit.at(mark[2], f"{mark[0].text}({index})")
                 if not optional and taken.setdefault((mark[0].text, index), mark[0]) is not mark[0]:
                     yield _TWICE.at(mark[0], f"{mark[0].text}({index})")
     if buffers > 31:
         yield _TOO_MANY.at(kernel.name, f"{buffers} buffers")
-    for pair in _PAIRS:
-        if len({types[name] for name in pair if name in types}) > 1:
-            yield _MISMATCH.at(kernel.name, ", ".join(name for name in pair if name in types))
+    if types.keys() >= {"thread_execution_width", "threads_per_simdgroup"}:
+        yield _WIDTHS.at(kernel.name, kernel.name.text)
+    mismatched = [pair for pair in _PAIRS if len({types[name] for name in pair if name in types}) > 1]
+    for pair in mismatched:
+        yield _MISMATCH.at(kernel.name, ", ".join(name for name in pair if name in types))
+    lengths = {types[name][-1:] if types[name][-1:] in "23" else "" for name in types.keys() & _POSITIONS}
+    if len(lengths) > 1 and not mismatched:
+        yield _SHAPE.at(kernel.name, ", ".join(sorted(types.keys() & _POSITIONS)))
 
 
 def _one(

@@ -32,11 +32,18 @@ _BFLOAT = rule("bfloat-version", "2.1", "bfloat needs Metal 3.1")
 _LAMBDA = rule("lambda", _RESTRICTIONS, "lambda expressions need Metal 3.2")
 _STD = rule("std", _RESTRICTIONS, "the C++ standard library is not there; Metal's own is the namespace metal")
 _LIBRARY = rule("library-function", "6.2 to 6.5", "a C or C++ library function that Metal's standard library lacks")
+_STAGE = rule(
+    "stage-keyword",
+    "5.1; Apple's message in wgpu#4904",
+    "kernel, vertex and fragment are keywords, they name nothing else",
+)
+_REQUIRED = rule("required-threads", "5.1.3", "required_threads_per_threadgroup needs Metal 4.0")
 _HEADER = rule("header", "6.1", "not a header of Metal's standard library")
 _NO_HEADER = rule(
     "missing-header", "6.1, 6.7, 6.9, 6.15", "a name of Metal's standard library whose header is not included"
 )  # fmt: skip
 
+_STAGES = ("kernel", "vertex", "fragment")
 _DOUBLES = frozenset(f"double{n}" for n in (2, 3, 4)) | {"float64_t"}
 _HOST_TYPES = names("_Float16 __fp16 __bf16 __int128 __int128_t __uint128_t __float128 wchar_t")
 _BFLOATS = frozenset(("bfloat", *(f"{p}bfloat{n}" for p in ("", "packed_") for n in (2, 3, 4))))
@@ -75,6 +82,10 @@ def check(unit: Unit, version: Version) -> Iterator[Violation]:
         before = tokens[i - 1].text if i else ""
         after = tokens[i + 1].text if i + 1 < len(tokens) else ""
         found = _BANNED.get(token.text) or _by_context(tokens, i, before, after)
+        if token.text in _STAGES and _is_name(tokens, i):
+            yield _STAGE.at(token, token.text)
+        elif token.text == "required_threads_per_threadgroup" and version < (4, 0):
+            yield _REQUIRED.at(token, token.text)
         if found is None and token.text in _BFLOATS and version < (3, 1):
             found = _BFLOAT
         if found is None and token.text in _LIBRARY_NAMES and after == "(" and token.text not in own:
@@ -99,6 +110,21 @@ def _by_context(tokens: list[Token], i: int, before: str, after: str) -> Rule | 
     if text == "std" and (after == "::" or before == "namespace"):
         return _STD
     return None
+
+
+def _is_name(tokens: list[Token], i: int) -> bool:
+    """Whether a stage's word stands where a name stands: what it qualifies does not follow, and it is no attribute."""
+    if i + 1 >= len(tokens):
+        return False
+    following, before = tokens[i + 1], tokens[i - 1].text if i else ""
+    if (
+        following.kind == IDENTIFIER
+        or following.text == "::"
+        or (before == "[" and i > 1 and tokens[i - 2].text == "[")
+    ):
+        return False
+    attribute = following.text == "[" and i + 2 < len(tokens) and tokens[i + 2].text == "["
+    return not attribute and not (before == "," and following.text in ("]", ","))
 
 
 def _opens_lambda(tokens: list[Token], i: int) -> bool:

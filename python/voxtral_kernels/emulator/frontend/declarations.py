@@ -52,7 +52,7 @@ def type_end(tokens: Sequence[Token], i: int) -> int | None:
 
 
 class Variables(NamedTuple):
-    """``threadgroup T a[N], b;``"""
+    """``threadgroup T a[N], b;`` An initialiser is dropped, as Apple's compiler ignores it."""
 
     before: int  # qualifiers that stand before the word threadgroup
     type_: list[Token]
@@ -81,13 +81,19 @@ def threadgroup_variables(tokens: Sequence[Token], i: int) -> Variables | None:
     end = name
     while end < len(tokens) and text_at(tokens, end) != ";":
         end = tk.closing(tokens, end) + 1 if text_at(tokens, end) in tk.OPENING else end + 1
-    declarators = tk.split_commas(tokens[name:end])
+    declarators = [_without_value(d) for d in tk.split_commas(tokens[name:end])]
     if any(text_at(d, 1) == "(" for d in declarators):
         return None
     for name_token, *array in declarators:
-        if name_token.kind != tk.IDENTIFIER or any(t.text == "=" for t in array) or text_at(array, 0) not in ("", "["):
-            raise fail(name_token, "a threadgroup variable is a name, with array bounds and without a value")
+        if name_token.kind != tk.IDENTIFIER or text_at(array, 0) not in ("", "["):
+            raise fail(name_token, "a threadgroup variable is a name, with array bounds")
     return Variables(i - start, list(tokens[j:name]), declarators, alignment, end + 1)
+
+
+def _without_value(declarator: Sequence[Token]) -> list[Token]:
+    """A declarator up to its ``= value`` or ``{value}``."""
+    end = next((i for i, t in enumerate(declarator) if t.text in ("=", "{")), len(declarator))
+    return list(declarator[:end])
 
 
 class Instantiation(NamedTuple):

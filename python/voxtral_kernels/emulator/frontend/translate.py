@@ -14,6 +14,9 @@ Everything keeps its line. What has one of these shapes and cannot be read is an
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from ..errors import KernelError
 from . import tokens as tk
 from .declarations import (
@@ -187,11 +190,22 @@ class _Translator(ValueRewriter):
         return i + 4
 
 
-def translate(preprocessed: str, path: str) -> tuple[list[Token], Unit]:
-    """The tokens of a preprocessed text, and the text translated."""
+def read(preprocessed: str, path: str) -> list[Token]:
+    """The tokens of a preprocessed text."""
+    with _readable_errors():
+        return [t for t in tk.tokenize(preprocessed, path) if not _is_foreign(t)]
+
+
+def translate(tokens: list[Token]) -> Unit:
+    """The text of these tokens translated."""
+    with _readable_errors():
+        return _Translator(tokens).run()
+
+
+@contextlib.contextmanager
+def _readable_errors() -> Iterator[None]:
     try:
-        tokens = [t for t in tk.tokenize(preprocessed, path) if not _is_foreign(t)]
-        return tokens, _Translator(tokens).run()
+        yield
     except tk.TokenError as error:
         raise KernelError(f"{error.path}:{error.line}: error: {error.message}") from None
 

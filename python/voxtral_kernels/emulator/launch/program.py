@@ -10,8 +10,8 @@ from typing import Any
 from .. import dialect, toolchain
 from ..errors import KernelError
 from ..frontend.parameters import BUILTINS
-from ..frontend.tokens import TokenError, tokenize
-from ..frontend.translate import translate
+from ..frontend.tokens import Token, TokenError, tokenize
+from ..frontend.translate import read, translate
 from ..frontend.unit import Kernel
 from ..report import Finding, LineTable, Place, Report, make_finding
 from ..runtime import runtime
@@ -55,12 +55,13 @@ class Program:
         major, minor = language_version.split(".")
         marked = f'# 1 "{path}"\n{text}'
         preprocessed = toolchain.preprocess(marked, include_dirs, [f"__METAL_VERSION__={major}{minor}0"])
-        tokens, self.unit = translate(preprocessed, path)
+        tokens = read(preprocessed, path)
         violations = _check_includes(text, path)
-        violations += dialect.check(tokens, version=language_version, preprocessed=True)
+        violations += _check(tokens, language_version)
         violations = [v for v in violations if not v.path.startswith(self._trusted)] if trusted else violations
         if violations:
             raise KernelError("\n".join(map(str, violations)))
+        self.unit = translate(tokens)
         self._has_typed_rules = bool(self.unit.constants) or dialect.tree.concerns(tokens, self._trusted)
         self.together: Sequence[str] = ()  # entry points to compile in one go
         self._entries: dict[tuple[Any, ...], Entry] = {}
@@ -157,6 +158,13 @@ class Program:
             if found[0] == path and start <= found[1] < min(starts, default=1 << 30):
                 return [replace(finding, place=Place(*found, self.source_line(*found))) for finding in findings]
         return list(findings)
+
+
+def _check(tokens: Sequence[Token], version: str) -> list[dialect.Violation]:
+    try:
+        return dialect.check(tokens, version=version, preprocessed=True)
+    except TokenError as error:
+        raise KernelError(f"{error.path}:{error.line}: error: {error.message}") from None
 
 
 def _check_includes(text: str, path: str) -> list[dialect.Violation]:
