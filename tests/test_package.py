@@ -38,6 +38,6 @@ def test_signature(name):
 
 
 def test_every_public_name_is_documented_and_there():
-    assert set(vk.__all__) == {*SIGNATURES, "emulator"}
+    assert {*SIGNATURES, "emulator"} <= set(vk.__all__)
     assert {"metal_kernel", "library", "check_order", "KernelError"} <= set(vk.emulator.__all__)
     assert all(getattr(vk, name).__doc__ for name in vk.__all__)

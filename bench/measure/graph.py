@@ -215,7 +215,7 @@ def _stand_ins(marks: list[tuple[str, list[bool]]]) -> Iterator[None]:
         for module, name in FUSED:
             original = getattr(module, name)
             stack.enter_context(mock.patch.object(module, name, lambda *a, _f=original: fused(_f, *a)))
-        served = {("metal", op): _Served(op, factory) for op in (*testing.OPS, "kv_append")}
+        served = {("metal", op): _Served(op, factory) for op in testing.SHADED}
         stack.enter_context(mock.patch.dict(select._loaded, served))
         stack.enter_context(mock.patch.object(mx, "contiguous", contiguous))
         stack.enter_context(mock.patch.object(transforms, "in_transformation", return_value=False))

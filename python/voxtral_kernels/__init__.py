@@ -9,7 +9,10 @@ from .audio.load import load_audio
 from .backends.select import use_backend
 from .caches import LinearKVCache, RingKVCache
 from .models import load
-from .ops import ada_rms_norm, causal_conv1d_gelu, conv1d_gelu, explain, sliding_window_attention
+from .ops.ada_rms_norm import ada_rms_norm
+from .ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
+from .ops.explain import explain
+from .ops.sliding_window_attention import sliding_window_attention
 from .patch import accelerate
 
 __all__ = [

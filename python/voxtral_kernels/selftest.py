@@ -71,14 +71,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def available() -> list[str]:
     """The backends that serve on the default device without being asked for by name."""
-    found = []
-    for name in select.ORDER[mx.default_device().type]:
-        try:
-            select.load(name, OPS[0])
-        except select.UnavailableError:
-            continue
-        found.append(name)
-    return found
+    order = select.ORDER[mx.default_device().type]
+    return [name for name in order if any(_serves(name, op) for op in OPS)]
+
+
+def _serves(backend: str, op: str) -> bool:
+    try:
+        select.load(backend, op)
+    except select.UnavailableError:
+        return False
+    return True
 
 
 def run(

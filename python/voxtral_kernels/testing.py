@@ -5,13 +5,14 @@ from __future__ import annotations
 from ._check import FLOATS
 from .backends.cases import check_case
 from .backends.select import use_backend
-from .reference.definitions import INTERNAL, OPS, definition, in_float32
+from .reference.definitions import INTERNAL, OPS, SHADED, definition, in_float32
 from .reference.rule import assert_matches, assert_model_matches
 
 __all__ = [
     "FLOATS",
     "INTERNAL",
     "OPS",
+    "SHADED",
     "assert_matches",
     "assert_model_matches",
     "check_case",

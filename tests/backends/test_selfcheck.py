@@ -7,7 +7,7 @@ import mlx.core as mx
 import pytest
 
 import voxtral_kernels as vk
-from voxtral_kernels import testing
+from tests import stages
 from voxtral_kernels.backends import emulated, select, selfcheck
 from voxtral_kernels.backends.shaders import Kernels
 
@@ -67,7 +67,7 @@ def route(monkeypatch, tmp_path):
 
     def plant(factory):
         selfcheck.forget()
-        for op in testing.OPS:
+        for op in stages.SHADED:
             monkeypatch.setitem(select._loaded, ("metal", op), Kernels(op, factory, "stand-in", checked=True))
 
     yield plant
@@ -84,7 +84,7 @@ def expected(op):
         return call(op)
 
 
-@pytest.mark.parametrize("op", testing.OPS)
+@pytest.mark.parametrize("op", ARGUMENTS)
 @pytest.mark.parametrize("factory", [DoesNotCompile, RaisesAtLaunch, GivesWrongNumbers, GivesNan])
 def test_a_bad_variant_is_disabled_and_the_result_stays_right(route, op, factory):
     route(factory())
@@ -167,7 +167,7 @@ def test_a_bad_shader_is_disabled_on_the_emulator(route, edit_shader, edit):
     assert vk.explain("ada_rms_norm", *ARGUMENTS["ada_rms_norm"]())[0] == "composed"
 
 
-@pytest.mark.parametrize("op", testing.OPS)
+@pytest.mark.parametrize("op", ARGUMENTS)
 def test_the_shaders_as_they_are_come_out_right(route, op):
     route(emulated.factory)
     with warnings.catch_warnings():

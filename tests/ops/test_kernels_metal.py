@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs a Metal device and VOXTRAL_KERNELS_TEST_DEVICE=gpu",
 )
 
-CASES = [(op, case) for op in (*testing.OPS, "kv_append") for case in testing.definition(op).CASES]
+CASES = [(op, case) for op in testing.SHADED for case in testing.definition(op).CASES]
 
 
 @pytest.fixture(autouse=True)

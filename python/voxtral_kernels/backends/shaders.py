@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
 
 from .. import _check
-from ..reference.definitions import definition
+from ..reference.definitions import SHADED, definition
 from . import selfcheck, transforms
 from .select import Backend, UnavailableError
 from .source import Factory
@@ -32,10 +31,9 @@ class Kernels(Backend):
     def __init__(self, op: str, factory: Factory, route: str, *, checked: bool) -> None:
         self._op, self._factory, self._route, self._checked = op, factory, route, checked
         self._functions: dict[Any, Callable[..., Any]] = {}  # of uncached calls, by all that is not an array
-        module = f"voxtral_kernels.dispatch.{op}"
-        if importlib.util.find_spec(module) is None:
+        if op not in SHADED:
             raise UnavailableError(f"{op} has no shader yet.")
-        self._dispatch = importlib.import_module(module)
+        self._dispatch = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
 
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
         if self._route == "metal" and device != mx.gpu:

@@ -133,18 +133,23 @@ def _device() -> dict[str, Any]:
 
 
 def _backends() -> dict[str, str]:
-    """Whether each backend is there, or the sentence that says why not."""
+    """Whether each backend is there, which ops it does not serve yet, or the sentence that says why it is not there."""
     from ..backends import select
     from ..reference.definitions import OPS
 
     states = {}
     for name in select.BACKENDS:
-        try:
-            for op in OPS:
+        refusals = {}
+        for op in OPS:
+            try:
                 select.load(name, op)
-            states[name] = "available; serves only by name" if name == "emulator" else "available"
-        except select.UnavailableError as reason:
-            states[name] = str(reason)
+            except select.UnavailableError as reason:
+                refusals[op] = str(reason)
+        if len(refusals) == len(OPS):
+            states[name] = next(iter(refusals.values()))
+        else:
+            only = ["available; serves only by name" if name == "emulator" else "available", *refusals.values()]
+            states[name] = "; ".join(only)
     return states
 
 

@@ -13,6 +13,7 @@ from ._canary import normal
 FILE = "ada_rms_norm.metal"
 MAX_THREADS = 1024
 MAX_PIECES = 2
+VARIANTS = ("registers", "looped")
 INPUTS = ("x", "weight", "scale")
 
 

@@ -11,6 +11,7 @@ from ..reference.causal_conv1d_gelu import CausalConv1dGelu
 from ._canary import normal
 
 FILE = "causal_conv1d_gelu.metal"
+VARIANTS = ("vector", "tiled")
 INPUTS = ("x", "context", "weight", "bias", "state")
 FEW = 8  # output frames that the vector variant takes
 CHANNELS = 32  # output channels of one of its threadgroups

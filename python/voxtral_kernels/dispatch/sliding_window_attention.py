@@ -11,6 +11,7 @@ from ..reference.sliding_window_attention import SlidingWindowAttention, from_se
 from ._canary import normal
 
 VECTOR, TILED = "sliding_window_attention_vector", "sliding_window_attention_tiled"
+VARIANTS = ("vector", "vector_split", "tiled")
 INPUTS = ("q", "ring", "tail_k", "tail_v", "state", "scale")
 SIMDS = 8  # simdgroups of a vector threadgroup
 MAX_ROWS = 8  # queries times heads of a group that the vector variant takes
@@ -23,9 +24,8 @@ MAX_SPLITS = 32  # bounds what the splits write and read again to 3 % of the key
 def unsupported(r: SlidingWindowAttention) -> list[str]:
     """Sentences that say why the kernels cannot serve the request; empty when they can."""
     dim = r.q.shape[3]
-    if dim % 16 or dim > 256:
-        return [f"D = {dim}; the kernels take multiples of 16 up to 256."]
-    return []
+    fits = dim % 16 == 0 and dim <= 256
+    return [] if fits else [f"D = {dim}; the kernels take multiples of 16 up to 256."]
 
 
 def _rows(r: SlidingWindowAttention) -> int:

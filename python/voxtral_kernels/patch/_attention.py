@@ -12,7 +12,7 @@ import mlx.nn as nn
 from .. import _check
 from ..caches import KVCache, LinearKVCache, RingKVCache
 from ..models import rope
-from ..ops import sliding_window_attention
+from ..ops.sliding_window_attention import sliding_window_attention
 
 # The attribute of a host's cache object that holds ours.
 _SLOT = "_voxtral_kernels_cache"

@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from ..ops import causal_conv1d_gelu, conv1d_gelu
+from ..ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
 
 State = mx.array | None
 

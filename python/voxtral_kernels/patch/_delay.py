@@ -10,7 +10,7 @@ import mlx.nn as nn
 import numpy as np
 
 from ..backends.transforms import in_transformation
-from ..ops import ada_rms_norm
+from ..ops.ada_rms_norm import ada_rms_norm
 
 # Sessions with different delays may share a model; this many conditions are kept.
 _KEPT = 8

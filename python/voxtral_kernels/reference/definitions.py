@@ -8,6 +8,8 @@ from typing import Any
 
 import mlx.core as mx
 
+from .._paths import PACKAGE
+
 _HELPERS = {"definitions", "rule"}
 
 
@@ -24,6 +26,10 @@ def _stems() -> list[str]:
 # The stems: an op is the same word in every place. The internal ones have no public function.
 INTERNAL = tuple(op for op in _stems() if getattr(definition(op), "INTERNAL", False))
 OPS = tuple(op for op in _stems() if op not in INTERNAL)
+
+
+# Those that have shaders, the internal ones among them: a file in dispatch/ makes one.
+SHADED = tuple(op for op in _stems() if (PACKAGE / "dispatch" / f"{op}.py").is_file())
 
 
 def in_float32(request: Any) -> Any:

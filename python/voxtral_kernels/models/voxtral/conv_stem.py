@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from ... import _check
-from ...ops import conv1d_gelu
+from ...ops.causal_conv1d_gelu import conv1d_gelu
 
 OP = "conv_stem"
 

@@ -1,0 +1,18 @@
+"""How far each op has come: CONTRIBUTING's steps land one by one, and a test asks for what has landed."""
+
+from pathlib import Path
+
+from voxtral_kernels import testing
+from voxtral_kernels.reference.definitions import OPS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def landed(place: str) -> list[str]:
+    """The ops that have a file there; ``{}`` stands for the op."""
+    return [op for op in OPS if any(ROOT.glob(place.format(op)))]
+
+
+PUBLIC = landed("python/voxtral_kernels/ops/{}.py")
+NATIVE = landed("csrc/cpu/{}.cpp")
+SHADED = [op for op in OPS if op in testing.SHADED]
