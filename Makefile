@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What an installation depends on: a change here installs again.
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc -type f)
 
-.PHONY: demo test soak bench lint check-macos clean
+.PHONY: demo test soak bench lint check-macos new-op clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +59,10 @@ lint: $(VENV)/.lint-tools
 
 check-macos: $(VENV)/.installed
 	$(BIN)/python csrc/check_macos.py
+
+# make new-op NAME=scale_shift: the skeleton of CONTRIBUTING's steps 1 to 3.
+new-op: $(BIN)/python
+	$(BIN)/python -m tools.new_op '$(NAME)'
 
 clean:
 	rm -rf $(VENV) build

@@ -1,0 +1,146 @@
+"""CONTRIBUTING's eight steps, taken one by one in a copy of the tree by a small op, ``scale_shift`` (``make soak``).
+
+Each step is a commit after which the tests of what it touches pass. ``new_op/<step>/`` holds the files that a step
+adds, `EDITS` what it changes in files that are there.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = Path(__file__).with_name("new_op")
+OP = "scale_shift"
+MOST_FILES = 12
+
+pytestmark = pytest.mark.soak
+
+# Step -> (file, what stands there, what takes its place).
+EDITS = {
+    4: [
+        (
+            "csrc/cpu/args.h",
+            "// Every op with its arguments",
+            """struct ScaleShiftArgs {
+  const void* x;      // [rows, dim]
+  const void* scale;  // [dim]
+  const void* shift;  // [dim]
+  void* y;            // [rows, dim]
+  Index rows, dim;
+  Dtype dtype;
+  Index rows_per_task;
+};
+
+// Every op with its arguments""",
+        ),
+        (
+            "csrc/cpu/args.h",
+            "  OP(ada_rms_norm, AdaRmsNormArgs, isa) ",
+            "  OP(scale_shift, ScaleShiftArgs, isa) \\\n  OP(ada_rms_norm, AdaRmsNormArgs, isa) ",
+        ),
+    ],
+    8: [
+        (
+            "python/voxtral_kernels/__init__.py",
+            "from .ops.sliding_window_attention",
+            "from .ops.scale_shift import scale_shift\nfrom .ops.sliding_window_attention",
+        ),
+        (
+            "python/voxtral_kernels/__init__.py",
+            '    "sliding_window_attention",',
+            '    "scale_shift",  # a worked example\n    "sliding_window_attention",',
+        ),
+        ("CHANGELOG.md", "### Added\n\n", "### Added\n\n- `scale_shift`, a worked example.\n"),
+        (
+            "docs/kernels.md",
+            "| `ada_rms_norm` |",
+            "| `scale_shift` | | always |\n| `ada_rms_norm` |",
+        ),
+    ],
+}
+STAGES = ["tests/test_layout.py", "tests/test_imports.py", "tests/test_package.py", "tests/cli/test_selftest.py"]
+# What a step touches; step 6, the shader's launch by the extension, is in the file of step 4.
+TESTS = {
+    1: ["tests/test_layout.py", "tests/ops/test_cases.py"],
+    2: [*STAGES, "tests/cli/test_info.py", "tests/backends/test_select.py"],
+    3: ["tests/ops", "tests/test_layout.py"],
+    4: ["tests/backends/test_native.py", "tests/test_layout.py", "tests/cli/test_info.py"],
+    5: ["tests/ops", "tests/backends/test_shaders.py", "tests/backends/test_selfcheck.py", "tests/test_layout.py"],
+    6: ["tests/backends/test_native_gpu.py", "-m", "not soak or soak and not macos", "-k", f"{OP} or record"],
+    7: ["tests/bench/test_launches.py", "tests/test_layout.py"],
+    8: [*STAGES, "tests/test_docs.py", "tests/cli/test_info.py"],
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the tracked files, installed, as a repository of its own."""
+    copy = tmp_path_factory.mktemp("tree") / "voxtral-kernels"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
+    if (ROOT / "build" / "hosts").is_dir():
+        shutil.copytree(ROOT / "build" / "hosts", copy / "build" / "hosts")
+    run(copy, "git", "init", "--quiet")
+    commit(copy, "The tree as it is")
+    run(copy, "make", f"PYTHON={sys.executable}", ".venv/.installed")
+    return copy
+
+
+def run(tree, *command, status=0):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def commit(tree, text):
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    run(tree, "git", "add", "--all")
+    run(tree, "git", *who, "commit", "--quiet", "--message", text)
+
+
+def take(tree, step):
+    """Make the step's edits, install what has to be built, commit."""
+    if (STEPS / str(step)).is_dir():
+        shutil.copytree(STEPS / str(step), tree, dirs_exist_ok=True)
+    for file, there, instead in EDITS.get(step, []):
+        text = (tree / file).read_text()
+        assert there in text, f"{file} no longer has {there!r}"
+        (tree / file).write_text(text.replace(there, instead, 1))
+    run(tree, "make", ".venv/.installed")
+    commit(tree, f"{OP}, step {step}")
+
+
+def passes(tree, *tests, status=0):
+    marked = [] if "-m" in tests else ["-m", "not soak"]
+    return run(tree, ".venv/bin/python", "-m", "pytest", "-q", "-n", "2", *marked, *tests, status=status)
+
+
+def test_an_op_lands_in_eight_steps_that_each_pass(tree):
+    before = run(tree, "git", "rev-parse", "HEAD").strip()
+    run(tree, "make", "new-op", f"NAME={OP}")
+    assert "oracle: expected NumPy in float64, got none yet" in passes(tree, f"tests/ops/test_{OP}.py", status=1)
+    passes(tree, "tests/test_layout.py", "tests/cli/test_info.py")
+    # Step by step: what the skeleton has beyond the first comes back with its own step.
+    for place in ("python/voxtral_kernels/ops", "tests/ops/test_"):
+        (tree / (f"{place}{OP}.py" if place.endswith("_") else f"{place}/{OP}.py")).unlink()
+    for step, tests in TESTS.items():
+        if step != 6:
+            take(tree, step)
+        passes(tree, *tests)
+    touched = run(tree, "git", "diff", "--name-only", before, "HEAD").split()
+    print(f"\n{OP}: {len(touched)} files touched in eight steps:", *touched, sep="\n  ")
+    assert len(touched) <= MOST_FILES
+
+
+def test_a_name_that_cannot_be_is_refused(tree):
+    for name, message in (("Scale", "expected a stem in lower case"), ("ada_rms_norm", "expected a new stem")):
+        done = subprocess.run(["make", "new-op", f"NAME={name}"], cwd=tree, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert f"[new-op] NAME: {message}" in done.stderr
