@@ -14,6 +14,7 @@ SUITES = {
     "cpu": ("suites.cpu", "native extension against stock MLX and PyTorch"),
     "drop-in": ("suites.drop_in", "other packages' models before and after acceleration"),
     "emulator": ("suites.emulator", "speed of the emulator itself"),
+    "host": ("suites.host", "milliseconds to build a step, ours and other packages'; exit 1 when more than the limits"),
     "launches": ("suites.launches", "launches of a layer in a streaming step; exit 1 when more than the gate"),
     "metal-sources": ("suites.metal_sources", "every Metal text that the case lists make MLX compile; --compile does"),
     "realtime": ("suites.realtime", "the tiny model end to end: native, composed, transformers"),

@@ -95,5 +95,5 @@ CACHE_OPS = ("sliding_window_attention", "kv_append")
 SOURCES: list[Callable[[], dict[str, float]]] = [
     stream_memory,
     cache_copies,
-    *map(_figures, ("launches", "counters", "metal_sources")),
+    *map(_figures, ("launches", "host", "counters", "metal_sources")),
 ]

@@ -21,6 +21,7 @@ from voxtral_kernels.backends import select
 
 from ..cases import suites
 from ..measure.timing import Work, evaluate, repeats_for
+from ..suites import host
 from . import deterministic
 
 
@@ -33,7 +34,7 @@ def works() -> dict[str, Callable[[], Work]]:
                 name = f"{suite.op}, {bench_case.name}, {dtype_name(dtype)}"
                 found[name] = lambda s=suite, c=bench_case, d=dtype: _op(s.op, c.case, d)  # type: ignore[misc]
     found["tiny model, 80 ms step"] = _stream_step
-    return found
+    return found | host.works()
 
 
 def _op(op: str, case: Any, dtype: mx.Dtype) -> Work:
@@ -88,7 +89,12 @@ class Worker:
             return json.dumps({"error": f"{type(error).__name__}: {error}"})
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until the requests end."""
     worker = Worker()
     for line in sys.stdin:
         print(worker.answer(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -49,14 +49,19 @@ class RandomWeights(Weights):
         return Matrix(*packed, q)
 
 
-def cut(encoder_layers: int = 2, decoder_layers: int = 2, *, bits: int | None = None) -> VoxtralRealtime:
-    """The 4B shapes with this many layers, bf16 or quantised in groups of 64; random weights from a fixed seed."""
+def random(config: Config, *, bits: int | None = None) -> VoxtralRealtime:
+    """A model of this configuration, bf16 or quantised in groups of 64; random weights from a fixed seed."""
     mx.random.seed(0)
+    quantization = None if bits is None else Quantization(64, bits)
+    stages = build(RandomWeights(config, mx.bfloat16, quantization))
+    return VoxtralRealtime(config, *stages, None, dtype=mx.bfloat16, time_dtype=mx.bfloat16)
+
+
+def cut(encoder_layers: int = 2, decoder_layers: int = 2, *, bits: int | None = None) -> VoxtralRealtime:
+    """The 4B shapes with this many layers."""
     config = dataclasses.replace(
         FULL,
         encoder=dataclasses.replace(FULL.encoder, n_layers=encoder_layers),
         decoder=dataclasses.replace(FULL.decoder, n_layers=decoder_layers),
     )
-    quantization = None if bits is None else Quantization(64, bits)
-    stages = build(RandomWeights(config, mx.bfloat16, quantization))
-    return VoxtralRealtime(config, *stages, None, dtype=mx.bfloat16, time_dtype=mx.bfloat16)
+    return random(config, bits=bits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +11,35 @@ from typing import Any
 
 import mlx.core as mx
 
-Work = Callable[[], Any]
+
+class Building(abc.ABC):
+    """Work that builds a graph which is never evaluated: only its own processor time counts."""
+
+    @abc.abstractmethod
+    def __call__(self) -> Any:
+        """Build."""
+
+    @abc.abstractmethod
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """What holds during the calls."""
+
+    @abc.abstractmethod
+    def settle(self) -> None:
+        """What comes between two calls, untimed."""
+
+    def seconds(self, repeats: int) -> float:
+        """Processor time of this thread a call; the first call is not timed."""
+        total = 0
+        with self.context():
+            for i in range(repeats + 1):
+                start = time.thread_time_ns()
+                self()
+                total += i and time.thread_time_ns() - start
+                self.settle()
+        return total / repeats / 1e9
+
+
+Work = Callable[[], Any] | Building
 
 
 @dataclass(frozen=True)
@@ -22,6 +52,8 @@ class Pairs:
 
 def evaluate(work: Work, repeats: int) -> float:
     """Seconds an evaluation over ``repeats`` of them, each waited for."""
+    if isinstance(work, Building):
+        return work.seconds(repeats)
     start = time.perf_counter()
     for _ in range(repeats):
         result = work()

@@ -13,14 +13,16 @@ from rich.progress import Progress
 
 import voxtral_kernels as vk
 
+from .. import hosts
 from ..cases import OPS, suites
 from ..measure import end_to_end, environment, ops, roofline
 from ..options import Parser
 from ..report import files, html, tables
+from . import host
 
 
 def main(argv: list[str]) -> int:
-    """Run what the options ask for; exit 1 where a correctness gate is red."""
+    """Run what the options ask for; exit 1 where a correctness gate is red or a limit of `host` is missed."""
     options = _options(argv)
     console = Console(width=None if Console().is_terminal else 160)
     record: dict[str, Any] = {
@@ -32,13 +34,16 @@ def main(argv: list[str]) -> int:
     tables.print_ops(record["ops"], console)
     record["end_to_end"], record["stream"] = _end_to_end(options)
     tables.print_end_to_end(record["end_to_end"], console)
+    missed = False
+    if not options.no_host:
+        record["host"], missed = _host(options.blocks, console)
     if options.json:
         files.write_json(options.json, record)
         console.print(f"JSON: {options.json}")
     if options.html:
         files.write_text(options.html, html.render(record))
         console.print(f"HTML: {options.html}")
-    return int(any(row["gate"] != "ok" for row in record["ops"]))
+    return int(missed or any(row["gate"] != "ok" for row in record["ops"]))
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -51,6 +56,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--sustained", type=float, metavar="SECONDS", help="a live stream this long: heat, memory")
     parser.add_argument("--no-full-shapes", action="store_true", help="leave out the 4B shapes with random weights")
+    parser.add_argument("--no-host", action="store_true", help="leave out the milliseconds to build a step")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the whole record")
     parser.add_argument("--html", type=Path, metavar="OUT", help="write the report, one self-contained file")
     options = parser.parse_args(argv)
@@ -72,6 +78,18 @@ def _ops(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
             rows.append(row.as_dict())
             progress.advance(task)
     return rows
+
+
+def _host(blocks: int, console: Console) -> tuple[list[dict[str, Any]], bool]:
+    """The rows of `host`, and whether a limit is missed; none without the packages it compares with."""
+    try:
+        hosts.install()
+    except ModuleNotFoundError as error:
+        console.print(f"The milliseconds to build a step are not measured: {error}")
+        return [], False
+    rows = list(host.rows(blocks))
+    host.show(rows, console)
+    return [asdict(row) for row in rows], any(row.missed for row in rows)
 
 
 def _end_to_end(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         source = options.source or ROOT / "build" / "record.json"
         if options.source is None:
             source.parent.mkdir(exist_ok=True)
-            if tables.main(["--no-full-shapes", "--json", str(source)]):
+            if tables.main(["--no-full-shapes", "--no-host", "--json", str(source)]):
                 return 1
         keep(json.loads(source.read_text()))
     readme = ROOT / "README.md"

@@ -23,7 +23,7 @@ from voxtral_kernels import testing
 def run(tmp_path_factory):
     """The record and the report of a short run."""
     folder = tmp_path_factory.mktemp("bench")
-    arguments = ["--ops", "ada_rms_norm", "--blocks", "5", "--stream", "2", "--no-full-shapes"]
+    arguments = ["--ops", "ada_rms_norm", "--blocks", "5", "--stream", "2", "--no-full-shapes", "--no-host"]
     assert main([*arguments, "--json", str(folder / "b.json"), "--html", str(folder / "b.html")]) == 0
     return json.loads((folder / "b.json").read_text()), folder / "b.html"
 
