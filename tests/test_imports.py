@@ -19,6 +19,7 @@ PLANTED = {
     "beside": ("The package: one way down", "backends/select.py", "from . import native"),
     "testing": ("Nothing in the package imports what is for tests", "models/stack.py", "from .. import testing"),
     "emulator": ("The emulator stands alone", "emulator/errors.py", "from ..reference import rule"),
+    "benchmarks": ("The benchmarks: one way down", "../../bench/measure/stats.py", "from ..suites import host"),
     "circle": ("No circle in any folder", "models/sampling.py", "from . import voxtral"),
 }
 
