@@ -47,7 +47,7 @@ EDITS = {
         (
             "python/voxtral_kernels/__init__.py",
             "from .ops.sliding_window_attention",
-            "from .ops.scale_shift import scale_shift\nfrom .ops.sliding_window_attention",
+            "from .ops.scale_shift import scale_shift\n    from .ops.sliding_window_attention",
         ),
         (
             "python/voxtral_kernels/__init__.py",

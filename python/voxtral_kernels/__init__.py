@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from . import emulator
 from ._version import __version__ as __version__
-from .audio import AudioWarning
-from .audio.load import load_audio
-from .backends.select import use_backend
-from .caches import LinearKVCache, RingKVCache
-from .models import load
-from .ops.ada_rms_norm import ada_rms_norm
-from .ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
-from .ops.explain import explain
-from .ops.sliding_window_attention import sliding_window_attention
-from .patch import accelerate
+
+TYPE_CHECKING = False  # of typing, which is not imported here: see _HOME
+if TYPE_CHECKING:
+    from typing import Any
+
+    from . import emulator
+    from .audio import AudioWarning
+    from .audio.load import load_audio
+    from .backends.select import use_backend
+    from .caches import LinearKVCache, RingKVCache
+    from .models import load
+    from .ops.ada_rms_norm import ada_rms_norm
+    from .ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
+    from .ops.explain import explain
+    from .ops.sliding_window_attention import sliding_window_attention
+    from .patch import accelerate
 
 __all__ = [
     "AudioWarning",  # audio that was read, but not as its file promises
@@ -30,3 +35,33 @@ __all__ = [
     "sliding_window_attention",  # attention over a window, out of a rotating cache
     "use_backend",  # serve a block by one backend
 ]
+
+# Where names come from at their first use (an op is the function of its file): the command line answers Ctrl-C before
+# anything else is read.
+_HOME = {
+    "AudioWarning": ".audio",
+    "LinearKVCache": ".caches",
+    "RingKVCache": ".caches",
+    "accelerate": ".patch",
+    "conv1d_gelu": ".ops.causal_conv1d_gelu",
+    "emulator": ".emulator",
+    "load": ".models",
+    "load_audio": ".audio.load",
+    "use_backend": ".backends.select",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME.get(name, f".ops.{name}")
+    module = importlib.import_module(home, __name__)
+    value = module if home == f".{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_kernels.cli.formats import Format, Transcript, cues, render
+from voxtral_kernels.cli.formats import Format, Transcript, render
 
 CLOCK = r"(\d\d+):([0-5]\d):([0-5]\d)[,.](\d{3})"
 
@@ -53,14 +53,14 @@ def test_cues_are_in_order_and_hold_every_word(words):
         found = parse(render(transcript, form), form)
         assert all(start < end for start, end, _ in found)
         assert all(a[1] <= b[0] for a, b in pairwise(found))
-    said = [cue.text for cue in cues(transcript)]
+    said = [cue.text for cue in transcript.cues]
     assert "".join(said).replace(" ", "") == "".join("".join(t.split()) for t, _, _ in words)
     assert all(len(text) <= 84 for text in said)
 
 
 def test_a_cue_ends_at_a_sentence_a_pause_a_length():
     def texts(*words):
-        return [cue.text for cue in cues(Transcript("x", words=words))]
+        return [cue.text for cue in Transcript("x", words=words).cues]
 
     assert texts(("Go.", 0, 0.4), ("Stop", 0.4, 0.8)) == ["Go.", "Stop"]
     assert texts(("go", 0, 0.4), ("stop", 1.5, 1.8)) == ["go", "stop"]
@@ -109,6 +109,7 @@ def test_json(one_line):
     assert json.loads(text) == {
         "source": "a.wav",
         "text": "été",
+        "segments": [{"text": "été", "start_s": 0.08, "end_s": 0.16}],
         "words": [{"text": "été", "start_s": 0.08, "end_s": 0.16}],
         "tokens": [32, 33, 1200],
         "duration_s": 1.25,

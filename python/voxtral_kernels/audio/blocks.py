@@ -184,4 +184,5 @@ def _raw(file: IO[bytes], size: int, out: Blocks) -> Iterator[np.ndarray]:
         if whole:
             yield np.frombuffer(data[:whole], "<i2").astype(np.float32) / INT16
     if rest:
+        out.complete = False
         out.tell("ends with half a sample: an odd number of bytes; that byte is left out")

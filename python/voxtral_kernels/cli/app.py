@@ -1,7 +1,8 @@
 """The commands and what they have in common: one-line errors, exit statuses.
 
-Exit status: 0 done; 2 wrong usage, wrong input or any other error, one line on standard error; 130 interrupted, after
-what was transcribed so far. Everything heavy is imported by the command that needs it.
+Exit status: 0 done; 1 some recordings were not transcribed; 2 wrong usage, wrong input or any other error, one line on
+standard error; 128 + N ended by signal N (130: Ctrl-C), after what was transcribed so far; 141 the reader of standard
+output is gone. Everything heavy is imported by the command that needs it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from typing import Annotated
 import typer
 
 from . import ask, convert, info, mic, plugins, transcribe
-from .console import ERROR, INTERRUPTED, Interrupted, print_error, print_text
+from .console import abandon_stdout, print_error, print_text
+from .ending import Ended
 
+ERROR, INTERRUPTED, READER_GONE = 2, 130, 141
 # Set it to see where an unexpected error comes from.
 TRACEBACK = "VOXTRAL_KERNELS_TRACEBACK"
+# The shell sets it to ask for completions.
+COMPLETION = "_VOXTRAL_KERNELS_COMPLETE"
 
 app = typer.Typer(
     name="voxtral-kernels",
     help="Transcribe speech with the Voxtral models, on kernels written for MLX.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     invoke_without_command=True,
 )
@@ -53,23 +58,21 @@ app.command("convert")(convert.convert)
 plugins.register(app)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None) -> int:
     """Run a command; returns the exit status. ``argv`` None: the process's arguments."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a transcript is not lost to a terminal that lacks a letter
     try:
-        return _run(argv)
-    except Interrupted as interruption:
-        print_text(interruption.partial)
-        return INTERRUPTED
+        return _invoke(sys.argv[1:] if argv is None else list(argv))
+    except typer.Exit as end:
+        return end.exit_code
+    except Ended as end:
+        return end.status
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except SystemExit as end:  # of a plug-in's own parser
         return end.code if isinstance(end.code, int) else 0 if end.code is None else ERROR
     except BrokenPipeError:
-        # The reader of our output is gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        abandon_stdout()
+        return READER_GONE
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise
@@ -77,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ERROR
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _invoke(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
-    arguments = None if argv is None else list(argv)
-    return command.main(args=arguments, prog_name="voxtral-kernels", standalone_mode=False) or 0
+    if os.environ.get(COMPLETION):
+        command.main(args=arguments, prog_name="voxtral-kernels")
+    # Not command.main: it turns a broken pipe into status 1, and every signal into Ctrl-C.
+    with command.make_context("voxtral-kernels", arguments) as context:
+        return command.invoke(context) or 0

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .._check import fail
-from . import offline
+from . import ending, offline
+from .delivery import Output, Show, deliver
+from .ending import Mode
 from .formats import Format, Transcript
-from .options import MaxTokens, load_model
-from .output import deliver
-from .transcribe import Raw, check_file, open_audio
+from .options import MaxTokens, Raw, load_model
+from .output import targets
+from .recordings import check_file, open_recording
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..models.result import Result
 
 OP = "ask"
 DEFAULT_MODEL = "mistralai/Voxtral-Mini-3B-2507"
+
+
+class AnswerFormat(StrEnum):
+    """What an answer, which has no times, can be written as."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A recording; - reads standard input.")]
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="What to ask about it, or to do with it.")]
@@ -31,7 +39,7 @@ Model = Annotated[
 Temperature = Annotated[float, typer.Option("--temperature", help="Above 0 draws at random; 0 takes the likeliest.")]
 TopP = Annotated[float, typer.Option("--top-p", help="Draw from the likeliest tokens of this share only.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="The same seed draws the same answer.")]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="text or json.", case_sensitive=False)]
+FormatOption = Annotated[AnswerFormat, typer.Option("--format", "-f", help="What to write.", case_sensitive=False)]
 
 
 def ask(
@@ -42,28 +50,35 @@ def ask(
     temperature: Temperature = 0.0,
     top_p: TopP = 1.0,
     seed: Seed = None,
-    form: FormatOption = Format.TEXT,
+    form: FormatOption = AnswerFormat.TEXT,
     raw: Raw = False,
 ) -> None:
     """Ask an offline Voxtral model about a recording."""
-    if form not in (Format.TEXT, Format.JSON):
-        raise fail(OP, "--format", "text or json", form.value)
     check_file(OP, file)
-    audio = open_audio(file, raw)
+    targets([file], Format(form), None)
+    recording = open_recording(OP, file, raw)
     loaded = load_model(model, DEFAULT_MODEL)
     if not loaded.offline:
         raise fail(OP, "--model", "a Voxtral (offline) model", f"{loaded.name}, which is {loaded.model.family}")
-    transcript = Transcript(file, settings={"model": loaded.name, "question": question})
+    settings = {"model": loaded.name, "question": question, "stop": None}
+    output = Output(Transcript(file, settings=settings), None, Format(form))
 
-    def answer(samples: np.ndarray, on_text: Callable[[str], None]) -> Result:
-        return loaded.model.ask(
-            samples,
-            question,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            on_text=on_text,
-        )
+    def answer() -> None:
+        with recording.heard(output.transcript):
+            samples = offline.concatenated(recording.blocks, recording.name)
 
-    deliver(lambda: offline.run(audio, transcript, answer), transcript, None, form)
+            def generate(on_text: Show) -> Result:
+                return loaded.model.ask(
+                    samples,
+                    question,
+                    max_tokens=max_tokens,
+                    temperature=temperature,
+                    top_p=top_p,
+                    seed=seed,
+                    on_text=on_text,
+                )
+
+            offline.run(samples, output, generate)
+
+    with ending.mode(Mode.RAISE):
+        deliver(answer, output)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from . import ending
 from .console import print_text
 from .options import Revision
 
@@ -46,13 +47,14 @@ def convert(
 
     from ..models.convert import convert as write
 
-    size = write(
-        source,
-        target,
-        bits=bits,
-        group_size=group_size,
-        mode=mode.value if mode else None,
-        dtype=getattr(mx, dtype) if dtype else None,
-        revision=revision,
-    )
+    with ending.mode(ending.Mode.RAISE):  # it takes its temporary folder away
+        size = write(
+            source,
+            target,
+            bits=bits,
+            group_size=group_size,
+            mode=mode.value if mode else None,
+            dtype=getattr(mx, dtype) if dtype else None,
+            revision=revision,
+        )
     print_text(f"{target}: {size / 1e6:.1f} MB of weights\n")

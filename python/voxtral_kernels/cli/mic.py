@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import queue
-import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._check import fail
-from .console import INTERRUPTED, Interrupt, print_text
+from . import ending
+from .console import print_line, print_text
+from .ending import Mode
 from .options import Delay, Model, check_delay, load_model, new_stream
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 OP = "mic"
 # Seconds of a block from the microphone: one token.
 BLOCK_S = 0.08
+# A microphone that delivers nothing for so long is told of, and given up.
+SILENT_S, DEAD_S = 2.0, 10.0
+# How often the queue is left to look at the clock.
+WAIT_S = 0.2
 
 
 def mic(
@@ -38,13 +44,15 @@ def mic(
         print_text(f"{sounddevice.query_devices()}\n")
         return
     stream, _ = new_stream(load_model(model), delay_ms)
-    with Interrupt() as interrupt:
-        for block in _listen(sounddevice, device, seconds, interrupt):
-            _print_events(stream.feed(block))
-    _print_events(stream.finish())
-    print_text("\n")
-    if interrupt.seen:
-        raise typer.Exit(INTERRUPTED)
+    with ending.mode(Mode.FINISH):
+        try:
+            for block in _listen(sounddevice, device, math.inf if seconds is None else seconds):
+                _print_events(stream.feed(block))
+        finally:  # the words in the delay come, whatever ends it
+            _print_events(stream.finish())
+            if stream.duration_s:
+                print_text("\n")
+    ending.check()
 
 
 def _print_events(events: Any) -> None:
@@ -64,8 +72,12 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-def _listen(sounddevice: Any, device: str | None, seconds: float | None, interrupt: Interrupt) -> Iterator[np.ndarray]:
-    """Blocks of mono float32 samples at 16 kHz, until Ctrl-C or for so many seconds."""
+def _listen(sounddevice: Any, device: str | None, seconds: float) -> Iterator[np.ndarray]:
+    """Blocks of mono float32 samples at 16 kHz, until a signal comes or for so many seconds.
+
+    Raises:
+        ValueError: the device does not record, or stops recording.
+    """
     from ..audio import SAMPLE_RATE
 
     blocks: queue.SimpleQueue[tuple[np.ndarray, bool]] = queue.SimpleQueue()
@@ -83,17 +95,39 @@ def _listen(sounddevice: Any, device: str | None, seconds: float | None, interru
         raise fail(
             OP, "--device", "a device that records 16 kHz mono", f"{device or 'the default'} ({error})"
         ) from None
-    left = sys.maxsize if seconds is None else round(seconds * SAMPLE_RATE)
+    left = seconds * SAMPLE_RATE
     with source:
-        sys.stderr.write("Listening; Ctrl-C ends.\n")
-        while left > 0 and not interrupt.seen:
-            with contextlib.suppress(queue.Empty):
-                block, lost = blocks.get(timeout=0.2)
-                if lost:
-                    sys.stderr.write("[some audio was lost]\n")
-                yield block[:left]
-                left -= len(block)
-    while left > 0 and not blocks.empty():  # recorded before Ctrl-C
+        print_line("Listening; Ctrl-C ends.")
+        for block in _delivered(blocks):
+            yield block if len(block) <= left else block[: round(left)]
+            left -= len(block)
+            if left < 0.5 or ending.seen():
+                break
+    while left >= 0.5 and not blocks.empty():  # recorded before Ctrl-C
         block, _ = blocks.get()
-        yield block[:left]
+        yield block if len(block) <= left else block[: round(left)]
         left -= len(block)
+
+
+def _delivered(blocks: queue.SimpleQueue[tuple[np.ndarray, bool]]) -> Iterator[np.ndarray]:
+    """Blocks until a signal comes; a microphone that stops delivering is told of, then given up."""
+    heard = 0
+    last = time.monotonic()
+    told = False
+    while not ending.seen():
+        try:
+            block, lost = blocks.get(timeout=WAIT_S)
+        except queue.Empty:
+            silent = time.monotonic() - last
+            if silent > DEAD_S:
+                got = f"none for {DEAD_S:g} s after {heard * BLOCK_S:.1f} s"
+                raise fail(OP, "--device", "a microphone that goes on delivering audio", got) from None
+            if silent > SILENT_S and not told:
+                print_line(f"[the microphone has delivered nothing for {SILENT_S:g} s; waiting for it]")
+                told = True
+            continue
+        last, told = time.monotonic(), False
+        heard += 1
+        if lost:
+            print_line("[some audio was lost]")
+        yield block

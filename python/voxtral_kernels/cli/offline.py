@@ -1,78 +1,177 @@
-"""Whole recordings through an offline model, for ``transcribe`` and ``ask``."""
+"""Recordings through an offline model, for ``transcribe`` and ``ask``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from .._check import fail
-from .console import LiveView, print_note
-from .formats import Transcript
+from .._check import fail, integer
+from .console import readable
+from .delivery import Output, Show
+from .formats import Format
+from .live import LiveView
 from .options import Loaded
+from .recordings import Recording
+from .subtitles import join
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..models.result import Result
 
+OP = "transcribe"
+# Text of recordings up to this length comes from one prompt, as the model's card has it; that of longer ones in pieces.
+WHOLE_S = 1800.0
 
-def transcription(
-    loaded: Loaded,
-    file: str,
-    audio: np.ndarray | Iterator[np.ndarray],
-    delay_ms: float | None,
-    language: str | None,
-    max_tokens: int | None,
-) -> tuple[Transcript, Callable[[], None]]:
-    """A transcript to be, and what fills it."""
+
+def method(
+    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None
+) -> Callable[[Recording, Output], None]:
+    """What fills a transcript from a recording.
+
+    Raises:
+        ValueError: an option that the model has not, or a value that it does not take.
+    """
+    from ..models.voxtral.prompt import check_language
+
     if delay_ms is not None:
-        raise fail("transcribe", "--delay-ms", f"none for {loaded.model.family}", delay_ms)
-    transcript = Transcript(file, settings={"model": loaded.name, "language": language})
+        raise fail(OP, "--delay-ms", f"none for {loaded.model.family}", delay_ms)
+    check_language(language)
+    if max_tokens is not None:
+        integer(OP, "max_tokens", max_tokens, 1)
 
-    def transcribe(samples: np.ndarray, on_text: Callable[[str], None]) -> Result:
-        return loaded.model.transcribe(samples, language=language, max_tokens=max_tokens, on_text=on_text)
+    def fill(recording: Recording, output: Output) -> None:
+        output.transcript.settings = {"model": loaded.name, "language": language, "stop": None}
+        with recording.heard(output.transcript):
+            transcribe(recording, output)
 
-    return transcript, lambda: run(audio, transcript, transcribe)
+    def transcribe(recording: Recording, output: Output) -> None:
+        begun, rest = ([], recording.blocks) if output.form is not Format.TEXT else _up_to(recording.blocks, WHOLE_S)
+        if begun and rest is None:
+            samples = concatenated(begun, recording.name)
+
+            def generate(on_text: Show) -> Result:
+                return loaded.model.transcribe(samples, language=language, max_tokens=max_tokens, on_text=on_text)
+
+            run(samples, output, generate)
+        else:
+            blocks = itertools.chain(begun, rest or ())
+            _in_pieces(loaded, blocks, recording, output, language, max_tokens)
+
+    return fill
 
 
-def run(audio: np.ndarray | Iterator[np.ndarray], transcript: Transcript, generate: Callable[..., Result]) -> None:
-    """Generate a transcript, up to date at every moment; then one line of facts on standard error.
+def run(samples: np.ndarray, output: Output, generate: Callable[[Show], Result]) -> None:
+    """Fill a transcript, up to date at every moment, from one prompt; then a note of facts.
 
     Args:
-        audio: Samples, or blocks of them.
-        transcript: Is filled.
-        generate: From ``samples`` and ``on_text`` to the model's result.
+        samples: All of the recording.
+        output: Of the transcript.
+        generate: Gives the model's result; takes what is called with each piece of text.
     """
     import mlx.core as mx
 
     from ..audio import SAMPLE_RATE
 
-    samples = _whole(audio, transcript.source)
+    transcript = output.transcript
     transcript.duration_s = len(samples) / SAMPLE_RATE
-    transcript.settings["stop"] = None
     mx.reset_peak_memory()
-    with LiveView(transcript.source, None) as view:  # it hears all at once: there is no position to show
+    # It hears all at once: there is no position to show.
+    with LiveView(transcript.source, None, shows=not output.is_live) as view:
 
         def show(text: str) -> None:
             transcript.text += text
+            output.show(text)
             view.update(transcript.text, transcript.duration_s)
 
-        result = generate(samples, on_text=show)
+        result = generate(show)
     transcript.text, transcript.tokens = result.text, result.tokens
     transcript.settings["stop"] = result.stop
-    ending = "the model ended" if result.stop == "eos" else f"cut off by --max-tokens {len(result.tokens)}"
-    heard = f"{transcript.duration_s:.1f} s in {result.chunks} chunks, {result.audio_tokens} audio tokens"
-    peak = f"peak memory {mx.get_peak_memory() / 1e6:.0f} MB"
-    print_note(f"{transcript.source}: {heard}; {len(result.tokens)} tokens, {ending}; {peak}")
+    _note_facts(output, f"{result.chunks} chunks", result.audio_tokens or 0)
 
 
-def _whole(audio: Any, name: str) -> np.ndarray:
-    """All samples at once."""
-    if not isinstance(audio, Iterator):
-        return audio
+def _in_pieces(
+    loaded: Loaded,
+    blocks: Iterator[np.ndarray],
+    recording: Recording,
+    output: Output,
+    language: str | None,
+    max_tokens: int | None,
+) -> None:
+    """Fill a transcript piece by piece: each is timed, and the memory is that of one."""
+    import mlx.core as mx
+
+    from ..models.voxtral.pieces import transcribe_pieces
+
+    transcript = output.transcript
+    pieces: list[tuple[str, float, float]] = []
+    tokens: list[int] = []
+    audio_tokens, stop = 0, None
+    transcript.pieces, transcript.tokens = pieces, tokens
+    mx.reset_peak_memory()
+    with LiveView(transcript.source, recording.blocks.duration_s, shows=not output.is_live) as view:
+
+        def begin(start_s: float, end_s: float) -> None:
+            pieces.append(("", start_s, end_s))
+            transcript.duration_s = end_s
+
+        def show(text: str) -> None:
+            before, start_s, end_s = pieces[-1]
+            text = text if before else text.lstrip()
+            pieces[-1] = (before + text, start_s, end_s)
+            whole = transcript.text + text if before else join(transcript.text, text)
+            output.show(whole[len(transcript.text) :])
+            transcript.text = whole
+            view.update(whole, start_s)
+
+        for piece in transcribe_pieces(
+            loaded.model, blocks, language=language, max_tokens=max_tokens, on_piece=begin, on_text=show
+        ):
+            pieces[-1] = (pieces[-1][0], piece.start_s, piece.end_s)
+            tokens += piece.result.tokens
+            audio_tokens += piece.result.audio_tokens or 0
+            stop = piece.result.stop
+    if not pieces:
+        raise fail(OP, recording.name, "at least one sample", "none")
+    transcript.settings["stop"] = stop
+    _note_facts(output, f"{len(pieces)} pieces", audio_tokens)
+
+
+def concatenated(blocks: Iterable[np.ndarray], name: str) -> np.ndarray:
+    """All samples at once.
+
+    Raises:
+        ValueError: there are none.
+    """
     import numpy as np
 
-    blocks = list(audio)
-    if not blocks:
-        raise fail("transcribe", name, "at least one sample", "none")
-    return np.concatenate(blocks)
+    held = list(blocks)
+    if not held:
+        raise fail(OP, name, "at least one sample", "none")
+    return np.concatenate(held)
+
+
+def _up_to(blocks: Iterator[np.ndarray], seconds: float) -> tuple[list[np.ndarray], Iterator[np.ndarray] | None]:
+    """The beginning of a recording, and the rest; None if there is none."""
+    from ..audio import SAMPLE_RATE
+
+    begun: list[np.ndarray] = []
+    length = 0
+    for block in blocks:
+        begun.append(block)
+        length += len(block)
+        if length > seconds * SAMPLE_RATE:
+            return begun, blocks
+    return begun, None
+
+
+def _note_facts(output: Output, parts: str, audio_tokens: int) -> None:
+    import mlx.core as mx
+
+    transcript = output.transcript
+    n = len(transcript.tokens)
+    ending = "the model ended" if transcript.settings["stop"] == "eos" else f"cut off by --max-tokens {n}"
+    heard = f"{transcript.duration_s:.1f} s in {parts}, {audio_tokens} audio tokens"
+    peak = f"peak memory {mx.get_peak_memory() / 1e6:.0f} MB"
+    transcript.notes.append(f"{readable(transcript.source)}: {heard}; {n} tokens, {ending}; {peak}")

@@ -37,6 +37,7 @@ Language = Annotated[
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", metavar="N", help="Most tokens to generate; offline models only.")
 ]
+Raw = Annotated[bool, typer.Option("--raw", help="The audio is headerless: 16-bit little-endian, 16 kHz, mono.")]
 
 
 @dataclass

@@ -9,6 +9,8 @@ import sys
 import typer
 
 from .._paths import PACKAGE
+from . import ending
+from .ending import Mode
 
 # Command, module, help. A command whose module this version does not have is not offered.
 PLUGINS = (
@@ -26,7 +28,8 @@ def register(app: typer.Typer) -> None:
 
 def _add(app: typer.Typer, name: str, module: str, text: str) -> None:
     def command(context: typer.Context) -> None:
-        raise typer.Exit(importlib.import_module(module).main(list(context.args)) or 0)
+        with ending.mode(Mode.RAISE):
+            raise typer.Exit(importlib.import_module(module).main(list(context.args)) or 0)
 
     settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(name, help=text, context_settings=settings)(command)

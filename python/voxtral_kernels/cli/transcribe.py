@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
 from .._check import fail
-from . import offline
-from .console import LiveView, quiet
+from . import ending, offline, streaming
+from .console import Unwritable, message, print_error, print_note, readable
+from .delivery import Output, deliver
+from .ending import Mode
 from .formats import Format, Transcript
-from .options import Delay, Language, Loaded, MaxTokens, Model, check_delay, load_model, new_stream
-from .output import STDIN, deliver, targets
-
-if TYPE_CHECKING:
-    import numpy as np
+from .options import Delay, Language, MaxTokens, Model, Raw, check_delay, load_model
+from .output import STDIN, format_of, targets
+from .recordings import check_file, open_recording
 
 OP = "transcribe"
-# Seconds of a file fed at once: the live text moves on, and Ctrl-C is heard, this often.
-PIECE_S = 1.28
+# Exit status: some of several recordings were not transcribed.
+SOME_FAILED = 1
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings; - reads standard input.")]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="What to write.", case_sensitive=False)]
-Output = Annotated[
-    str | None,
-    typer.Option("--output", "-o", metavar="OUT", help="A file, or a folder for one file a recording."),
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", "-f", help="What to write; else what OUT ends in, or text.", case_sensitive=False),
 ]
-Raw = Annotated[bool, typer.Option("--raw", help="The audio is headerless: 16-bit little-endian, 16 kHz, mono.")]
+OutOption = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="OUT", help="A file, a folder for one file a recording, or - (stdout)."),
+]
 
 
 def transcribe(
@@ -38,108 +38,54 @@ def transcribe(
     delay_ms: Delay = None,
     language: Language = None,
     max_tokens: MaxTokens = None,
-    form: FormatOption = Format.TEXT,
-    output: Output = None,
+    form: FormatOption = None,
+    output: OutOption = None,
     raw: Raw = False,
 ) -> None:
-    """Transcribe recordings (WAV, FLAC, OGG, MP3, ...), or audio from standard input.
+    """Transcribe recordings (WAV, FLAC, OGG, MP3, M4A, MP4, WebM, ...), or audio from standard input.
 
     Several recordings are written one after the other: text under a line with the name, JSON as one line for each.
     """
     check_delay(delay_ms)
-    paths = targets(files, form, output)
+    form = format_of(form, output)
     if files.count(STDIN) > 1:
         raise fail(OP, "FILE", f"{STDIN} once", f"{files.count(STDIN)} times")
+    paths = targets(files, form, output)
     for file in files:
         check_file(OP, file)
-    # The first recording is read before the model, which can take minutes to come: a wrong file is told at once.
-    audio = open_audio(files[0], raw)
+    # A single recording is opened before the model, which can take minutes to come: a wrong file is told at once.
+    first = open_recording(OP, files[0], raw) if len(files) == 1 else None
     loaded = load_model(model)
-    for i, (file, path) in enumerate(zip(files, paths, strict=True)):
-        audio = audio if i == 0 else open_audio(file, raw)
-        if loaded.offline:
-            transcript, run = offline.transcription(loaded, file, audio, delay_ms, language, max_tokens)
-        else:
-            transcript, run = _streamed(loaded, file, audio, delay_ms, language, max_tokens)
-        deliver(run, transcript, path, form, several=len(files) > 1)
+    family = offline if loaded.offline else streaming
+    fill = family.method(loaded, delay_ms, language, max_tokens)
+
+    def one(output: Output) -> None:
+        recording = first or open_recording(OP, output.transcript.source, raw)
+        deliver(lambda: fill(recording, output), output)
+
+    several = len(files) > 1
+    _each([Output(Transcript(f), path, form, several) for f, path in zip(files, paths, strict=True)], one)
 
 
-def _streamed(
-    loaded: Loaded,
-    file: str,
-    audio: np.ndarray | Iterator[np.ndarray],
-    delay_ms: float | None,
-    language: str | None,
-    max_tokens: int | None,
-) -> tuple[Transcript, Callable[[], None]]:
-    """A transcript to be, and what fills it."""
-    for option, value in (("--language", language), ("--max-tokens", max_tokens)):
-        if value is not None:
-            raise fail(OP, option, f"none for {loaded.model.family}", value)
-    stream, delay_ms = new_stream(loaded, delay_ms)
-    transcript = Transcript(file, settings={"model": loaded.name, "delay_ms": delay_ms})
-    return transcript, lambda: _run(stream, audio, transcript)
-
-
-def _run(stream: Any, audio: np.ndarray | Iterator[np.ndarray], transcript: Transcript) -> None:
-    """Feed the audio to the stream; ``transcript`` is up to date at every moment, an interruption included."""
-    from ..audio import SAMPLE_RATE
-
-    total_s = None if isinstance(audio, Iterator) else len(audio) / SAMPLE_RATE
-    heard = 0
-    with LiveView(transcript.source, total_s) as view:
-        try:
-            for piece in _pieces(audio):
-                stream.feed(piece)
-                heard += len(piece)
-                view.update(stream.text, heard / SAMPLE_RATE)
-            if heard == 0:
-                raise fail(OP, transcript.source, "at least one sample", "none")
-            stream.finish()
-        finally:
-            transcript.text = stream.text
-            transcript.words = list(stream.words)
-            transcript.tokens = list(stream.tokens)
-            transcript.duration_s = heard / SAMPLE_RATE
-
-
-def _pieces(audio: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    if isinstance(audio, Iterator):
-        yield from audio
-        return
-    from ..audio import SAMPLE_RATE
-
-    step = round(PIECE_S * SAMPLE_RATE)
-    for start in range(0, len(audio), step):
-        yield audio[start : start + step]
-
-
-def check_file(op: str, file: str) -> None:
-    """Refuse a file that does not exist."""
-    if file != STDIN and not Path(file).exists():
-        raise fail(op, "FILE", "a file that exists", repr(file))
-
-
-def open_audio(file: str, raw: bool) -> np.ndarray | Iterator[np.ndarray]:
-    """All samples of a recording; those of a raw pipe as they come. ``-`` is standard input."""
-    from ..audio.load import load_audio, load_raw, raw_blocks
-
-    if file == STDIN:
-        if sys.stdin.isatty():
-            raise fail(OP, "FILE", "audio on standard input", "a terminal")
-        if raw:
-            return raw_blocks(sys.stdin.buffer, title="stdin")
-        with quiet():
-            return load_audio(sys.stdin.buffer, argument="stdin")
-    if raw:
-        return load_raw(Path(file).read_bytes(), argument=file) if Path(file).is_file() else _raw_pipe(file)
-    with quiet():
-        return load_audio(file, argument=file)
-
-
-def _raw_pipe(file: str) -> Iterator[np.ndarray]:
-    """A named pipe or a device, heard as it comes."""
-    from ..audio.load import raw_blocks
-
-    with open(file, "rb") as source:
-        yield from raw_blocks(source, title=file)
+def _each(outputs: Sequence[Output], one: Callable[[Output], None]) -> None:
+    """One after the other. A bad one among several is named and the others are done; the last line counts them."""
+    done = failed = 0
+    try:
+        for output in outputs:
+            try:
+                with ending.mode(Mode.RAISE):
+                    one(output)
+                done += 1
+            except (BrokenPipeError, Unwritable):
+                raise
+            except Exception as error:
+                if len(outputs) == 1:
+                    raise
+                failed += 1
+                name, said = readable(output.transcript.source), message(error)
+                print_error(said if name in said else f"{name}: {said}")
+    finally:
+        if len(outputs) > 1 and done < len(outputs):
+            print_note(f"{done} of {len(outputs)} recordings transcribed")
+    if failed:
+        raise typer.Exit(SOME_FAILED)

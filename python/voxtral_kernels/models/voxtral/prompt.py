@@ -11,6 +11,7 @@ from ..._check import fail
 from ...tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from mistral_common.protocol.transcription.request import TranscriptionRequest
     from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
 # mistral_common wants the bytes of an audio file in a request; the encoder below answers with the samples themselves.
@@ -41,14 +42,16 @@ def transcription(tokenizer: Tokenizer, samples: np.ndarray, language: str | Non
     Raises:
         ValueError: a language that is no such code.
     """
-    from mistral_common.protocol.transcription.request import TranscriptionRequest
-    from pydantic import ValidationError
+    return _prompt(_assembled(tokenizer, samples).encode_transcription(_request(language)))
 
-    try:
-        request = TranscriptionRequest.model_validate({"audio": _HELD, "language": language})
-    except ValidationError:
-        raise fail("transcribe", "language", 'an ISO 639-1 code such as "en", or None', repr(language)) from None
-    return _prompt(_assembled(tokenizer, samples).encode_transcription(request))
+
+def check_language(language: str | None) -> None:
+    """Refuse what is no language before there is audio.
+
+    Raises:
+        ValueError: it is neither an ISO 639-1 code nor None.
+    """
+    _request(language)
 
 
 def question(tokenizer: Tokenizer, samples: np.ndarray, text: str) -> Prompt:
@@ -70,6 +73,16 @@ def question(tokenizer: Tokenizer, samples: np.ndarray, text: str) -> Prompt:
         raise fail("ask", "question", "a text", repr(text))
     message = UserMessage(content=[AudioChunk(input_audio=_HELD), TextChunk(text=text)])
     return _prompt(_assembled(tokenizer, samples).encode_chat_completion(ChatCompletionRequest(messages=[message])))
+
+
+def _request(language: str | None) -> TranscriptionRequest:
+    from mistral_common.protocol.transcription.request import TranscriptionRequest
+    from pydantic import ValidationError
+
+    try:
+        return TranscriptionRequest.model_validate({"audio": _HELD, "language": language})
+    except ValidationError:
+        raise fail("transcribe", "language", 'an ISO 639-1 code such as "en", or None', repr(language)) from None
 
 
 def _prompt(tokenized: Any) -> Prompt:

@@ -1,0 +1,70 @@
+"""Recordings through a realtime model, for ``transcribe``: heard piece by piece, the text as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._check import fail
+from . import ending
+from .delivery import Output
+from .ending import Mode
+from .live import LiveView
+from .options import Loaded, new_stream
+from .recordings import Recording
+
+OP = "transcribe"
+
+
+def method(
+    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None
+) -> Callable[[Recording, Output], None]:
+    """What fills a transcript from a recording.
+
+    Raises:
+        ValueError: an option that the model has not.
+    """
+    for option, value in (("--language", language), ("--max-tokens", max_tokens)):
+        if value is not None:
+            raise fail(OP, option, f"none for {loaded.model.family}", value)
+
+    def fill(recording: Recording, output: Output) -> None:
+        stream, delay = new_stream(loaded, delay_ms)
+        output.transcript.settings = {"model": loaded.name, "delay_ms": delay}
+        _run(stream, recording, output)
+
+    return fill
+
+
+def _run(stream: Any, recording: Recording, output: Output) -> None:
+    """Feed a recording to a stream. The transcript is up to date at every moment, an interruption included.
+
+    The first signal and an unreadable rest end the audio, so that the words come that were heard; then they are raised.
+    """
+    transcript, cause = output.transcript, None
+    view = LiveView(transcript.source, recording.blocks.duration_s, shows=not output.is_live)
+    with recording.heard(transcript), ending.mode(Mode.FINISH), view:
+        try:
+            while recording.pipe is not None or not ending.seen():
+                try:
+                    block = next(recording.blocks, None)
+                except Exception as error:
+                    if stream.duration_s == 0:
+                        raise
+                    cause = error
+                    break
+                if block is None:
+                    break
+                output.show("".join(event.text for event in stream.feed(block)))
+                view.update(stream.text, stream.duration_s)
+            if stream.duration_s == 0:
+                ending.check()
+                raise fail(OP, transcript.source, "at least one sample", "none")
+            output.show("".join(event.text for event in stream.finish()))
+        finally:
+            transcript.text = stream.text
+            transcript.words = list(stream.words)
+            transcript.tokens = list(stream.tokens)
+            transcript.duration_s = stream.duration_s
+        if cause is not None:
+            raise cause
