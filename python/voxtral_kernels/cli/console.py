@@ -66,7 +66,7 @@ def print_text(text: str) -> None:
         Unwritable: it cannot be written.
     """
     try:
-        sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+        sys.stdout.write(visible(text))
         sys.stdout.flush()
     except BrokenPipeError:
         abandon_stdout()
@@ -93,7 +93,7 @@ def print_error(error: BaseException | str) -> None:
 
 def rescue(text: str) -> None:
     """A transcript that could not be written where it should go: to standard error, or else to standard output."""
-    if is_closed(2) or not _to_stderr(visible(text) if sys.stderr.isatty() else text):
+    if is_closed(2) or not _to_stderr(visible(text)):
         print_text(text)
 
 
