@@ -71,8 +71,8 @@ def blocks(
 
     Args:
         source: A path, the bytes of an audio file, a binary file object, or samples ``[T]``: float in [-1, 1] or
-            int16.
-            A named pipe, or a file object that cannot seek, gives blocks as they come.
+            int16. What `blocks` made is given back. A named pipe, or a file object that cannot seek, gives blocks as
+            they come.
         sample_rate: Of samples, in Hz; None for 16 kHz. A file states its own.
         seconds: Length of each block but the last; from a pipe it is the most.
         argument: The name that errors call ``source`` by.
@@ -81,6 +81,8 @@ def blocks(
         ValueError: there is no such file, it is not audio, it holds no samples, or a sample is NaN, infinite or far
             beyond 1. What stands further on is raised when its block is asked for.
     """
+    if isinstance(source, Blocks):
+        return source
     size = max(1, round(seconds * SAMPLE_RATE))
     opened = open_source(source, argument)
     if opened is None:

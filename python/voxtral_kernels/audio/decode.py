@@ -24,6 +24,7 @@ STATED = {"aiff", "ape", "au", "flac", "flv", "mov", "matroska", "mp3", "mpc8", 
 TOLERANCE_S = 0.2
 # Frames converted at once.
 BATCH_S = 0.25
+FORMS = {base + planar for base in ("u8", "s16", "s32", "flt", "dbl") for planar in ("", "p")}
 FULL_SCALE = {"s16": 32768.0, "s32": 2147483648.0}
 
 
@@ -134,12 +135,12 @@ class Decoder:
     def _decode(self) -> Iterator[Any]:
         import av
 
-        packets = self._container.demux(self._stream)
+        packets, packed = self._container.demux(self._stream), _Packed()
         while True:
             packet = None
             try:
                 packet = next(packets)
-                frames = packet.decode()
+                frames = [part for frame in packet.decode() for part in packed(frame)]
             except (StopIteration, EOFError):
                 return
             except av.FFmpegError:
@@ -218,6 +219,28 @@ class Decoder:
             raise fail(OP, self._argument, "a readable file", f"{self._source.title} ({reason})") from None
         if failure is not None:
             raise failure
+
+
+class _Packed:
+    """Frames that NumPy may look at: those of rare formats, and of many channels apart from each other, are converted.
+
+    From 8 planes on PyAV reads past the end of their list (seen in 18.1): a wrong number of them, or a crash.
+    """
+
+    def __init__(self) -> None:
+        self._resampler: Any = None
+        self._kind: Any = None
+
+    def __call__(self, frame: Any) -> list[Any]:
+        form = frame.format
+        if form.name in FORMS and not (form.is_planar and frame.layout.nb_channels >= 8):
+            return [frame]
+        import av
+
+        kind = (form.name, frame.sample_rate, frame.layout.name)
+        if kind != self._kind:
+            self._resampler, self._kind = av.AudioResampler(format="flt"), kind
+        return self._resampler.resample(frame)
 
 
 def _has_frame_count(head: bytes) -> bool:

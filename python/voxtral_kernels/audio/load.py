@@ -11,10 +11,9 @@ import numpy as np
 from .._check import fail
 from . import AudioWarning
 from .blocks import Blocks, blocks, raw_blocks
-from .samples import as_samples
 from .source import OP
 
-__all__ = ["Blocks", "as_samples", "blocks", "load_audio", "load_raw", "raw_blocks"]
+__all__ = ["Blocks", "blocks", "load_audio", "load_raw", "raw_blocks"]
 
 
 def load_audio(source: Any, *, sample_rate: float | None = None, argument: str = "audio") -> np.ndarray:

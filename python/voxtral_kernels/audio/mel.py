@@ -20,7 +20,7 @@ import numpy as np
 
 from .._check import fail
 from . import SAMPLE_RATE
-from .load import as_samples
+from .samples import as_samples
 
 OP = "log_mel"
 # Frames computed at once: bounds the memory of a long clip (13 MB of float64 windows).
@@ -77,13 +77,38 @@ def log_mel(samples: Any, config: MelConfig | None = None) -> np.ndarray:
     Source: transformers ``VoxtralRealtimeFeatureExtractor`` and ``WhisperFeatureExtractor``.
     """
     config = config or MelConfig()
-    frames = _Frames(config)
-    samples = as_samples(samples, op=OP, argument="samples")
-    log_power = np.concatenate([frames.feed(samples), frames.finish()])
-    top = config.log_mel_max
-    if top is None:
-        top = log_power.max(initial=-10.0)
-    return _normalize(log_power, top)
+    clip, samples = ClipMel(config), as_samples(samples, op=OP, argument="samples")
+    step = BLOCK * config.hop
+    parts = [clip.feed(samples[i : i + step]) for i in range(0, len(samples), step)]
+    return clip.clamp(np.concatenate([*parts, clip.finish()]))
+
+
+class ClipMel:
+    """The same spectrogram of a clip that comes in parts, without its floor: that is set by its maximum, at its end.
+
+    ``clamp(np.concatenate([feed(a), feed(b), ..., finish()]))`` equals ``log_mel`` of all the samples, bit for bit:
+    rounding keeps the order of values, so that the floor may be rounded, and raised to, after it.
+    """
+
+    def __init__(self, config: MelConfig) -> None:
+        self._frames, self._top, self._fixed = _Frames(config), -10.0, config.log_mel_max
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        """Take float32 samples ``[T]``; returns the frames now complete, ``[F_new, n_mels]`` float32."""
+        return self._scaled(self._frames.feed(samples))
+
+    def finish(self) -> np.ndarray:
+        """Mirror the end and return what frames are left."""
+        return self._scaled(self._frames.finish())
+
+    def clamp(self, mel: np.ndarray) -> np.ndarray:
+        """Raise frames to the floor, in place; only after ``finish``."""
+        top = self._top if self._fixed is None else self._fixed
+        return np.maximum(mel, _scale(np.float64(top - 8.0)), out=mel)
+
+    def _scaled(self, log_power: np.ndarray) -> np.ndarray:
+        self._top = max(self._top, float(log_power.max(initial=-10.0)))
+        return _scale(log_power)
 
 
 class MelStream:
@@ -111,14 +136,17 @@ class MelStream:
         if self._finished:
             raise fail("mel_stream", "feed", "a stream that is not finished", "one that is")
         samples = as_samples(samples, op="mel_stream", argument="samples")
-        return _normalize(self._frames.feed(samples), self._top)
+        return self._floored(self._frames.feed(samples))
 
     def finish(self) -> np.ndarray:
         """Mirror the end and return what frames are left, ``[F_new, n_mels]`` (at most 1); nothing the second time."""
         if self._finished:
             return np.empty((0, self.config.n_mels), np.float32)
         self._finished = True
-        return _normalize(self._frames.finish(), self._top)
+        return self._floored(self._frames.finish())
+
+    def _floored(self, log_power: np.ndarray) -> np.ndarray:
+        return _scale(np.maximum(log_power, self._top - 8.0))
 
 
 class _Frames:
@@ -176,8 +204,8 @@ def _log_power(frames: np.ndarray, config: MelConfig) -> np.ndarray:
     return np.log10(np.maximum(mel, 1e-10))
 
 
-def _normalize(log_power: np.ndarray, top: float) -> np.ndarray:
-    return ((np.maximum(log_power, top - 8.0) + 4.0) / 4.0).astype(np.float32)
+def _scale(log_power: Any) -> Any:
+    return ((log_power + 4.0) / 4.0).astype(np.float32)
 
 
 @cache

@@ -24,6 +24,7 @@ class Result:
         words: The words of the text with their times; empty for a model that tells none.
         duration_s: Length of the audio.
         stop: Why the text ends: ``"eos"``, the model ended it; ``"max_tokens"``, the limit did; None: with the audio.
+        complete: False if the audio goes on where it could not be read: it is cut off or damaged.
         chunks, audio_tokens: Pieces that the audio was encoded in, and its tokens in the prompt; None for a model that
             streams.
     """
@@ -33,5 +34,6 @@ class Result:
     words: list[Word] = field(default_factory=list)
     duration_s: float = 0.0
     stop: str | None = None
+    complete: bool = True
     chunks: int | None = None
     audio_tokens: int | None = None

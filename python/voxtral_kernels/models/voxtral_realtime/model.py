@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import mlx.nn as nn
 
 from ... import _check
 from ..._files import exists
-from ...audio.load import load_audio
+from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig
 from ...caches import KVCache
 from ...tokenizer import Tokenizer
@@ -116,24 +117,35 @@ class VoxtralRealtime(nn.Module):
         return Stream(self, self._tokenizer(), delay_ms, offset=offset)
 
     def transcribe(
-        self, audio: Any, delay_ms: float = 480, *, on_events: Callable[[list[StreamEvent]], None] | None = None
+        self,
+        audio: Any,
+        delay_ms: float = 480,
+        *,
+        sample_rate: float | None = None,
+        on_events: Callable[[list[StreamEvent]], None] | None = None,
     ) -> Result:
-        """The text of a recording.
+        """The text of a recording of any length: it is decoded as it is transcribed.
 
         Args:
-            audio: Path, bytes of an audio file, or samples ``[T]`` at 16 kHz.
+            audio: Path, bytes of an audio file, a binary file object, samples ``[T]``, or `audio.load.blocks`.
             delay_ms: As for ``stream``.
+            sample_rate: Of samples, in Hz; None for 16 kHz.
             on_events: Called with the events of each piece of the recording as soon as it is decoded.
+
+        Warns:
+            AudioWarning: as ``voxtral_kernels.load_audio``; ``.complete`` is False where the end is missing.
 
         Raises:
             ValueError: audio that cannot be read, or another delay.
         """
         stream = self.stream(delay_ms)
-        samples = load_audio(audio)
-        for events in (*stream.pieces(samples), stream.finish()):
-            if on_events is not None:
-                on_events(events)
-        return Result(stream.text, stream.tokens, stream.words, stream.duration_s)
+        with blocks(audio, sample_rate=sample_rate) as source:
+            pieces = (events for block in source for events in stream.pieces(block))
+            for events in itertools.chain(pieces, (stream.finish() for _ in range(1))):
+                if on_events is not None:
+                    on_events(events)
+        warn(source)
+        return Result(stream.text, stream.tokens, stream.words, stream.duration_s, complete=source.complete)
 
     def ask(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: this family only transcribes."""

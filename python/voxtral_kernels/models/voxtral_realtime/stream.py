@@ -10,8 +10,8 @@ import numpy as np
 
 from ... import _check
 from ..._exclusive import Exclusive
-from ...audio.load import as_samples
 from ...audio.mel import MelStream
+from ...audio.samples import as_samples
 from ...caches import evaluate
 from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Word
