@@ -218,7 +218,10 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readonly("detail", &Finding::detail)
       .def_readonly("pc", &Finding::pc)
       .def_readonly("buffer", &Finding::buffer)
-      .def_readonly("offset", &Finding::offset)
+      .def_property_readonly("offset",
+                             [](const Finding& f) {
+                               return f.offset == Finding::kNowhere ? std::nullopt : std::optional<int64_t>(f.offset);
+                             })
       .def_readonly("lane", &Finding::lane)
       .def_property_readonly(
           "threadgroup",

@@ -52,6 +52,15 @@ struct SourceLocation {
   uint32_t line, column;
 };
 
+// A type as clang spells it, "'__private float[4]'": without its quotes, synonyms and words of our own.
+std::string in_metal(const char* name) {
+  std::string text = name;
+  text = text.substr(text.starts_with('\''));
+  text = text.substr(0, text.find('\''));
+  const std::string space = "__private ";
+  return text.starts_with(space) ? text.substr(space.size()) : text;
+}
+
 [[noreturn]] void fatal_at(const SourceLocation* where, const char* kind, const char* detail, const char* buffer) {
   Finding f = launch->finding(kind, detail, nullptr);
   if (where && where->file) f.file = where->file, f.line = where->line;
@@ -60,27 +69,53 @@ struct SourceLocation {
   launch->abandon();
 }
 
-void array_bounds(const SourceLocation* where, const void*) {
-  fatal_at(where, "out-of-bounds", "an index outside of its array", "an array");
+struct Type {
+  uint16_t kind, info;
+  char name[1];  // quoted: 'float[4]'
+};
+struct OutOfBounds {
+  SourceLocation where;
+  const Type *array, *index;
+};
+void array_bounds(const OutOfBounds* data, uintptr_t index) {
+  const unsigned bits = 1u << (data->index->info >> 1);
+  const bool is_signed = data->index->info & 1;
+  const unsigned unused = bits < 64 ? 64 - bits : 0;
+  const std::string number = is_signed ? std::to_string(static_cast<int64_t>(index << unused) >> unused)
+                                       : std::to_string(static_cast<uint64_t>(index << unused) >> unused);
+  const std::string name = in_metal(data->array->name);
+  Finding f = launch->finding("out-of-bounds", "index " + number + " of " + name, nullptr);
+  if (data->where.file) f.file = data->where.file, f.line = data->where.line;
+  f.buffer = "a private array";
+  f.offset = Finding::kNowhere;
+  launch->findings.add(std::move(f));
+  launch->abandon();
 }
 void local_bounds() {
   Finding f = launch->finding("out-of-bounds", "an access outside of its private array", PC);
   f.buffer = "a private array";
+  f.offset = Finding::kNowhere;
   launch->findings.add(std::move(f));
   launch->abandon();
 }
+// A null pointer, or one that its type does not allow.
 struct Mismatch {
   SourceLocation where;
   const void* type;
   unsigned char log_alignment, access_kind;
 };
-void misaligned(const Mismatch* data, const void* pointer) {
+void bad_pointer(const Mismatch* data, const void* pointer) {
+  const uintptr_t address = number(pointer);
   Finding f = launch->finding(
       "misaligned", "an address that is not a multiple of " + std::to_string(1 << data->log_alignment), nullptr);
   if (data->where.file) f.file = data->where.file, f.line = data->where.line;
-  if (Region* region = launch->memory.find(number(pointer))) {
+  if (Region* region = launch->memory.find(address)) {
     f.buffer = region->name;
-    f.offset = static_cast<int64_t>(number(pointer) - region->start);
+    f.offset = static_cast<int64_t>(address - region->start);
+  } else if (!is_private(*launch, address)) {
+    const Astray astray = where_astray(address);
+    f.kind = astray.kind;
+    f.detail = (data->access_kind == 1 ? "write " : "access ") + astray.where;
   }
   launch->findings.add(std::move(f));
   launch->abandon();
@@ -134,7 +169,7 @@ const Export kExports[] = {
     {"__ubsan_handle_out_of_bounds", ADDRESS(array_bounds)},
     {"__ubsan_handle_local_out_of_bounds", ADDRESS(local_bounds)},
     {"__ubsan_handle_local_out_of_bounds_abort", ADDRESS(local_bounds)},
-    {"__ubsan_handle_type_mismatch_v1", ADDRESS(misaligned)},
+    {"__ubsan_handle_type_mismatch_v1", ADDRESS(bad_pointer)},
     {"__ubsan_handle_divrem_overflow", ADDRESS(division)},
     MATH_1(expf) MATH_1(exp2f) MATH_1(logf) MATH_1(log2f) MATH_1(log10f) MATH_1(sinf) MATH_1(cosf) MATH_1(tanf)
         MATH_1(sinhf) MATH_1(coshf) MATH_1(tanhf) MATH_1(asinf) MATH_1(acosf) MATH_1(atanf) MATH_1(asinhf)

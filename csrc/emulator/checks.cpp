@@ -45,12 +45,9 @@ std::string bytes_of(Access access, size_t size) {
 
 void outside(uintptr_t address, size_t size, Access access, const void* pc) {
   const Launch& l = *launch;
-  const auto stack = reinterpret_cast<uintptr_t>(l.current->stack);
-  if (address >= stack && address < stack + kStackBytes) return;    // the lane's own private memory
-  if (address >= l.module.start && address < l.module.end) return;  // `constant` tables of the program
-  char where[32];
-  snprintf(where, sizeof where, "0x%llx", static_cast<unsigned long long>(address));
-  fatal(l.finding("wild-pointer", bytes_of(access, size) + " at " + where + ", which is in no buffer", pc));
+  if (is_private(l, address)) return;
+  const Astray astray = where_astray(address);
+  fatal(l.finding(astray.kind, bytes_of(access, size) + " " + astray.where, pc));
 }
 
 void report_race(const Region& region, size_t offset, const Stamp& other, bool other_wrote, Access access, Order order,
@@ -174,6 +171,28 @@ void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
   for (size_t i = first; i <= last; ++i) {
     check_cell(*region, i * region->granule, region->cells[i], now, access, pc);
   }
+}
+
+bool is_private(const Launch& l, uintptr_t address) {
+  const auto stack = reinterpret_cast<uintptr_t>(l.current->stack);
+  if (address >= stack && address < stack + kStackBytes) return true;
+  return address >= l.module.start && address < l.module.end;
+}
+
+Astray where_astray(uintptr_t address) {
+  // A null pointer and an index of 32 bits; nothing of the process lies there.
+  constexpr auto kReach = int64_t{1} << 32;
+  const auto from_null = static_cast<int64_t>(address);
+  if (from_null > -kReach && from_null < kReach) {
+    return {"null-pointer", from_null == 0 ? "through a null pointer"
+                                           : "at byte " + std::to_string(from_null) + " of a null pointer"};
+  }
+  // What the compiler fills variables with that have no value.
+  const auto from_unset = static_cast<int64_t>(address - 0xaaaaaaaaaaaaaaaau);
+  if (from_unset > -kReach && from_unset < kReach) return {"wild-pointer", "through a pointer that was never set"};
+  char text[48];
+  snprintf(text, sizeof text, "at 0x%llx, which is in no buffer", static_cast<unsigned long long>(address));
+  return {"wild-pointer", text};
 }
 
 void settle_races(Launch& l) {

@@ -2,12 +2,22 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace emulator {
 
 struct Launch;
 
 enum class Access { read, write, atomic_read, atomic_write };
+
+// What a finding says of an address that is in no buffer.
+struct Astray {
+  const char* kind;
+  std::string where;
+};
+Astray where_astray(uintptr_t address);
+// Whether it is the current lane's own memory, or a `constant` table of the program.
+bool is_private(const Launch& launch, uintptr_t address);
 
 void on_access(uintptr_t address, size_t size, Access access, const void* pc);
 // Decides the races that wait for the value that the last access wrote.

@@ -15,6 +15,7 @@
 #  include <ucontext.h>
 #endif
 
+#include "checks.h"
 #include "launch.h"
 
 namespace emulator {
@@ -52,7 +53,6 @@ void leave(int signal, const char* kind, std::string detail, const void* pc) {
 
 void describe_fault(int signal, const siginfo_t* info, const void* pc) {
   const Launch& l = *launch;
-  char text[160];
   if (signal == SIGFPE) return leave(signal, "division-by-zero", "an integer is divided by zero", pc);
   if (signal == SIGILL) return leave(signal, "crash", "undefined behaviour was reached", pc);
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
@@ -72,9 +72,12 @@ void describe_fault(int signal, const siginfo_t* info, const void* pc) {
     pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
     launch->abandon();
   }
-  snprintf(text, sizeof text, "access to 0x%llx, which is in no buffer, or misaligned vector",
-           static_cast<unsigned long long>(address));
-  leave(signal, "wild-pointer", text, pc);
+  // x86 names no address where it is not canonical or a vector is misaligned.
+  if (info->si_code == SI_KERNEL) {
+    return leave(signal, "wild-pointer", "access that is in no buffer, or misaligned vector", pc);
+  }
+  const Astray astray = where_astray(address);
+  leave(signal, astray.kind, "access " + astray.where, pc);
 }
 
 struct sigaction previous_actions[kSignals.size()];

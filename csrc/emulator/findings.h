@@ -9,11 +9,12 @@
 namespace emulator {
 
 struct Finding {
+  static constexpr int64_t kNowhere = INT64_MIN;
   std::string kind;
   std::string detail;  // words that follow the kind
   int64_t pc = -1;     // relative to the module's start; -1: nowhere in it
   std::string buffer;  // empty: no buffer
-  int64_t offset = 0;  // bytes from the buffer's start
+  int64_t offset = 0;  // bytes from the buffer's start; kNowhere: not known
   int64_t lane = -1;   // index in the threadgroup; -1: the whole launch
   uint32_t threadgroup[3] = {0, 0, 0};
   int64_t other_pc = -1;  // the other access of a race, the other place of a divergence

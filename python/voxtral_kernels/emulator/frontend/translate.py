@@ -6,6 +6,7 @@
 * attributes ``[[...]]`` are read and dropped; a kernel's parameters keep what they said;
 * ``threadgroup`` variables become references to memory that the runtime owns;
 * vector construction ``float4(...)``, ``vec<T, 4>(...)`` becomes a call, as clang has no such cast;
+* comparisons that may be of vectors are marked for the library's operators;
 * function constants become macros, so that each set of values is a compilation, as with Metal's own pipelines;
 * explicit instantiations ``template [[host_name("...")]]`` are read and dropped.
 
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 
 from ..errors import KernelError
 from . import tokens as tk
+from .comparisons import vector_comparisons
 from .declarations import (
     fail,
     function_constant,
@@ -42,6 +44,7 @@ class _Translator(ValueRewriter):
         self.thread_methods: dict[int, str] = {}
         self.constant_copies: dict[int, str] = {}
         self.function_parameters: set[int] = set()
+        self.vector_comparisons: set[int] = set()
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
@@ -49,6 +52,7 @@ class _Translator(ValueRewriter):
         self.function_parameters = function_parameters(self.tokens)
         self.takes_functions = bool(self.function_parameters)
         self.function_bodies = function_bodies(self.tokens)
+        self.vector_comparisons = vector_comparisons(self.tokens)
         self.type_names = type_names(self.tokens)
         i = 0
         while i < len(self.tokens):
@@ -89,6 +93,12 @@ class _Translator(ValueRewriter):
                 return self._constant_test(i)
             if end := self._value(i):
                 return end
+        elif i in self.initialisers:
+            return self._initialiser(i)
+        elif i in self.vector_comparisons:
+            self.out.append(token)
+            self._emit(token, "metal::msl_rhs() <<")
+            return i + 1
         elif token.text == "[" and self._text(i + 1) == "[":
             return self._attribute(i)
         elif token.kind == tk.NUMBER:

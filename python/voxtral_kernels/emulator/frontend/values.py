@@ -23,6 +23,7 @@ class ValueRewriter:
         self.takes_functions = False
         self.function_bodies: Container[int] = ()
         self.type_names: Container[str] = ()
+        self.initialisers: dict[int, Sequence[Token]] = {}
 
     def _step(self, i: int) -> int:
         raise NotImplementedError
@@ -66,7 +67,8 @@ class ValueRewriter:
         elif suffix.lower() == "bf":
             self._emit(token, f"(bfloat({digits}f))" if is_float else f"(bfloat({digits}))")
         else:
-            self.out.append(token)
+            # clang forgets its option for single precision when it instantiates a template.
+            self.out.append(token.like(f"{digits}f", tk.NUMBER, token.space) if is_float and not suffix else token)
 
     def _vector_name(self, i: int) -> int | None:
         """``vec<bool, 2>``, and a name for ``vec<T, 2>`` where T may be bool: clang has no such vectors."""
@@ -97,10 +99,12 @@ class ValueRewriter:
         return i + 1
 
     def _dependent_construction(self, i: int) -> int | None:
-        """``T(x, y)`` of a template's type, which may be a vector."""
-        if self._text(i + 1) != "(" or i not in self.function_bodies or self._text(i - 1) in ("operator", "::", "~"):
+        """``T(x, y)`` and ``(T)x`` of a template's type, which may be a vector."""
+        if self._text(i + 1) == ")":
+            return self._c_cast(i, i + 1, self.tokens[i : i + 1], "") if i in self.function_bodies else None
+        if self._text(i + 1) != "(" or i not in self.function_bodies or self._is_declaration(i, i + 1):
             return None
-        if len(tk.split_commas(self.tokens[i + 2 : tk.closing(self.tokens, i + 1)])) < 2:
+        if self._text(i - 1) in ("::", "~") or self._text(i + 2) == ")":
             return None
         self._emit(self.tokens[i], f"metal::msl_make<{self._text(i)}>")
         return i + 1
@@ -118,13 +122,12 @@ class ValueRewriter:
             type_, end = self.tokens[i : close + 1], close + 1
         else:
             return None
-        if self._text(end + 1) == "(" and self.tokens[end].kind == tk.IDENTIFIER and i in self.function_bodies:
-            self.out += self._nested(type_)  # `float4 v(1, 2, 3, 4);`
-            self.out += [self.tokens[end], token.like("=")]
-            end += 1
-        elif self._text(end) == ")" and (cast := self._c_cast(i, end, type_)):
+        if i in self.function_bodies and end < len(self.tokens) and self.tokens[end].kind == tk.IDENTIFIER:
+            self._declarators(end, type_)
+            return None
+        if self._text(end) == ")" and (cast := self._c_cast(i, end, type_, "metal::")):
             return cast
-        elif self._text(end) != "(" or self._is_declaration(i, end):
+        if self._text(end) != "(" or self._is_declaration(i, end):
             return None
         if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
             del self.out[-2:]
@@ -133,7 +136,27 @@ class ValueRewriter:
         self._emit(token, ">")
         return end
 
-    def _c_cast(self, i: int, end: int, type_: Sequence[Token]) -> int | None:
+    def _declarators(self, i: int, type_: Sequence[Token]) -> None:
+        """Notes the ``(`` of ``float4 v(1, 2, 3, 4), w(0);``, whose first name is token ``i``."""
+        while i + 1 < len(self.tokens) and self.tokens[i].kind == tk.IDENTIFIER:
+            if self._text(i + 1) == "(":
+                self.initialisers[i + 1] = type_
+            i += 1
+            while i < len(self.tokens) and self._text(i) not in (",", ";", ")", "}", "{", ":"):
+                i = tk.closing(self.tokens, i) + 1 if self._text(i) in tk.OPENING else i + 1
+            if self._text(i) != ",":
+                return
+            i += 1
+
+    def _initialiser(self, i: int) -> int:
+        """The ``(`` that `_declarators` noted becomes ``= construct(``."""
+        token = self.tokens[i]
+        self.out.append(token.like("=", tk.PUNCTUATOR))
+        self._emit(token, "metal::msl_construct<metal::")
+        self.out += [*self._nested(self.initialisers[i]), token.like(">", tk.PUNCTUATOR), token]
+        return i + 1
+
+    def _c_cast(self, i: int, end: int, type_: Sequence[Token], scope: str) -> int | None:
         """``(half4)x``: clang has no such cast between vectors, but ``->*`` binds like one."""
         start = i - 3 if self._text(i - 1) == "::" else i - 1
         before, after = self.tokens[start - 1], self.tokens[end + 1]
@@ -142,8 +165,8 @@ class ValueRewriter:
         if self._text(start) != "(" or callee or before.text in (")", "]", ">") or not operand:
             return None
         del self.out[len(self.out) - (i - start) :]
-        self._emit(self.tokens[i], "metal::msl_caster<metal::")
-        self.out += self._nested(type_)
+        self._emit(self.tokens[i], f"metal::msl_caster<{scope}")
+        self.out += self._nested(type_) if scope else type_
         self._emit(self.tokens[i], ">() ->*")
         return end + 1
 

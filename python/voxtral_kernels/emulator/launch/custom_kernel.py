@@ -137,8 +137,8 @@ class MetalKernel:
         entry = program.entry(call.name, settings.mode, {})
         options.variables = program.unit.variables
         buffers, outputs = self._buffers(entry, given, shapes, dtypes, call, init_value)
-        result, more = launch(entry, buffers, options)
-        self.report = program.report(result, entry, settings.mode, more)
+        result, more, ran = launch(entry, buffers, options)
+        self.report = program.report(result, ran, settings.mode, more)
         if self.report.findings and settings.raise_findings:
             raise KernelError(str(self.report), self.report.findings)
         return [arrays.to_array(result.outputs[i], s, d) for i, s, d in zip(outputs, shapes, dtypes, strict=True)]

@@ -87,8 +87,8 @@ class Library:
         self._require(compiled, entry, buffers, threadgroup_memory or {}, constants or {})
         if missing := sorted(set(outputs) - set(buffers)):
             raise KernelError(f"[{entry}] outputs: expected indices of buffers, got {missing}.")
-        result, more = launch(compiled, self._buffers(compiled, buffers, outputs, uninitialised), options)
-        self.report = self._program.report(result, compiled, settings.mode, more)
+        result, more, ran = launch(compiled, self._buffers(compiled, buffers, outputs, uninitialised), options)
+        self.report = self._program.report(result, ran, settings.mode, more)
         if self.report.findings and settings.raise_findings:
             raise KernelError(str(self.report), self.report.findings)
         return [arrays.like(result.outputs[i], buffers[i]) for i in outputs]

@@ -24,7 +24,7 @@ class Finding:
 
     ``kind`` is one of KINDS; ``place`` and ``other`` (the other access of a race, the other place of a divergence) are
     lines of the user's text, where they are known; ``lane`` is the index in the threadgroup; ``offset`` counts bytes
-    from the start of ``buffer``.
+    from the start of ``buffer`` (None where the compiler does not tell it).
     """
 
     kind: str
@@ -33,7 +33,7 @@ class Finding:
     lane: int | None = None
     threadgroup: tuple[int, int, int] = (0, 0, 0)
     buffer: str = ""
-    offset: int = 0
+    offset: int | None = 0
     other: Place | None = None
     other_lane: int | None = None
     other_threadgroup: int | None = None
@@ -49,7 +49,7 @@ class Finding:
     def __str__(self) -> str:
         text = f"{self.kind}: {self.message}"
         if self.buffer:
-            text += f", {self.buffer} at byte {self.offset}"
+            text += f", {self.buffer}" + ("" if self.offset is None else f" at byte {self.offset}")
         if self.lane is not None:
             text += f" [lane {self.lane} of threadgroup {self.threadgroup}]"
         if self.place:
@@ -62,6 +62,7 @@ class Finding:
 
 KINDS = {
     "out-of-bounds": "an access outside of its buffer, threadgroup variable or private array",
+    "null-pointer": "an access through a null pointer, or at an offset from one",
     "wild-pointer": "an access that is in no buffer at all",
     "misaligned": "a vector access whose address its type does not allow",
     "write-to-input": "a write to an input or to constant memory",

@@ -29,6 +29,7 @@ _CODE = [
     *(
         "-ffp-contract=off",
         "-fno-finite-loops",
+        "-fno-delete-null-pointer-checks",  # an access to null is one like any other, for the checks to see
         "-fno-stack-protector",
         "-fstack-clash-protection",
         "-gline-tables-only",
@@ -50,12 +51,16 @@ _INSTRUMENTED = [
     *("-DMSL_CHECKED=1", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0"),
     *("-mllvm", "-tsan-instrument-read-before-write=1"),  # else x[i] += y is seen as a write only
     *(
-        "-fsanitize=array-bounds,local-bounds,alignment,integer-divide-by-zero",
+        "-fsanitize=array-bounds,alignment,null,integer-divide-by-zero",
         "-fno-sanitize-trap=all",
         "-fno-sanitize-merge",
     ),
     *("-fno-vectorize", "-fno-slp-vectorize"),
 ]
+
+
+# Accesses through pointers to private arrays. It takes a null that the compiler sees for an array of no elements.
+_LOCAL_BOUNDS = ["-fsanitize=local-bounds"]
 
 
 def cache_dir() -> Path:
@@ -141,13 +146,16 @@ _PRELUDE = """#pragma clang attribute push(__attribute__((uninitialized)), apply
 """
 
 
-def compile_library(text: str, instrumented: bool, defines: Sequence[str] = (), fill: str = "") -> Path:
+def compile_library(
+    text: str, instrumented: bool, defines: Sequence[str] = (), fill: str = "", *, local_bounds: bool = True
+) -> Path:
     """The shared library of a translated kernel, from the cache if it was compiled before.
 
     ``fill`` ("pattern", which is NaN for floats, or "zero") is what private variables without a value start with.
     Several processes may compile the same kernel: each writes its own file and moves it into place.
     """
     flags = [*_target(), *_DIALECT, *_CODE, *(_INSTRUMENTED if instrumented else []), *(f"-D{d}" for d in defines)]
+    flags += _LOCAL_BOUNDS if instrumented and local_bounds else []
     flags += [f"-ftrivial-auto-var-init={fill}"] if fill else []
     key = hashlib.sha256("\0".join([_identity(), text, *flags]).encode()).hexdigest()[:32]
     folder = cache_dir()

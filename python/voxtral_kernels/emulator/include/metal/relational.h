@@ -42,15 +42,6 @@ MSL_FN bool all(bool_vec<N> a) {
   }
   return true;
 }
-// Comparisons of vectors: integer vectors here, bool vectors in Metal.
-template <typename T, int N>
-MSL_FN bool any(msl_vec<T, N> mask) {
-  return any(bool_vec<N>(mask));
-}
-template <typename T, int N>
-MSL_FN bool all(msl_vec<T, N> mask) {
-  return all(bool_vec<N>(mask));
-}
 MSL_FN bool any(bool a) { return a; }
 MSL_FN bool all(bool a) { return a; }
 
@@ -62,10 +53,6 @@ template <typename T, int N>
 MSL_FN msl_vec<T, N> select(msl_vec<T, N> if_false, msl_vec<T, N> if_true, bool_vec<N> condition) {
   for (int i = 0; i < N; ++i) if_false[i] = condition[i] ? if_true[i] : if_false[i];
   return if_false;
-}
-template <typename T, typename M, int N>
-MSL_FN msl_vec<T, N> select(msl_vec<T, N> if_false, msl_vec<T, N> if_true, msl_vec<M, N> condition) {
-  return select(if_false, if_true, bool_vec<N>(condition));
 }
 
 }  // namespace metal

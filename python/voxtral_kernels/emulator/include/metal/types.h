@@ -26,10 +26,12 @@ struct packed_storage<T, 4> {
   T x, y, z, w;
 };
 
-// bool2 .. bool4: clang has no such vectors in this dialect. Comparisons of vectors give integer vectors of 0 and -1.
+// bool2 .. bool4: clang has no such vectors in this dialect. Sizes and alignments: table 2.3.
 template <int N>
-struct bool_vec : packed_storage<bool, N> {
+struct alignas(N == 3 ? 4 : N) bool_vec : packed_storage<bool, N> {
   bool_vec() = default;
+  bool_vec(const bool_vec&) = default;
+  bool_vec(const constant bool_vec&) = default;
   constexpr bool_vec(bool b) {
     for (int i = 0; i < N; ++i) (*this)[i] = b;
   }
@@ -38,14 +40,17 @@ struct bool_vec : packed_storage<bool, N> {
     int i = 0;
     (..., ((*this)[i++] = b));
   }
-  template <typename T>
-  constexpr bool_vec(msl_vec<T, N> mask) {
-    for (int i = 0; i < N; ++i) (*this)[i] = mask[i] != 0;
-  }
   constexpr __generic bool& operator[](int i) { return (&this->x)[i]; }
   constexpr const __generic bool& operator[](int i) const { return (&this->x)[i]; }
   constexpr const constant bool& operator[](int i) const constant { return (&this->x)[i]; }
 };
+// From what clang's comparison of vectors gives.
+template <int N, typename M>
+MSL_FN constexpr bool_vec<N> msl_mask(M mask) {
+  bool_vec<N> r;
+  for (int i = 0; i < N; ++i) r[i] = mask[i] != 0;
+  return r;
+}
 #define MSL_LOGICAL(op)                                          \
   template <int N>                                               \
   MSL_FN bool_vec<N> operator op(bool_vec<N> a, bool_vec<N> b) { \
@@ -121,14 +126,6 @@ MSL_FN constexpr V msl_construct(A... a) {
     (..., msl_append(v, at, a));
   }
   return v;
-}
-
-// (float4)x, which the translator spells msl_caster<float4>() ->* x: the operator binds like a cast.
-template <typename V>
-struct msl_caster {};
-template <typename V, typename A>
-MSL_FN constexpr V operator->*(msl_caster<V>, A a) {
-  return msl_construct<V>(a);
 }
 
 #define MSL_VECTORS(T)    \
@@ -221,9 +218,19 @@ template <typename T, typename... A>
 MSL_FN constexpr T msl_make(A... a) {
   if constexpr (vec_traits<T>::size > 1) {
     return msl_construct<T>(a...);
+  } else if constexpr (sizeof...(A) == 1) {
+    return msl_cast<T>(a...);
   } else {
     return T(a...);
   }
+}
+
+// (float4)x and (T)x, which the translator spells msl_caster<float4>() ->* x: the operator binds like a cast.
+template <typename V>
+struct msl_caster {};
+template <typename V, typename A>
+MSL_FN constexpr V operator->*(msl_caster<V>, A a) {
+  return msl_make<V>(a);
 }
 
 // metal_uniform: a promise that all lanes have the same value.

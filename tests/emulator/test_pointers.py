@@ -1,0 +1,87 @@
+"""Null and unset pointers, and private arrays: what a finding says of them."""
+
+import numpy as np
+import pytest
+
+from voxtral_kernels import emulator
+
+TEXT = """#include <metal_stdlib>
+using namespace metal;
+struct Pair { int a; float b; };
+template <typename P> float ignored(P p) { float v = *p; (void)v; return 1; }
+kernel void chosen(device float* y, device const float* x, uint i [[thread_position_in_grid]]) {
+  device const float* q = nullptr;
+  y[i] = x[i] > 7 ? x[i] : q[i];
+}
+#define NULLS(space) \\
+  kernel void space##_first(device float* y, device int* n) { space float* q = 0; y[0] = *q; } \\
+  kernel void space##_fifth(device float* y, device int* n) { space float* q = 0; y[0] = q[5]; } \\
+  kernel void space##_member(device float* y, device int* n) { space Pair* q = nullptr; y[0] = q->b; } \\
+  kernel void space##_unused(device float* y, device int* n) { space float* q = nullptr; y[0] = ignored(q); }
+NULLS(device)
+NULLS(constant)
+NULLS(threadgroup)
+kernel void written(device float* y, device int* n) { device float* q = 0; y[0] = 0; q[n[0]] = 3; }
+kernel void atomic(device float* y, device int* n) {
+  threadgroup atomic_int* q = 0; y[0] = atomic_fetch_add_explicit(q, 1, memory_order_relaxed);
+}
+kernel void unset(device float* y, device int* n) { device float* q; y[0] = q[n[0]]; }
+kernel void array(device float* y, device int* n) { float a[4] = {1, 2, 3, 4}; y[0] = a[n[0]]; }
+kernel void nested(device float* y, device int* n) { int a[2][3] = {}; y[0] = a[1][n[1]]; }
+kernel void component(device float* y, device int* n) { float4 a(1); a[n[0]] = 2; y[0] = a.x; }
+"""
+NULL = [
+    f"{space}_{what}"
+    for space in ("device", "constant", "threadgroup")
+    for what in ("first", "fifth", "member", "unused")
+]
+
+
+@pytest.fixture(scope="module")
+def run():
+    library = emulator.library(TEXT, raise_findings=False)
+
+    def finding(name):
+        numbers = np.arange(64, dtype=np.float32) if name == "chosen" else np.array([6, -2], np.int32)
+        library.run(name, {0: np.zeros(64, np.float32), 1: numbers}, (1, 1, 1), (1, 1, 1), outputs=[0])
+        return library.report.findings[0]
+
+    return finding
+
+
+@pytest.mark.parametrize("name", ["chosen", "written", "atomic", *NULL])
+def test_every_access_to_null_is_a_finding_of_its_own_kind(run, name):
+    found = run(name)
+    assert found.kind == "null-pointer"
+    assert found.buffer == ""
+    offset = "20" if name.endswith("fifth") else None
+    assert "null pointer" in found.message
+    assert offset is None or f"at byte {offset} of a null pointer" in found.message
+
+
+def test_a_pointer_without_a_value_is_said_to_be_one(run):
+    found = run("unset")
+    assert (found.kind, found.message) == ("wild-pointer", "access through a pointer that was never set")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("array", "index 6 of float[4]"), ("nested", "index -2 of int[3]"), ("component", "index 6 of float4")],
+)
+def test_a_private_array_names_its_index(run, name, message):
+    found = run(name)
+    assert (found.kind, found.message, found.buffer, found.offset) == (
+        "out-of-bounds",
+        message,
+        "a private array",
+        None,
+    )
+    assert "at byte" not in str(found)
+
+
+def test_null_is_named_in_plain_mode_too():
+    library = emulator.library(TEXT, mode="plain", raise_findings=False)
+    library.run(
+        "written", {0: np.zeros(64, np.float32), 1: np.array([6, 1], np.int32)}, (1, 1, 1), (1, 1, 1), outputs=[0]
+    )
+    assert library.report.findings[0].kind == "null-pointer"
