@@ -21,7 +21,7 @@ kernel void k(device bfloat* y, device half* h, uint i [[thread_position_in_grid
   simdgroup_load(m, h);
   simdgroup_multiply_accumulate(m, m, m, m);
   simdgroup_store(m, h);
-  y[i] = simd_sum(y[i] * y[i]) + bfloat(exp(float(y[i])));
+  y[i] = y[i] * y[i] + bfloat(simd_sum(exp(float(y[i]))));
 }
 '''
 unit = Program(text, "k.metal").unit

@@ -167,6 +167,8 @@ class _Translator(ValueRewriter):
                 self._emit(name, "__attribute__((aligned(")
                 self.out += self._nested(found.alignment[2:-1])
                 self._emit(name, ")))")
+            reason = "a matrix cannot be a threadgroup variable: its default constructor is for thread memory"
+            self._emit(name, f'; static_assert(metal::msl_fits_threadgroup<{alias}>::value, "{reason}")')
             memory = f"msl_threadgroup_memory({number}, sizeof({alias}), metal::msl_granule<{alias}>())"
             self._emit(name, f"; threadgroup {alias}& {name.text} = *(threadgroup {alias}*)(uintptr_t){memory};")
         return found.end

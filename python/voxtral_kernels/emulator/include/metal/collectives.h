@@ -4,6 +4,16 @@
 
 namespace metal {
 
+// The functions of a group take scalars and vectors of up to 32 bits an element, and of bfloat none: 6.9.2.
+template <typename T, typename E = typename vec_traits<T>::element>
+constexpr bool msl_is_group_value() {
+  return (is_arithmetic_v<E> || __is_same(E, bool)) && sizeof(E) <= 4 && !__is_same(E, bfloat);
+}
+template <typename T>
+using msl_group_value = enable_if_t<msl_is_group_value<T>(), int>;
+template <typename T>
+using msl_group_bits = enable_if_t<msl_is_group_value<T>() && is_integral_v<typename vec_traits<T>::element>, int>;
+
 template <typename T>
 struct msl_lanes {
   const __generic msl_group* group;

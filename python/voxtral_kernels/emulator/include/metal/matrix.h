@@ -20,6 +20,9 @@ struct matrix {
 };
 
 template <typename T, int Cols, int Rows>
+struct msl_fits_threadgroup<matrix<T, Cols, Rows>> : false_type {};
+
+template <typename T, int Cols, int Rows>
 MSL_FN msl_vec<T, Rows> operator*(matrix<T, Cols, Rows> m, msl_vec<T, Cols> v) {
   msl_vec<T, Rows> sum = T(0);
   for (int c = 0; c < Cols; ++c) sum += m.columns[c] * v[c];

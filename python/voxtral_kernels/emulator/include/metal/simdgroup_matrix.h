@@ -10,7 +10,7 @@ struct simdgroup_matrix {
   vec<T, 2> elements;
   simdgroup_matrix() = default;
   // A diagonal matrix, as in Metal.
-  explicit simdgroup_matrix(T diagonal) thread;
+  explicit simdgroup_matrix(T diagonal);
   MSL_FN thread vec<T, 2>& thread_elements() thread { return elements; }
   MSL_FN const thread vec<T, 2>& thread_elements() const thread { return elements; }
 };
@@ -28,7 +28,7 @@ MSL_FN msl_place msl_matrix_place(uint lane) {
 }
 
 template <typename T, int Rows, int Cols>
-MSL_FN simdgroup_matrix<T, Rows, Cols>::simdgroup_matrix(T diagonal) thread {
+MSL_FN simdgroup_matrix<T, Rows, Cols>::simdgroup_matrix(T diagonal) {
   msl_place at = msl_matrix_place(msl_lane_index());
   elements = vec<T, 2>{at.row == at.column ? diagonal : T(0), at.row == at.column + 1 ? diagonal : T(0)};
 }

@@ -101,6 +101,12 @@ struct vec_traits<bool_vec<N>> {
   static constexpr constant int size = N;
 };
 
+// Scalars, vectors and packed vectors.
+template <typename T>
+constexpr bool msl_has_bits() {
+  return vec_traits<T>::size > 1 || !(__is_class(T) || __is_union(T) || __is_array(T));
+}
+
 template <typename V, typename A>
 MSL_FN constexpr void msl_append(thread V& v, thread int& at, A a) {
   using element = typename vec_traits<V>::element;
@@ -118,6 +124,9 @@ MSL_FN constexpr V msl_construct(A... a) {
   constexpr int given = (0 + ... + vec_traits<A>::size);
   static_assert(given == 0 || (given == 1 && sizeof...(A) == 1) || given == vec_traits<V>::size,
                 "a vector is built from one scalar, or from as many components as it has");
+  static_assert(
+      sizeof...(A) == 1 || ((vec_traits<A>::size == 1 || __is_same(typename vec_traits<A>::element, element)) && ...),
+      "the vectors among the parts of a vector have its own element type");
   V v(element(0));
   int at = 0;
   if constexpr (given == 1 && vec_traits<V>::size > 1) {
@@ -171,6 +180,8 @@ MSL_GLOBAL(bool)
 
 template <typename To, typename From>
 MSL_FN constexpr To as_type(From x) {
+  static_assert(metal::msl_has_bits<To>() && metal::msl_has_bits<From>(),
+                "as_type takes and gives scalars and vectors, no structures");
   return __builtin_bit_cast(To, x);
 }
 
@@ -201,6 +212,12 @@ constexpr unsigned long msl_granule() {
   else
     return __is_class(T) || __is_union(T) ? 1 : alignof(T);
 }
+
+// Whether a variable of this type may be in threadgroup memory: the default constructor of matrices does not reach there.
+template <typename T>
+struct msl_fits_threadgroup : true_type {};
+template <typename T, size_t N>
+struct msl_fits_threadgroup<T[N]> : msl_fits_threadgroup<T> {};
 
 // static_cast<To>(x): clang has none between half and bfloat.
 template <typename To, typename From>
