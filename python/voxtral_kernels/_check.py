@@ -13,6 +13,7 @@ import mlx.core as mx
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
 _SHORT.maxlong = 60
+_LONGEST = 1000
 FLOATS = (mx.float32, mx.float16, mx.bfloat16)
 
 
@@ -23,7 +24,10 @@ def dtype_name(dtype: mx.Dtype) -> str:
 
 def fail(op: str, argument: str, expected: str, got: object) -> ValueError:
     """The error to raise: names the argument, what was expected and what came. One line, without control characters."""
-    return ValueError(printable(f"[{op}] {argument}: expected {expected}, got {got}."))
+    text = f"[{op}] {argument}: expected {expected}, got {got}."
+    if len(text) > _LONGEST:  # a name of a damaged file
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    return ValueError(printable(text))
 
 
 def printable(text: str) -> str:

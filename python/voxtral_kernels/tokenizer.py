@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._check import fail
-from ._files import refuse_pointer
+from . import _tekken
+from ._check import fail, shown
 
 if TYPE_CHECKING:
     from mistral_common.tokens.tokenizers.audio import AudioConfig, AudioEncoder
@@ -95,6 +95,7 @@ class Tokenizer:
             raise fail(OP, "tekken.json", "an audio section", "none (is it of a Voxtral model?)")
         self.tekken = tekken
         self.audio = AudioTokens(tekken.audio)
+        self._check_ids()
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Tokenizer:
@@ -103,19 +104,14 @@ class Tokenizer:
         Raises:
             ValueError: there is no such file, it is no tekken.json, or it has no audio section.
         """
-        from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+        return cls(_tekken.read(OP, Path(path)))
 
-        path = Path(path)
-        if not path.is_file():
-            raise fail(OP, "path", "a tekken.json", f"{str(path)!r}, which is not a file")
-        refuse_pointer(OP, path)
-        try:
-            tekken = Tekkenizer.from_file(path)
-        except Exception as error:  # mistral_common checks little of the file
-            reason = " ".join(str(error).split())
-            reason = type(error).__name__ + (f": {reason}" if 0 < len(reason) <= 120 else "")
-            raise fail(OP, "path", "a tekken.json", f"{str(path)!r} ({reason})") from None
-        return cls(tekken)
+    def _check_ids(self) -> None:
+        """Those of the prompt are special tokens; a damaged file may give them any value."""
+        for name in ("<s>", "</s>", *(("[STREAMING_PAD]", "[STREAMING_WORD]") if self.audio.is_streaming else ())):
+            token = self._special(name)
+            if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < self.n_special:
+                raise fail(OP, f"tekken.json {name}", f"an id from 0 to {self.n_special - 1}", shown(token))
 
     @property
     def bos_id(self) -> int:
@@ -189,9 +185,10 @@ class Tokenizer:
         return load_audio_encoder(self.audio.config, self.tekken)
 
     def _special(self, name: str) -> int:
-        if not self.tekken.is_special(name):
-            raise fail(OP, "tekken.json", f"the special token {name}", "a file without it")
-        return self.tekken.get_special_token(name)
+        try:
+            return self.tekken.get_special_token(name)
+        except (LookupError, TypeError, ValueError):
+            raise fail(OP, "tekken.json", f"the special token {name}", "a file without it") from None
 
 
 def check_delay(delay_ms: Any, step_ms: float = 80.0) -> None:

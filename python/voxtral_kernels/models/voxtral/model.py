@@ -64,7 +64,7 @@ class Voxtral(nn.Module):
         path = folder / "tekken.json"
         tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
         if tokenizer is not None:
-            _check_tokenizer(tokenizer, w.config)
+            check_tokenizer(tokenizer, w.config)
         return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)
 
     def stream(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -251,7 +251,12 @@ class Voxtral(nn.Module):
         return self.tokenizer
 
 
-def _check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
+def check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
+    """The tokenizer is one of this model.
+
+    Raises:
+        ValueError: it is not; the text names what differs.
+    """
     audio = tokenizer.audio
     if audio.is_streaming or audio.config.chunk_length_s is None:
         got = "that of a realtime model" if audio.is_streaming else "one without chunk_length_s"

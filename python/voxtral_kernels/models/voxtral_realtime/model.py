@@ -75,7 +75,7 @@ class VoxtralRealtime(nn.Module):
         path = folder / "tekken.json"
         tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
         if tokenizer is not None:
-            _check_tokenizer(tokenizer, w.config)
+            check_tokenizer(tokenizer, w.config)
         time_dtype = time_dtype or w.stored_dtype
         return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype, time_dtype=time_dtype)
 
@@ -157,7 +157,12 @@ class VoxtralRealtime(nn.Module):
         return self.tokenizer
 
 
-def _check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
+def check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
+    """The tokenizer is one of this model.
+
+    Raises:
+        ValueError: it is not; the text names what differs.
+    """
     if not tokenizer.audio.is_streaming:
         raise _check.fail(OP, "tekken.json", "the streaming audio section of a realtime model", "an offline one")
     for name, expected, got in (
