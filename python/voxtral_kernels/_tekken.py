@@ -67,7 +67,11 @@ def _bound(op: str, values: dict[str, Any]) -> None:
     for section, key, least, greatest, whole in _BOUNDS:
         found: Any = values
         for name in (*section.split("."), key):
-            found = found.get(name) if isinstance(found, dict) else None
+            if not isinstance(found, dict):
+                raise fail(op, f"tekken.json {section}", "an object", shown(found))
+            found = found.get(name)
+            if found is None:
+                break
         if found is None:
             continue  # of no audio, of the other family, or missed by mistral_common
         number = isinstance(found, int if whole else (int, float)) and not isinstance(found, bool)

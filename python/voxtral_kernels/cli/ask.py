@@ -12,7 +12,7 @@ from . import ending, offline
 from .delivery import Output, Show, deliver
 from .ending import Mode
 from .formats import Format, Transcript
-from .options import MaxTokens, Raw, load_model
+from .options import MaxTokens, Raw, Revision, load_model
 from .output import targets
 from .recordings import check_file, open_recording
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..models.result import Result
 
 OP = "ask"
-DEFAULT_MODEL = "mistralai/Voxtral-Mini-3B-2507"
 
 
 class AnswerFormat(StrEnum):
@@ -34,7 +33,9 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="A recording; - reads 
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="What to ask about it, or to do with it.")]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="PATH|ID", help=f"A folder or a hub id; {DEFAULT_MODEL} if not given."),
+    typer.Option(
+        "--model", "-m", metavar="PATH|ID", help="A folder or a hub id; if not given, one that fits this machine."
+    ),
 ]
 Temperature = Annotated[float, typer.Option("--temperature", help="Above 0 draws at random; 0 takes the likeliest.")]
 TopP = Annotated[float, typer.Option("--top-p", help="Draw from the likeliest tokens of this share only.")]
@@ -46,6 +47,7 @@ def ask(
     file: File,
     question: Question,
     model: Model = None,
+    revision: Revision = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = 0.0,
     top_p: TopP = 1.0,
@@ -57,7 +59,7 @@ def ask(
     check_file(OP, file)
     targets([file], Format(form), None)
     recording = open_recording(OP, file, raw)
-    loaded = load_model(model, DEFAULT_MODEL)
+    loaded = load_model(model, revision, offline=True)
     if not loaded.offline:
         raise fail(OP, "--model", "a Voxtral (offline) model", f"{loaded.name}, which is {loaded.model.family}")
     settings = {"model": loaded.name, "question": question, "stop": None}

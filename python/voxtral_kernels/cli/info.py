@@ -17,7 +17,6 @@ import typer
 
 from .._paths import PACKAGE
 from .console import print_text
-from .options import DEFAULT_MODEL
 
 PACKAGES = ("mlx", "mlx-cpu", "mlx-metal", "mistral-common", "huggingface_hub", "numpy", "soundfile", "soxr")
 OPTIONAL = ("ziglang", "sounddevice", "jiwer")
@@ -34,7 +33,9 @@ def gather() -> dict[str, Any]:
     import voxtral_kernels
 
     from ..backends import selfcheck
+    from ..models import machines
 
+    choice = machines.default()
     with warnings.catch_warnings(action="ignore"):  # of a variant that the self-check disables: it is told below
         served = list(ops())
     return {
@@ -48,7 +49,7 @@ def gather() -> dict[str, Any]:
         "selfcheck": {name: reason or "right" for name, reason in selfcheck.report().items()},
         "backends": _backends(),
         "extension": _status("voxtral_kernels.backends.extension"),
-        "default_model": DEFAULT_MODEL,
+        "default_model": {"id": choice.model.id, "bits": choice.model.bits, "reason": choice.reason},
     }
 
 
@@ -176,7 +177,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"python          {facts['python']}"
     yield f"platform        {facts['platform']}"
     yield f"device          {_flat(facts['device'])}"
-    yield f"default model   {facts['default_model']}"
+    yield f"default model   {facts['default_model']['id']} ({facts['default_model']['reason']})"
     yield "\npackages"
     for name, version in facts["packages"].items():
         if version or name in OPTIONAL:

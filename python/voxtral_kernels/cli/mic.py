@@ -14,7 +14,7 @@ from .._check import fail
 from . import ending
 from .console import print_line, print_text
 from .ending import Mode
-from .options import Delay, Model, check_delay, load_model, new_stream
+from .options import Delay, Model, Revision, check_delay, load_model, new_stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ WAIT_S = 0.2
 
 def mic(
     model: Model = None,
+    revision: Revision = None,
     delay_ms: Delay = None,
     device: Annotated[str | None, typer.Option(metavar="NAME|N", help="Input device; --list shows them.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
@@ -43,7 +44,7 @@ def mic(
     if list_devices:
         print_text(f"{sounddevice.query_devices()}\n")
         return
-    stream, _ = new_stream(load_model(model), delay_ms)
+    stream, _ = new_stream(load_model(model, revision), delay_ms)
     with ending.mode(Mode.FINISH):
         try:
             for block in _listen(sounddevice, device, math.inf if seconds is None else seconds):

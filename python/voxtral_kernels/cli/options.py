@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from .._check import fail
-
-DEFAULT_MODEL = "mistralai/Voxtral-Mini-4B-Realtime-2602"
+from .console import print_note
 
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="tiny|PATH|ID", help=f"A folder, a hub id, or tiny; {DEFAULT_MODEL} if not given."
+        "--model",
+        "-m",
+        metavar="tiny|PATH|ID",
+        help="A folder, a hub id, or tiny; if not given, one that this machine can run in real time.",
     ),
 ]
 Revision = Annotated[
@@ -55,12 +57,16 @@ class Loaded:
         return self.model.family == OFFLINE
 
 
-def load_model(name: str | None, default: str = DEFAULT_MODEL) -> Loaded:
-    """``vk.load``; None is the default hub id."""
-    from ..models import load
+def load_model(name: str | None, revision: str | None = None, *, offline: bool = False) -> Loaded:
+    """``vk.load``; None is the published model of a family for this machine, said in one line."""
+    from ..models import load, machines
+    from ..models.section import OFFLINE, REALTIME
 
-    name = name or default
-    return Loaded(name, load(name))
+    if name is None:
+        choice = machines.default(family=OFFLINE if offline else REALTIME)
+        name = choice.model.id
+        print_note(f"{name} ({choice.reason}); --model chooses another")
+    return Loaded(name, load(name, revision=revision))
 
 
 def new_stream(loaded: Loaded, delay_ms: float | None) -> tuple[Any, float]:

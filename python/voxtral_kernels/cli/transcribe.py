@@ -13,7 +13,7 @@ from .console import Unwritable, message, print_error, print_note, readable
 from .delivery import Output, deliver
 from .ending import Mode
 from .formats import Format, Transcript
-from .options import Delay, Language, MaxTokens, Model, Raw, check_delay, load_model
+from .options import Delay, Language, MaxTokens, Model, Raw, Revision, check_delay, load_model
 from .output import STDIN, format_of, targets
 from .recordings import check_file, open_recording
 
@@ -35,6 +35,7 @@ OutOption = Annotated[
 def transcribe(
     files: Files,
     model: Model = None,
+    revision: Revision = None,
     delay_ms: Delay = None,
     language: Language = None,
     max_tokens: MaxTokens = None,
@@ -55,7 +56,7 @@ def transcribe(
         check_file(OP, file)
     # A single recording is opened before the model, which can take minutes to come: a wrong file is told at once.
     first = open_recording(OP, files[0], raw) if len(files) == 1 else None
-    loaded = load_model(model)
+    loaded = load_model(model, revision)
     family = offline if loaded.offline else streaming
     fill = family.method(loaded, delay_ms, language, max_tokens)
 

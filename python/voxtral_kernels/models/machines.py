@@ -6,9 +6,12 @@ memory's bandwidth are the least time that it can take. The figures here are com
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import mlx.core as mx
 
 from .section import OFFLINE, REALTIME
 
@@ -63,17 +66,15 @@ PUBLISHED = (
     Published("mzbac/voxtral-mini-3b-4bit-mixed", OFFLINE, 4, "mlx-voxtral", 3_195_753_212),
 )
 _ID = {p.id: p for p in PUBLISHED}
-ORIGINAL = "mistralai/Voxtral-Mini-4B-Realtime-2602"
-OFFLINE_DEFAULT = "mistralai/Voxtral-Mini-3B-2507"
 # What the default is chosen from, the most precise first.
-_CHOICES = tuple(
-    _ID[name]
-    for name in (
-        ORIGINAL,
+_CHOICES = {
+    REALTIME: (
+        "mistralai/Voxtral-Mini-4B-Realtime-2602",
         "mlx-community/Voxtral-Mini-4B-Realtime-6bit",
         "mlx-community/Voxtral-Mini-4B-Realtime-2602-4bit",
-    )
-)
+    ),
+    OFFLINE: ("mistralai/Voxtral-Mini-3B-2507", "mzbac/voxtral-mini-3b-8bit", "mzbac/voxtral-mini-3b-4bit-mixed"),
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,6 @@ class Machine:
     @classmethod
     def this(cls) -> Machine:
         """The one that runs this."""
-        import mlx.core as mx
-
         info = mx.device_info(mx.gpu) if mx.metal.is_available() else {}
         name, memory = str(info.get("device_name", "")), info.get("memory_size", 0)
         return cls.of(name, int(memory) or _memory())
@@ -128,28 +127,31 @@ class Choice(NamedTuple):
     reason: str
 
 
-def default(machine: Machine | None = None) -> Choice:
-    """The most precise published Voxtral Realtime whose token takes half of its time at least, and that fits.
+def default(machine: Machine | None = None, family: str = REALTIME) -> Choice:
+    """The most precise published model that fits; of Voxtral Realtime, whose token's floor is half of its time at most.
 
     Args:
         machine: None for this one.
+        family: `REALTIME` or `OFFLINE`.
     """
     machine = machine or Machine.this()
-    fitting = [model for model in _CHOICES if machine.holds(model)] or [_CHOICES[-1]]
+    choices = [_ID[name] for name in _CHOICES[family]]
+    fitting = [model for model in choices if machine.holds(model)] or [choices[-1]]
+    memory = f"{machine.memory / 2**30:.0f} GB"
     if machine.bandwidth is None:
         # A CPU has fast kernels for 16 bits, not for packed weights.
-        return Choice(fitting[0], f"{fitting[0].bits} bits; not in real time: no Apple GPU that is known")
-    model = next(
-        (m for m in fitting if floor_ms(m.nbytes, machine.bandwidth) <= SHARE_OF_TOKEN * TOKEN_MS), fitting[-1]
-    )
-    floor = floor_ms(model.nbytes, machine.bandwidth)
-    where = f"{machine.chip}, {machine.memory / 2**30:.0f} GB: at least {floor:.0f} of {TOKEN_MS:.0f} ms a token"
-    return Choice(model, f"{model.bits} bits for this {where}")
+        speed = "; whether in real time is not known here" if family == REALTIME else ""
+        return Choice(fitting[0], f"{fitting[0].bits} bits for {memory} of memory{speed}")
+    if family == OFFLINE:
+        return Choice(fitting[0], f"{fitting[0].bits} bits for {machine.chip}, {memory}")
+    limit = SHARE_OF_TOKEN * TOKEN_MS
+    model = next((m for m in fitting if floor_ms(m.nbytes, machine.bandwidth) <= limit), fitting[-1])
+    floor = f"at least {floor_ms(model.nbytes, machine.bandwidth):.0f} of the {TOKEN_MS:.0f} ms of a token"
+    return Choice(model, f"{model.bits} bits for {machine.chip}, {memory}: {floor}")
 
 
 def _memory() -> int:
-    import os
-
+    """Bytes of the machine, 0 where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
