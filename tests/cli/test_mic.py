@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from voxtral_kernels.cli import mic
+
 
 class PortAudioError(Exception):
     pass
@@ -19,8 +21,8 @@ class PortAudioError(Exception):
 class Card:
     """The part of sounddevice that the command uses; plays a recording into the callback, block by block."""
 
-    def __init__(self, samples, at_end=None, overflow_at=None):
-        self.samples, self.at_end, self.overflow_at = samples, at_end, overflow_at
+    def __init__(self, samples, at_end=None, overflow_at=None, at_once=False):
+        self.samples, self.at_end, self.overflow_at, self.at_once = samples, at_end, overflow_at, at_once
         self.asked = None
 
     def module(self):
@@ -37,7 +39,10 @@ class Card:
         return self
 
     def __enter__(self):
-        threading.Thread(target=self.play, daemon=True).start()
+        if self.at_once:
+            self.play()
+        else:
+            threading.Thread(target=self.play, daemon=True).start()
         return self
 
     def __exit__(self, *error):
@@ -84,6 +89,28 @@ def test_ctrl_c_keeps_the_last_word(run, card):
     status, out, _ = run("mic", "--model", "tiny")
     assert (status, out) == (130, "eight of spades four of clubs seven of hearts\n")
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.fault("live pipes: mic --seconds inf ended in a traceback")
+def test_seconds_without_end(run, card):
+    card(at_end=lambda: os.kill(os.getpid(), signal.SIGINT))
+    status, out, err = run("mic", "--model", "tiny", "--seconds", "inf")
+    assert (status, out) == (130, "eight of spades four of clubs seven of hearts\n")
+    assert err == "Listening; Ctrl-C ends.\n"
+
+
+@pytest.mark.fault("live pipes: a microphone that stopped delivering was waited for in silence")
+def test_a_microphone_that_stops_delivering(run, card, monkeypatch):
+    """It is said within 3 s, here in a quicker time; when it is given up the words until then are there."""
+    assert mic.SILENT_S + mic.WAIT_S < 3
+    for name, value in (("SILENT_S", 0.2), ("DEAD_S", 0.6), ("WAIT_S", 0.02)):
+        monkeypatch.setattr(mic, name, value)
+    card(at_once=True)
+    status, out, err = run("mic", "--model", "tiny")
+    assert (status, out) == (2, "eight of spades four of clubs seven of hearts\n")
+    said, error = err.splitlines()[1:]
+    assert said == "[the microphone has delivered nothing for 0.2 s; waiting for it]"
+    assert "a microphone that goes on delivering audio, got none for 0.6 s after 3.5 s." in error
 
 
 def test_lost_audio_is_said(run, card):

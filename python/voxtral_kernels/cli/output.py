@@ -44,6 +44,16 @@ def targets(files: Sequence[str], form: Format, out: str | None) -> list[Path | 
             raise fail(OP, "--output", f"a folder, one {form.value} file for each recording", out or "none")
         _prove_stdout()
         return [None] * len(files)
+    try:
+        return list(_files(files, form, out))
+    except OSError as error:
+        raise fail(
+            OP, "--output", "a name that the file system takes", f"{readable(out)!r} ({error.strerror})"
+        ) from None
+
+
+def _files(files: Sequence[str], form: Format, out: str) -> list[Path]:
+    """The file for each input, proven."""
     path = Path(out)
     if len(files) == 1 and not path.is_dir() and not out.endswith(os.sep):
         paths = [path]
@@ -59,7 +69,7 @@ def targets(files: Sequence[str], form: Format, out: str | None) -> list[Path | 
     for one, other in _same(paths):
         names = f"{readable(str(one))!r} and {readable(str(other))!r}, which are the same file"
         raise fail(OP, "FILE", "recordings of different names", f"two that would be written to {names}")
-    return list(paths)
+    return paths
 
 
 def _make(folder: Path, out: str) -> None:
@@ -110,14 +120,9 @@ def _prove_room(folder: Path) -> None:
 
 def _prove_name(path: Path) -> None:
     """A file of this name can be made here: some file systems take UTF-8 only, or shorter names."""
-    try:
+    with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         path.unlink()
-    except FileExistsError:
-        pass
-    except OSError as error:
-        got = f"{readable(str(path))!r} ({error.strerror})"
-        raise fail(OP, "--output", "a name that the file system takes", got) from None
 
 
 def _same(paths: Iterable[Path]) -> Iterable[tuple[Path, Path]]:

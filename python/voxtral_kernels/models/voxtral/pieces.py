@@ -74,7 +74,7 @@ def transcribe_pieces(
 
 
 def cut(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
-    """The samples in pieces of at most `MAX_S`, cut in the middle of the quietest `PAUSE_S` from `MIN_S` on.
+    """The samples in pieces of at most `MAX_S`, cut in the quietest pause of `PAUSE_S` or more from `MIN_S` on.
 
     An error of ``blocks`` comes after the samples before it.
     """
@@ -110,11 +110,12 @@ def speech(samples: np.ndarray, rate: int) -> tuple[int, int]:
 
 
 def _quietest(samples: np.ndarray, rate: int) -> int:
-    """Where to cut: the middle of the quietest pause, the last of several."""
+    """Where to cut: the middle of the last pause that is nearly (6 dB) as quiet as the quietest."""
     first, width = round(MIN_S / STEP_S), round(PAUSE_S / STEP_S)
     energy = np.convolve(_levels(samples, rate)[first:] ** 2, np.ones(width), "valid")
-    best = np.flatnonzero(energy <= energy.min())[-1]
-    return int((first + best + width / 2) * STEP_S * rate)
+    quiet = np.flatnonzero(energy <= 4 * energy.min())
+    pause = np.split(quiet, np.flatnonzero(np.diff(quiet) > 1) + 1)[-1]
+    return int((first + (pause[0] + pause[-1] + width) / 2) * STEP_S * rate)
 
 
 def _levels(samples: np.ndarray, rate: int) -> np.ndarray:
