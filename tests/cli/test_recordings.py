@@ -128,4 +128,4 @@ def test_an_offline_model_answers_to_what_was_recorded_until_ctrl_c(run, offline
     got = json.loads(out)
     assert status == 130
     assert (got["complete"], got["duration_s"], len(got["tokens"])) == (True, 1.875, 3)
-    assert re.match(r"voxtral-kernels: -: 1\.9 s in 1 pieces", err)
+    assert re.match(r"voxtral-kernels: -: 1\.9 s in 1 piece,", err)

@@ -135,7 +135,7 @@ def _in_pieces(
     if not pieces:
         raise fail(OP, recording.name, "at least one sample", "none")
     transcript.settings["stop"] = stop
-    _note_facts(output, f"{len(pieces)} pieces", audio_tokens)
+    _note_facts(output, f"{len(pieces)} piece{'s' * (len(pieces) > 1)}", audio_tokens)
 
 
 def concatenated(blocks: Iterable[np.ndarray], name: str) -> np.ndarray:
