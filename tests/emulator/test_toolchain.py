@@ -50,3 +50,14 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path, variabl
     folder = toolchain.cache_dir()
     assert folder.is_dir()
     assert tmp_path in folder.parents
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[: len(data) // 2], lambda data: b"no header", lambda data: b""])
+def test_a_spoilt_precompiled_header_is_made_again(tmp_path, monkeypatch, spoil):
+    monkeypatch.setenv("VOXTRAL_KERNELS_CACHE", str(tmp_path))
+    text = "float twice(float x) { return 2 * x; }\n"
+    tree = toolchain.syntax_tree(text)
+    (kept,) = (tmp_path / "emulator").glob("prelude-*.pch")
+    kept.write_bytes(spoil(kept.read_bytes()))
+    assert len(toolchain.syntax_tree(text)) == len(tree)
+    assert kept.stat().st_size > 100_000

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from ..errors import KernelError
 from ..runtime import runtime
-
-INCLUDE = Path(__file__).parents[1] / "include"
+from .messages import INCLUDE, readable
 
 # C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
 _DIALECT = [
@@ -136,7 +135,7 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
     arguments += [f"-I{os.fspath(d)}" for d in include_dirs] + ["-isystem", str(INCLUDE), "-"]
     done = _run(arguments, text)
     if done.returncode:
-        raise KernelError(_readable(done.stderr))
+        raise KernelError(readable(done.stderr))
     return done.stdout
 
 
@@ -155,50 +154,56 @@ def compile_library(
     ``fill`` ("pattern", which is NaN for floats, or "zero") is what private variables without a value start with.
     Several processes may compile the same kernel: each writes its own file and moves it into place.
     """
-    flags = [*_target(), *_DIALECT, *_CODE, *(_INSTRUMENTED if instrumented else []), *(f"-D{d}" for d in defines)]
-    flags += _LOCAL_BOUNDS if instrumented and local_bounds else []
-    flags += [f"-ftrivial-auto-var-init={fill}"] if fill else []
-    key = hashlib.sha256("\0".join([_identity(), text, *flags]).encode()).hexdigest()[:32]
+    checks = [*(_INSTRUMENTED if instrumented else []), *(_LOCAL_BOUNDS if instrumented and local_bounds else [])]
+    flags = [f"-D{d}" for d in defines] + ([f"-ftrivial-auto-var-init={fill}"] if fill else [])
+    key = hashlib.sha256("\0".join([_identity(), text, *checks, *flags]).encode()).hexdigest()[:32]
     folder = cache_dir()
     target = folder / f"{key}.so"
     if target.exists():
         return target
     imports = _imports_object(folder)
-    prelude = _precompiled_prelude(instrumented)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         object_, library = (os.path.join(scratch, f"kernel.{e}") for e in ("o", "so"))
-        _read([*flags, *prelude, "-c", "-o", object_], text)
+        _read(text, [*flags, "-c", "-o", object_], checks)
         _link(object_, str(imports), library)
         os.replace(library, target)
     return target
 
 
-def _read(arguments: Sequence[str], text: str) -> str:
-    """What clang prints when it reads a translated text with these arguments; KernelError with its messages."""
-    done = _run(["clang", *arguments, "-"], text)
+def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Clang over a translated text with these flags; KernelError with its messages if it refuses."""
+    prelude = _precompiled_prelude(checks)
+    arguments = ["clang", *_target(), *_DIALECT, *_CODE, *checks, "-Xclang", "-include-pch", "-Xclang", str(prelude)]
+    done = _run([*arguments, *flags, "-"], text)
+    if done.returncode and ("precompiled file" in done.stderr or ".pch'" in done.stderr):  # it is spoilt
+        prelude.unlink(missing_ok=True)
+        _precompiled_prelude(checks)
+        done = _run([*arguments, *flags, "-"], text)
     if done.returncode and _TEMPORARY.search(done.stderr):
-        done = _run(["clang", *arguments, "-"], f"{_METHODS_ANYWHERE}{text}")
+        done = _run([*arguments, *flags, "-"], f"{_METHODS_ANYWHERE}{text}")
     if done.returncode:
-        raise KernelError(_readable(done.stderr))
-    return done.stdout
+        raise KernelError(readable(done.stderr))
+    return done
 
 
 _METHODS_ANYWHERE = "#undef MSL_METHOD_SPACE\n#define MSL_METHOD_SPACE\n"
 
 
-def _precompiled_prelude(instrumented: bool) -> list[str]:
-    """The arguments for our headers, which clang has read once and kept: a third of what a compilation takes."""
-    folder, kind = cache_dir(), "instrumented" if instrumented else "plain"
-    target = folder / f"prelude-{kind}-{_identity()[:32]}.pch"
+def _precompiled_prelude(checks: Sequence[str]) -> Path:
+    """Our headers, which clang has read once and kept: a fifth to a third of what a compilation takes."""
+    key = hashlib.sha256("\0".join([_identity(), str(INCLUDE), *checks]).encode()).hexdigest()[:32]
+    target = cache_dir() / f"prelude-{key}.pch"
     if not target.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             written = os.path.join(scratch, "prelude.pch")
-            flags = [*_target(), *_DIALECT, *_CODE, *(_INSTRUMENTED if instrumented else []), f"-I{INCLUDE}"]
-            done = _run(["clang", *flags, "-Xclang", "-emit-pch", "-c", "-", "-o", written], _PRELUDE)
+            flags = [*_target(), *_DIALECT, *_CODE, *checks]
+            # In one piece, so that what is kept hangs on no file that may change or go.
+            whole = _run(["clang", *flags, f"-I{INCLUDE}", "-E", "-frewrite-includes", "-"], _PRELUDE)
+            done = _run(["clang", *flags, "-Xclang", "-emit-pch", "-c", "-", "-o", written], whole.stdout)
             if done.returncode:
-                raise KernelError(done.stderr)
+                raise KernelError(whole.stderr + done.stderr)
             os.replace(written, target)
-    return ["-Xclang", "-include-pch", "-Xclang", str(target), "-Xclang", "-fno-validate-pch"]
+    return target
 
 
 def syntax_tree(text: str, defines: Sequence[str] = ()) -> list[str]:
@@ -207,8 +212,7 @@ def syntax_tree(text: str, defines: Sequence[str] = ()) -> list[str]:
     Raises:
         KernelError: the text has errors.
     """
-    flags = [*_target(), *_DIALECT, *_CODE, *(f"-D{d}" for d in defines), *_precompiled_prelude(False)]
-    return _read([*flags, "-fsyntax-only", "-Xclang", "-ast-dump"], text).splitlines()
+    return _read(text, [*(f"-D{d}" for d in defines), "-fsyntax-only", "-Xclang", "-ast-dump"]).stdout.splitlines()
 
 
 def verdict_file(text: str, defines: Sequence[str], rules: Path) -> Path:
@@ -220,12 +224,9 @@ def verdict_file(text: str, defines: Sequence[str], rules: Path) -> Path:
 
 def unset_variables(text: str, defines: Sequence[str]) -> list[tuple[str, int]]:
     """Path and line of the places where the compiler itself sees a variable used before it is set."""
-    flags = [*_target(), *_DIALECT, *_CODE, *(f"-D{d}" for d in defines), *_precompiled_prelude(False)]
-    flags += ["-Wuninitialized", "-Wsometimes-uninitialized", "-fsyntax-only", "-"]
-    done = _run(["clang", *flags], text)
-    found = re.findall(
-        r"^(.+?):(\d+):\d+: warning: variable '.*' is (?:used )?uninitialized", done.stderr, re.MULTILINE
-    )
+    warnings = ["-Wuninitialized", "-Wsometimes-uninitialized", "-fsyntax-only"]
+    printed = _read(text, [*(f"-D{d}" for d in defines), *warnings]).stderr
+    found = re.findall(r"^(.+?):(\d+):\d+: warning: variable '.*' is (?:used )?uninitialized", printed, re.MULTILINE)
     return [(path, int(line)) for path, line in found]
 
 
@@ -263,35 +264,3 @@ def _imports_object(folder: Path) -> Path:
             raise KernelError(done.stderr)
         os.replace(object_, target)
     return target
-
-
-_MESSAGE = re.compile(r"(.+?):(\d+):(\d+): (?:fatal )?(error|note|warning): (.*)")
-_REQUIREMENT = re.compile(r"static assertion failed(?: due to requirement '.*')?: ")
-
-
-def _readable(stderr: str) -> str:
-    """The compiler's messages in Metal's words, each at a line of the user's text where the compiler names one."""
-    words = {
-        "__global": "device", "__constant": "constant", "__local": "threadgroup", "__private": "thread",
-        "OpenCL": "Metal", "metal::msl_construct": "construct",
-    }  # fmt: skip
-    dropped = (" generated.", "note: candidate", "expanded from macro", "In file included from", "<scratch space>:")
-    lines: list[str] = []
-    inside: str | None = None  # an error in one of our headers, until a note says who called it
-    for line in stderr.splitlines():
-        if any(words in line for words in dropped):
-            continue
-        found = _MESSAGE.fullmatch(line)
-        ours = found is not None and found[1].startswith(str(INCLUDE))
-        if found and found[4] == "error":
-            lines += [inside] if inside else []
-            inside = line if ours else None
-        if ours:
-            continue
-        if found and found[4] == "note" and inside:
-            line, inside = f"{found[1]}:{found[2]}:{found[3]}: error: {inside.split(' error: ', 1)[1]}", None
-        lines.append(_REQUIREMENT.sub("", line))
-    text = "\n".join([*lines, inside] if inside else lines)
-    for ours_, theirs in words.items():
-        text = text.replace(ours_, theirs)
-    return text
