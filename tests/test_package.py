@@ -25,7 +25,7 @@ SIGNATURES = {
     "LinearKVCache": "*, offset=0, phase=0.0",
     "explain": "op, *args, **kwargs",
     "use_backend": "name",
-    "load": "source, dtype=None, *, time_dtype=None",
+    "load": "source, dtype=None, *, time_dtype=None, revision=None",
     "accelerate": "model, *, semantics='right', decoder_window=None",
 }
 
