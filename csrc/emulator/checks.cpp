@@ -184,8 +184,8 @@ Astray where_astray(uintptr_t address) {
   constexpr auto kReach = int64_t{1} << 32;
   const auto from_null = static_cast<int64_t>(address);
   if (from_null > -kReach && from_null < kReach) {
-    return {"null-pointer", from_null == 0 ? "through a null pointer"
-                                           : "at byte " + std::to_string(from_null) + " of a null pointer"};
+    return {"null-pointer",
+            from_null == 0 ? "through a null pointer" : "at byte " + std::to_string(from_null) + " of a null pointer"};
   }
   // What the compiler fills variables with that have no value.
   const auto from_unset = static_cast<int64_t>(address - 0xaaaaaaaaaaaaaaaau);

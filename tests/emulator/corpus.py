@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import runpy
 
 import numpy as np
 
@@ -98,7 +99,13 @@ def tables() -> dict[str, str]:
     rules = ["| rule | refused because | section |", "| --- | --- | --- |"]
     rules += [f"| `{r.name}` | {r.text} | {r.section} |" for _, r in sorted(dialect.RULES.items())]
     kinds = ["| kind | what it means |", "| --- | --- |", *(f"| `{k}` | {text} |" for k, text in KINDS.items())]
-    return {"kinds": "\n".join(kinds), "bugs": "\n".join(bugs), "rules": "\n".join(rules)}
+    chapter6 = runpy.run_path(str(HERE / "chapter6.py"))["table"]()
+    return {
+        "library": "\n".join(chapter6),
+        "kinds": "\n".join(kinds),
+        "bugs": "\n".join(bugs),
+        "rules": "\n".join(rules),
+    }
 
 
 def written(document: str) -> str:

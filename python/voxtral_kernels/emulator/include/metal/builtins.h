@@ -13,6 +13,7 @@ MSL_FUNCTIONS_3(MSL_BUILTIN_3)
 #undef MSL_BUILTIN_1
 #undef MSL_BUILTIN_2
 #undef MSL_BUILTIN_3
+MSL_FN float __metal_fract(float x, int) { return metal::fract(x); }
 MSL_FN float __metal_fma(float x, float y, float z) { return metal::fma(x, y, z); }
 MSL_FN float __metal_nextafter(float x, float y) { return metal::nextafter(x, y); }
 MSL_FN float __metal_ldexp(float x, int k, int) { return metal::ldexp(x, k); }

@@ -11,7 +11,8 @@ struct msl_operand {
 };
 
 // An object of a class stays what it is: its own operators serve it.
-template <typename B, typename = enable_if_t<__is_class(__remove_reference_t(B)) || __is_union(__remove_reference_t(B))>>
+template <typename B,
+          typename = enable_if_t<__is_class(__remove_reference_t(B)) || __is_union(__remove_reference_t(B))>>
 MSL_FN constexpr B&& operator<<(msl_rhs, B&& b) {
   return static_cast<B&&>(b);
 }
@@ -39,30 +40,29 @@ MSL_FN constexpr auto msl_beside(A a) {
   }
 }
 
-#define MSL_COMPARE(name, op)                                                                     \
-  template <typename A, typename B>                                                               \
-  MSL_FN constexpr auto name(A a, B b) {                                                          \
-    constexpr int size = vec_traits<A>::size > 1 ? vec_traits<A>::size : vec_traits<B>::size;     \
-    if constexpr (size > 1) {                                                                     \
-      return msl_mask<size>(msl_beside<B>(a) op msl_beside<A>(b));                                \
-    } else if constexpr (__is_pointer(A) && __is_integral(B)) {                                   \
-      return a op nullptr; /* a literal 0 */                                                      \
-    } else {                                                                                      \
-      return a op b;                                                                              \
-    }                                                                                             \
-  }                                                                                               \
-  template <typename A, typename B, typename = enable_if_t<!__is_class(A) && !__is_union(A)>>     \
-  MSL_FN constexpr auto operator op(A a, msl_operand<B> b) {                                      \
-    return name(a, b.value);                                                                      \
-  }                                                                                               \
-  template <typename A, typename B>                                                               \
-  MSL_FN constexpr auto operator op(msl_operand<A> a, msl_operand<B> b) {                         \
-    return name(a.value, b.value);                                                                \
-  }                                                                                               \
-  template <typename A, typename B, typename = enable_if_t<__is_class(__remove_reference_t(A))>,  \
-            typename = void>                                                                      \
-  MSL_FN constexpr auto operator op(A&& a, msl_operand<B> b) {                                    \
-    return static_cast<A&&>(a) op b.value;                                                        \
+#define MSL_COMPARE(name, op)                                                                                     \
+  template <typename A, typename B>                                                                               \
+  MSL_FN constexpr auto name(A a, B b) {                                                                          \
+    constexpr int size = vec_traits<A>::size > 1 ? vec_traits<A>::size : vec_traits<B>::size;                     \
+    if constexpr (size > 1) {                                                                                     \
+      return msl_mask<size>(msl_beside<B>(a) op msl_beside<A>(b));                                                \
+    } else if constexpr (__is_pointer(A) && __is_integral(B)) {                                                   \
+      return a op nullptr; /* a literal 0 */                                                                      \
+    } else {                                                                                                      \
+      return a op b;                                                                                              \
+    }                                                                                                             \
+  }                                                                                                               \
+  template <typename A, typename B, typename = enable_if_t<!__is_class(A) && !__is_union(A)>>                     \
+  MSL_FN constexpr auto operator op(A a, msl_operand<B> b) {                                                      \
+    return name(a, b.value);                                                                                      \
+  }                                                                                                               \
+  template <typename A, typename B>                                                                               \
+  MSL_FN constexpr auto operator op(msl_operand<A> a, msl_operand<B> b) {                                         \
+    return name(a.value, b.value);                                                                                \
+  }                                                                                                               \
+  template <typename A, typename B, typename = enable_if_t<__is_class(__remove_reference_t(A))>, typename = void> \
+  MSL_FN constexpr auto operator op(A&& a, msl_operand<B> b) {                                                    \
+    return static_cast<A&&>(a) op b.value;                                                                        \
   }
 MSL_COMPARE(msl_less, <)
 MSL_COMPARE(msl_greater, >)

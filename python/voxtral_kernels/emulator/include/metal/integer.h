@@ -1,4 +1,4 @@
-// metal_integer: the integer functions, for every integer type and its vectors.
+// metal_integer: the integer functions, for every integer type.
 #pragma once
 
 namespace metal {
@@ -48,6 +48,13 @@ namespace metal {
                                           : T(x);                                                         \
   }                                                                                                       \
   MSL_FN constexpr T addsat(T x, T y) { return msl_saturated(__int128(x) + y, (thread T*)0); }            \
+  MSL_FN constexpr T madsat(T x, T y, T z) {                                                              \
+    using wide = conditional_t<__is_signed(T), __int128, unsigned __int128>;                              \
+    wide r = wide(x) * y + z, most = numeric_limits<T>::max();                                            \
+    return r > most                                               ? T(most)                               \
+           : __is_signed(T) && r < wide(numeric_limits<T>::min()) ? numeric_limits<T>::min()              \
+                                                                  : T(r);                                 \
+  }                                                                                                       \
   MSL_FN constexpr T subsat(T x, T y) { return msl_saturated(__int128(x) - y, (thread T*)0); }            \
   MSL_FN constexpr T extract_bits(T x, uint offset, uint bits) {                                          \
     if (bits == 0) return T(0);                                                                           \
@@ -66,30 +73,5 @@ MSL_FN constexpr uint mul24(uint x, uint y) { return (x & 0xffffff) * (y & 0xfff
 MSL_FN constexpr int mul24(int x, int y) { return ((x << 8) >> 8) * ((y << 8) >> 8); }
 MSL_FN constexpr uint mad24(uint x, uint y, uint z) { return mul24(x, y) + z; }
 MSL_FN constexpr int mad24(int x, int y, int z) { return mul24(x, y) + z; }
-
-#define MSL_VECTOR_1(name)                            \
-  template <typename T, int N>                        \
-  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a) {        \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i])); \
-    return a;                                         \
-  }
-#define MSL_VECTOR_2(name)                                      \
-  template <typename T, int N>                                  \
-  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b) { \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]));  \
-    return a;                                                   \
-  }
-MSL_VECTOR_1(popcount)
-MSL_VECTOR_1(clz)
-MSL_VECTOR_1(ctz)
-MSL_VECTOR_1(reverse_bits)
-MSL_VECTOR_2(rotate)
-MSL_VECTOR_2(mulhi)
-MSL_VECTOR_2(hadd)
-MSL_VECTOR_2(rhadd)
-MSL_VECTOR_2(addsat)
-MSL_VECTOR_2(subsat)
-#undef MSL_VECTOR_1
-#undef MSL_VECTOR_2
 
 }  // namespace metal
