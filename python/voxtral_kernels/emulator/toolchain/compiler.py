@@ -189,34 +189,17 @@ def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> subpro
 _METHODS_ANYWHERE = "#undef MSL_METHOD_SPACE\n#define MSL_METHOD_SPACE\n"
 
 
-<<<<<<< HEAD
 def _precompiled_prelude(checks: Sequence[str]) -> Path:
     """Our headers, which clang has read once and kept: a fifth to a third of what a compilation takes."""
     key = hashlib.sha256("\0".join([_identity(), str(INCLUDE), *checks]).encode()).hexdigest()[:32]
     target = cache_dir() / f"prelude-{key}.pch"
-=======
-def _precompiled_prelude(instrumented: bool) -> list[str]:
-    """The arguments for our headers, which clang has read once and kept: a third of what a compilation takes."""
-    folder, kind = cache_dir(), "instrumented" if instrumented else "plain"
-    # What clang keeps names the headers by their paths, so that each installation has its own.
-    name = hashlib.sha256(f"{_identity()}{INCLUDE}".encode()).hexdigest()[:32]
-    target = folder / f"prelude-{kind}-{name}.pch"
->>>>>>> 91b3b9f (Emulator: the standard library's chapter 6 for float, half, integers and vectors, each value tested, the table generated; matrices and packing whole)
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             written = os.path.join(scratch, "prelude.pch")
-<<<<<<< HEAD
             flags = [*_target(), *_DIALECT, *_CODE, *checks]
             # In one piece, so that what is kept hangs on no file that may change or go.
             whole = _run(["clang", *flags, f"-I{INCLUDE}", "-E", "-frewrite-includes", "-"], _PRELUDE)
             done = _run(["clang", *flags, "-Xclang", "-emit-pch", "-c", "-", "-o", written], whole.stdout)
-=======
-            flags = [*_target(), *_DIALECT, *_CODE, *(_INSTRUMENTED if instrumented else []), f"-I{INCLUDE}"]
-            done = _run(
-                ["clang", *flags, "-Xclang", "-emit-pch", "-Xclang", "-fno-pch-timestamp", "-c", "-", "-o", written],
-                _PRELUDE,
-            )
->>>>>>> 91b3b9f (Emulator: the standard library's chapter 6 for float, half, integers and vectors, each value tested, the table generated; matrices and packing whole)
             if done.returncode:
                 raise KernelError(whole.stderr + done.stderr)
             os.replace(written, target)
