@@ -1,6 +1,7 @@
 // The Python module voxtral_kernels._ext. Arguments are checked in Python (ops/ and _check.py).
 #include "cpu/launch.h"
 #include "cpu/pool.h"
+#include "ending.h"
 #include "metal/launch.h"
 #include "mlx/array.h"
 #include "ops/binding.h"
@@ -9,6 +10,7 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 NB_MODULE(_ext, m) {
+  voxtral::end_quietly();
   nb::module_::import_("mlx.core");  // registers mx.array and the streams in nanobind's domain "mlx"
 
   nb::class_<voxtral::MetalLaunch>(m, "MetalLaunch")

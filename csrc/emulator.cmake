@@ -19,7 +19,7 @@ pybind11_add_module(_emulator
   csrc/emulator/memory.cpp
   csrc/emulator/scheduler.cpp)
 # metal/abi.h, the interface with compiled kernels, lies beside the headers that kernels are compiled with.
-target_include_directories(_emulator PRIVATE csrc/emulator python/voxtral_kernels/emulator/include)
+target_include_directories(_emulator PRIVATE csrc csrc/emulator python/voxtral_kernels/emulator/include)
 # Fibers switch stacks under the compiler's feet: no stack protector, no interprocedural moves across a switch.
 target_compile_options(_emulator PRIVATE -Wall -Wextra -fno-stack-protector)
 set_target_properties(_emulator PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)

@@ -1,11 +1,14 @@
 """What has state works from any thread, one call at a time; a second call inside it is refused and changes nothing."""
 
 import asyncio
+import copy
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mlx.core as mx
+import numpy as np
 import pytest
 
 import voxtral_kernels as vk
@@ -113,3 +116,89 @@ def test_text_and_words_are_whole_at_any_time(model):
     words = [w.text for w in stream.words]
     assert all(stream.text.startswith(text) for text, _ in seen)
     assert all(" ".join(words).startswith(" ".join(some)) for _, some in seen)
+
+
+def normal(seed, *shape):
+    return mx.array(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+@pytest.mark.fault("threads: a cache used from one thread and then from another died")
+@pytest.mark.parametrize("make", [lambda: vk.RingKVCache(24), vk.LinearKVCache], ids=["ring", "linear"])
+def test_a_cache_goes_on_in_another_thread(make, backend):
+    here, there = make(), elsewhere(make)
+    for step, length in enumerate([1, 3, 9, 1, 30, 2, 1, 13, 8]):
+        q, k, v = (normal(step, 1, heads, length, 32) for heads in (4, 2, 2))
+
+        def attend(cache, q=q, k=k, v=v):
+            out = vk.sliding_window_attention(q, k, v, cache=cache)
+            mx.eval(out)
+            return out
+
+        assert mx.array_equal(elsewhere(by_name, backend, attend, there), attend(here)), length
+        elsewhere(by_name, backend, there.append, k, v)
+        here.append(k, v)
+    assert all(map(mx.array_equal, elsewhere(there.keys_values), here.keys_values()))
+
+
+@pytest.mark.parametrize("call", ["append", "keys_values", "attend"])
+def test_a_second_call_inside_a_cache_is_refused_and_changes_nothing(call):
+    cache, k = vk.RingKVCache(8), normal(0, 1, 2, 3, 32)
+    cache.append(k, k)
+    calls = {
+        "append": lambda: cache.append(k, k),
+        "keys_values": cache.keys_values,
+        "attend": lambda: vk.sliding_window_attention(k, k, k, cache=cache),
+    }
+    with cache.inside, pytest.raises(RuntimeError, match=r"^\[RingKVCache\] thread: expected one call at a time, got"):
+        elsewhere(calls[call])
+    assert cache.offset == 3
+    calls[call]()
+    copied = copy.deepcopy(cache)
+    with cache.inside:
+        copied.append(k, k)
+
+
+def test_the_stages_of_a_model_go_on_in_another_thread(model, backend):
+    mel = normal(0, 1, 64, model.config.encoder.n_mels)
+    scales = elsewhere(by_name, backend, model.decoder.scales, 6, model.time_dtype)
+
+    def step(state, caches, start):
+        hidden = model.decoder(model.embed_audio(mel[:, start : start + 8], state), scales, caches)
+        mx.eval(hidden)
+        return hidden
+
+    there, here = ((model.new_audio_state(), model.decoder.new_caches()) for _ in range(2))
+    for start in range(0, 64, 8):
+        assert mx.array_equal(elsewhere(by_name, backend, step, *there, start), step(*here, start))
+
+
+def test_an_offline_model_is_shared_by_threads(offline):
+    """With a seed each, and once on MLX's own random state, which every thread has for itself."""
+    model = elsewhere(vk.load, offline)
+    samples = SAMPLES[:4000]
+
+    def answer(seed, temperature=0.8):
+        return model.transcribe(samples, max_tokens=3, temperature=temperature, seed=seed).tokens
+
+    expected = [answer(seed) for seed in (1, 2)]
+    with ThreadPoolExecutor(2) as workers:
+        assert list(workers.map(answer, (1, 2))) == expected
+        assert all(workers.map(answer, (None, None)))
+
+
+def test_a_kernel_of_the_emulator_is_shared_by_threads():
+    kernel = vk.emulator.metal_kernel(
+        name="twice", input_names=["x"], output_names=["y"],
+        source="uint i = thread_position_in_grid.x; y[i] = 2 * x[i];",
+    )  # fmt: skip
+
+    def run(i):
+        x = mx.arange(i, i + 64, dtype=mx.float32)
+        (y,) = kernel(
+            inputs=[x], grid=(64, 1, 1), threadgroup=(32, 1, 1), output_shapes=[x.shape], output_dtypes=[x.dtype]
+        )
+        return mx.array_equal(y, 2 * x).item()
+
+    assert elsewhere(run, 0)
+    with ThreadPoolExecutor(4) as workers:
+        assert all(workers.map(run, range(8)))

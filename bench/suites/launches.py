@@ -43,6 +43,7 @@ def graphs() -> dict[str, Graph]:
 
 def _layer(stack: Stack, config: Any, length: int, scale: mx.array | None) -> Graph:
     cache = vk.RingKVCache(config.window)
+    vars(cache)["_lazy"] = True  # nothing can be evaluated in a trace; not an argument, for versions before it
     heads = getattr(config, "n_kv_heads", config.n_heads)
     kv = mx.zeros((1, heads, config.window, config.head_dim), mx.bfloat16)
     cache.append(kv, kv)

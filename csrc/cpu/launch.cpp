@@ -16,10 +16,11 @@ namespace {
 #define VOXTRAL_KERNELS(isa, lanes) \
   Kernels { #isa, lanes VOXTRAL_OPS(VOXTRAL_TABLE, isa) }
 
-// Best first.
+// Best first. Never destroyed: MLX's stream threads may still launch while the process exits.
 const std::vector<Kernels>& supported() {
-  static const std::vector<Kernels> list = [] {
-    std::vector<Kernels> found;
+  static const std::vector<Kernels>& list = *[] {
+    auto* all = new std::vector<Kernels>;
+    auto& found = *all;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
@@ -34,7 +35,7 @@ const std::vector<Kernels>& supported() {
 #else
     found.push_back(VOXTRAL_KERNELS(neon, 4));
 #endif
-    return found;
+    return all;
   }();
   return list;
 }

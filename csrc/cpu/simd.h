@@ -138,9 +138,9 @@ inline void store_part(T* p, Vec v, int n) {
 // A NaN in either operand of `x` survives: the comparison is false, so the first operand's value stays.
 inline Vec maximum(Vec floor, Vec x) { return x < floor ? floor : x; }
 
-// exp(x) for x <= 0; below -87 the result stays at exp(-87). Minimax polynomial for (exp(r) - 1 - r) / r^2, 2 ulp.
-inline Vec exp_nonpositive(Vec x) {
-  x = maximum(splat(-87.0f), x);
+// exp(x) for x <= 0, 0 below -87, NaN of NaN. Minimax polynomial for (exp(r) - 1 - r) / r^2, 2 ulp.
+inline Vec exp_nonpositive(Vec given) {
+  const Vec x = maximum(splat(-87.0f), given);
   const Vec shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer in the low bits
   const Vec n = shifted - 12582912.0f;
   const Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -151,11 +151,13 @@ inline Vec exp_nonpositive(Vec x) {
   p = p * r + 0.5f;
   p = p * (r * r) + r + 1.0f;
   const IntVec exponent = (bits_of<IntVec>(shifted) - 0x4b400000) << 23;
-  return bits_of<Vec>(bits_of<IntVec>(p) + exponent);
+  const Vec y = bits_of<Vec>(bits_of<IntVec>(p) + exponent);
+  return given < -87.0f ? Vec{} : y;
 }
 
 // x * Phi(x) = x / 2 * erfc(-x / sqrt 2). erfc(z) = exp(-Q(z)) for z in [0, 5], Q a fitted polynomial without constant
-// term: absolute error of erfc 8e-8, so no cancellation on either side of zero.
+// term: absolute error of erfc 8e-8, so no cancellation on either side of zero. Beyond z = 5 it is 0 (true: below 2e-12):
+// x times what the polynomial leaves there would grow with x, and -inf times 0 would be NaN.
 inline Vec gelu(Vec x) {
   const Vec scaled = x * 0.707106781f;
   Vec z = scaled < 0.0f ? -scaled : scaled;
@@ -172,7 +174,8 @@ inline Vec gelu(Vec x) {
   q = q * z + 0.636601686f;
   q = q * z + 1.12838018f;
   const Vec erfc = exp_nonpositive(-(q * z));
-  return 0.5f * x * (x < 0.0f ? erfc : 2.0f - erfc);
+  const Vec y = 0.5f * x * (x < 0.0f ? erfc : 2.0f - erfc);
+  return scaled < -5.0f ? splat(-0.0f) : y;
 }
 
 template <int Block, int... Lane>

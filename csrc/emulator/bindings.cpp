@@ -11,6 +11,7 @@
 
 #include "callbacks.h"
 #include "counters.h"
+#include "ending.h"
 #include "launch.h"
 
 namespace py = pybind11;
@@ -140,7 +141,8 @@ void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
 }
 
 Launch& the_launch() {
-  static Launch l;  // keeps its pages from launch to launch
+  // Keeps its pages from launch to launch. Never destroyed: a daemon thread may be inside while the process exits.
+  static Launch& l = *new Launch;
   return l;
 }
 std::mutex one_at_a_time;
@@ -203,6 +205,7 @@ HeldBuffer make_buffer(unsigned index, std::string name, Space space, size_t siz
 }  // namespace emulator
 
 PYBIND11_MODULE(_emulator, m) {
+  voxtral::end_quietly();
   using namespace emulator;
   m.doc() = "Runs compiled Metal kernels on the CPU. Use voxtral_kernels.emulator.";
   py::enum_<Mode>(m, "Mode")

@@ -10,7 +10,8 @@ namespace {
 std::mutex mutex;
 
 std::unordered_map<std::string, std::string>& sources() {
-  static std::unordered_map<std::string, std::string> map;
+  // Never destroyed: MLX's stream threads may still launch while the process exits.
+  static auto& map = *new std::unordered_map<std::string, std::string>;
   return map;
 }
 

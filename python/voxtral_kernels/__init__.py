@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .backends.select import use_backend
     from .caches import LinearKVCache, RingKVCache
     from .models import load
+    from .models.voxtral_realtime.async_stream import AsyncStream
     from .ops.ada_rms_norm import ada_rms_norm
     from .ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
     from .ops.explain import explain
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .patch import accelerate
 
 __all__ = [
+    "AsyncStream",  # a live transcription for asyncio
     "AudioWarning",  # audio that was read, but not as its file promises
     "LinearKVCache",  # keys and values of every position
     "RingKVCache",  # keys and values of a window, flat in memory
@@ -39,6 +41,7 @@ __all__ = [
 # Where names come from at their first use (an op is the function of its file): the command line answers Ctrl-C before
 # anything else is read.
 _HOME = {
+    "AsyncStream": ".models.voxtral_realtime.async_stream",
     "AudioWarning": ".audio",
     "LinearKVCache": ".caches",
     "RingKVCache": ".caches",

@@ -62,7 +62,7 @@ def test_a_slice_update_counts_what_it_keeps_and_what_it_writes():
 
 
 def test_a_cached_call_counts_its_append_and_attention():
-    cache = vk.RingKVCache(16)
+    cache = vk.RingKVCache(16, lazy=True)
     q, kv = HEADS, HEADS[:, :2]
     with vk.use_backend("composed"):
         vk.sliding_window_attention(q[:, :, :1], kv[:, :, :1], kv[:, :, :1], cache=cache)

@@ -1,7 +1,9 @@
 """The hosts' own loops, unmodified, over recordings: their transcripts before and after beside our own."""
 
+import asyncio
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import jiwer
 import mlx.core as mx
@@ -11,6 +13,7 @@ import pytest
 import voxtral_kernels as vk
 from bench import hosts
 from bench.hosts import loops
+from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.audio.mel import MelConfig, log_mel
 
 EXAMPLES = hosts.FOLDER.parents[1] / "examples"
@@ -72,6 +75,77 @@ def test_an_accelerated_processor_makes_the_whole_recordings_mel(accelerated):
     off = np.abs(streamed - whole[:, : streamed.shape[1]]).max()
     assert streamed.shape[1] == whole.shape[1] - 1
     assert (off < 0.01) == accelerated
+
+
+@pytest.mark.fault("threads: three clients of an accelerated WhisperLiveKit died")
+@pytest.mark.parametrize("backend", ["native", "composed"])
+def test_eight_clients_of_an_accelerated_processor(backend):
+    """As WhisperLiveKit's server does: a processor a connection, each step by asyncio.to_thread."""
+    loaded = loops.tiny("whisperlivekit")
+    samples = load_audio(EXAMPLES / SOME[1])[:40_000]
+    make = hosts.host("whisperlivekit.voxtral_mlx_asr").VoxtralMLXOnlineProcessor
+    vk.accelerate(loaded, decoder_window=64)
+
+    def started():
+        processor = make(loaded)
+        vk.accelerate(processor)
+        return processor
+
+    async def client():
+        processor, words = await asyncio.to_thread(started), []
+        for start in range(0, len(samples), 4000):
+            processor.insert_audio_chunk(samples[start : start + 4000], start / 16000)
+            words += (await asyncio.to_thread(processor._step, False))[0]
+        words += (await asyncio.to_thread(processor.finish))[0]
+        return "".join(word.text for word in words)
+
+    async def clients(n):
+        return await asyncio.gather(*[client() for _ in range(n)])
+
+    with vk.use_backend(backend):
+        (expected,) = asyncio.run(clients(1))
+        assert expected
+        assert asyncio.run(clients(8)) == [expected] * 8
+
+
+def test_an_accelerated_session_of_mlx_audio_steps_in_any_thread():
+    loaded = loops.tiny("mlx-audio")
+    samples = load_audio(EXAMPLES / SOME[0])
+
+    def texts(call):
+        session = call(loaded.create_streaming_session)
+        found = []
+        for start in range(0, len(samples), 4000):
+            session.feed(samples[start : start + 4000])
+            found += call(session.step)
+        session.close()
+        while not session.done:
+            found += call(session.step)
+        return "".join(found)
+
+    def elsewhere(function):
+        with ThreadPoolExecutor(1) as worker:
+            return worker.submit(function).result()
+
+    with vk.accelerate(loaded):
+        assert texts(elsewhere) == texts(lambda function: function())
+
+
+def test_a_second_call_inside_a_processor_is_refused():
+    loaded = loops.tiny("whisperlivekit")
+    processor = hosts.host("whisperlivekit.voxtral_mlx_asr").VoxtralMLXOnlineProcessor(loaded)
+    encode, errors = processor._encode_pending, []
+
+    def nested():
+        with pytest.raises(RuntimeError, match=r"^\[accelerate\] thread: expected one call at a time, got") as error:
+            processor._step(False)
+        errors.append(error)
+        encode()
+
+    vk.accelerate(processor)
+    processor._encode_pending = nested
+    processor._step(False)
+    assert len(errors) == 1
 
 
 def test_a_processor_in_the_middle_of_a_stream_is_refused():

@@ -16,7 +16,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from .. import _check
+from .. import _check, _forked
 from ..reference import sliding_window_attention as reference
 
 BACKENDS = ("native", "metal", "emulator", "composed")
@@ -161,6 +161,7 @@ def select(op: str, request: Any, stream: mx.Stream | mx.Device | None = None) -
         ValueError: ``stream`` is none.
         RuntimeError: a backend asked for by name cannot serve it; the text holds its reasons.
     """
+    _forked.refuse(op)
     if stream is not None and not isinstance(stream, _STREAMS):
         raise _check.fail(op, "stream", "an mx.Stream, an mx.Device or None", repr(stream))
     device = device_type(stream)

@@ -6,6 +6,7 @@ newest ones in a small buffer, so that appending copies the tail alone and the r
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import mlx.core as mx
 
 from .. import _check
+from .._exclusive import Exclusive
 from ..backends import select
 from ..backends.select import Backend
 from ..reference import sliding_window_attention as reference
@@ -25,16 +27,20 @@ GROWTH = 256
 
 
 class KVCache:
-    """What `RingKVCache` and `LinearKVCache` share."""
+    """What `RingKVCache` and `LinearKVCache` share.
+
+    Any thread may call it, one call at a time: a second call while one is inside raises RuntimeError.
+    """
 
     window: int | None = None
 
-    def __init__(self, *, offset: int = 0, phase: float = 0.0) -> None:
+    def __init__(self, *, offset: int = 0, phase: float = 0.0, lazy: bool = False) -> None:
         self._start = _check.integer(type(self).__name__, "offset", offset, 0)
         phase = _check.positive(type(self).__name__, "phase", phase, or_zero=True)
         if phase >= 1:
             raise _check.fail(type(self).__name__, "phase", "a number from 0 to below 1", phase)
-        self._phase = phase
+        self._phase, self._lazy = phase, bool(lazy)
+        self.inside = Exclusive(type(self).__name__)
         self.reset()
 
     def reset(self) -> None:
@@ -48,6 +54,7 @@ class KVCache:
         """A cache with a ring of its own: one that is written in place must never be shared."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        twin.inside = copy.copy(self.inside)
         if self._ring is not None:
             twin._ring = mx.concatenate([self._ring[:1], self._ring[1:]])
             mx.eval(twin._ring)
@@ -77,8 +84,10 @@ class KVCache:
 
     def keys_values(self) -> tuple[mx.array, mx.array] | None:
         """A copy of the keys and values still visible, oldest first, each ``[B, Hkv, N, D]``; None when empty."""
-        if self.offset == self._start:
-            return None
+        with self.inside:
+            return None if self.offset == self._start else self._copied()
+
+    def _copied(self) -> tuple[mx.array, mx.array]:
         parts: list[tuple[mx.array, mx.array]] = []
         if self._ring is not None and self._ring_end:
             capacity = self._ring.shape[3]
@@ -111,10 +120,12 @@ class KVCache:
             raise _check.fail(op, "k", "[B, Hkv, L, D], each at least 1", f"shape {k.shape}")
         _check.shape(op, "v", v, k.shape)
         _check.dtype(op, "v", v, k.dtype)
-        r = self._request(k, k, v, 1.0)
-        self._tail = (r.tail_k, r.tail_v)
-        # A new ring: attention that is not computed yet still reads the old one.
-        self._commit(lambda ring, k, v: reference.commit(ring, self._ring_end, k, v), None)
+        with self.inside:
+            r = self._request(k, k, v, 1.0)
+            self._tail = (r.tail_k, r.tail_v)
+            # A new ring: attention that is not computed yet still reads the old one.
+            self._commit(lambda ring, k, v: reference.commit(ring, self._ring_end, k, v), None)
+            self._under_way()
 
     @property
     def _tail_length(self) -> int:
@@ -153,6 +164,12 @@ class KVCache:
         self._tail = (r.tail_k, r.tail_v)
         if backend.in_place or self._tail_length >= self._tail_limit(r.q.shape[2]):
             self._commit(lambda ring, k, v: backend.commit(ring, self._ring_end, k, v, after, stream), stream)
+        self._under_way()
+
+    def _under_way(self) -> None:
+        """MLX's streams belong to a thread: what this one leaves unscheduled, no other can compute."""
+        if not self._lazy:
+            mx.async_eval(self._arrays())
 
     def _tail_limit(self, chunk: int) -> int:
         """Tail length from which a commit copies least a token: ``sqrt(2 * capacity * chunk)``.

@@ -10,7 +10,7 @@ class LinearKVCache(KVCache):
 
     Args:
         offset: Absolute position of the first token.
-        phase: As for `RingKVCache`.
+        phase, lazy: As for `RingKVCache`.
 
     Raises:
         ValueError: an argument is out of its range.

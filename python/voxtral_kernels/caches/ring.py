@@ -16,11 +16,13 @@ class RingKVCache(KVCache):
         offset: Absolute position of the first token.
         phase: From 0 to below 1: how much sooner than usual the first commit comes. Give each layer of a model
             another one, so that their commits spread over the steps.
+        lazy: True: a call leaves its appends uncomputed, as stock MLX ops do. Evaluate `state` before another thread
+            goes on; one evaluation for all layers of a model costs less than one a layer.
 
     Raises:
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, window: int, *, offset: int = 0, phase: float = 0.0) -> None:
+    def __init__(self, window: int, *, offset: int = 0, phase: float = 0.0, lazy: bool = False) -> None:
         self.window = _check.integer("RingKVCache", "window", window, 1)
-        super().__init__(offset=offset, phase=phase)
+        super().__init__(offset=offset, phase=phase, lazy=lazy)

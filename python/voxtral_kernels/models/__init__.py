@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from .. import _check
+from .. import _check, _forked
 from . import hub
 from .section import OFFLINE, OP, REALTIME, Section
 
@@ -35,6 +35,7 @@ def load(
             or tensor in it that is not what it should be. Everything but the values is checked before any weight is
             loaded; a weight that is NaN or infinite is named.
     """
+    _forked.refuse(OP)
     dtypes = [dtype_of(name, value) for name, value in (("dtype", dtype), ("time_dtype", time_dtype))]
     folder = hub.find(source, revision)
     section = Section.of_model(folder)

@@ -26,12 +26,17 @@ class Stack(nn.Module):
         super().__init__()
         self.config, self.blocks, self.norm = config, blocks, norm
 
-    def new_caches(self, offset: int = 0) -> list[KVCache]:
-        """One empty cache a layer; their commits are spread over the steps."""
+    def new_caches(self, offset: int = 0, *, lazy: bool = False) -> list[KVCache]:
+        """One empty cache a layer; their commits are spread over the steps.
+
+        Args:
+            offset: Absolute position of the first token.
+            lazy: See `RingKVCache`.
+        """
         n, window = len(self.blocks), self.config.window
         if window is None:
-            return [LinearKVCache(offset=offset, phase=i / n) for i in range(n)]
-        return [RingKVCache(window, offset=offset, phase=i / n) for i in range(n)]
+            return [LinearKVCache(offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
+        return [RingKVCache(window, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
 
     def __call__(
         self, x: mx.array, caches: Sequence[KVCache] | None = None, scales: Sequence[mx.array] | None = None

@@ -50,16 +50,18 @@ def sliding_window_attention(
     Raises:
         ValueError: a shape or dtype differs from the above or from the cache's; a window that disagrees with the
             cache; a cached call inside ``mx.compile``, ``mx.grad`` or ``mx.vmap``.
+        RuntimeError: another call is inside the cache, which is unchanged then.
 
     Source: sliding-window attention, Beltagy et al. 2020; online softmax, Milakov & Gimelshein 2018. Defined in
     ``reference/sliding_window_attention.py``.
     """
-    r = request(q, k, v, scale=scale, window=window, cache=cache, stream=stream)
-    if cache is None:
-        return select.run(OP, r, stream)
-    choice = select.select(OP, r, stream)
-    out = choice.implementation.run(r, stream)
-    cache._advance(r, out, choice.implementation, stream)
+    if not isinstance(cache, KVCache):
+        return select.run(OP, request(q, k, v, scale=scale, window=window, cache=cache, stream=stream), stream)
+    with cache.inside:
+        r = request(q, k, v, scale=scale, window=window, cache=cache, stream=stream)
+        choice = select.select(OP, r, stream)
+        out = choice.implementation.run(r, stream)
+        cache._advance(r, out, choice.implementation, stream)
     return out
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 import warnings
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 
 from .. import _check
@@ -29,6 +31,8 @@ HOSTS = {
 }
 
 _said_disabled = False
+# Processors that share a model may be accelerated by several threads.
+_one_at_a_time = threading.Lock()
 
 
 def accelerate(model: Any, *, semantics: str = "right", decoder_window: int | None = None) -> Patched:
@@ -56,6 +60,11 @@ def accelerate(model: Any, *, semantics: str = "right", decoder_window: int | No
         decoder_window = _check.integer(OP, "decoder_window", decoder_window, 1)
     if os.environ.get(DISABLE, "") not in ("", "0"):
         return _disabled(model, semantics)
+    with _one_at_a_time:
+        return _accelerated(model, semantics, decoder_window)
+
+
+def _accelerated(model: Any, semantics: str, decoder_window: int | None) -> Patched:
     distribution, tested, file = _host(model)
     if isinstance(getattr(model, "__dict__", {}).get(MARK), Patched):
         got = "one that is accelerated already: undo() that first"
@@ -67,7 +76,11 @@ def accelerate(model: Any, *, semantics: str = "right", decoder_window: int | No
         _compare(module, model, host, tested)
     plan = Plan(host, semantics, [])
     module.fill(plan, model, decoder_window)
-    return Patched(model, plan)
+    patched = Patched(model, plan)
+    # Threads may share the model; what its loader left uncomputed only this one can finish.
+    modules = [m for marked in plan.marked if isinstance(marked, nn.Module) for m in marked.modules()]
+    mx.eval([value for m in modules for value in dict.values(m) if isinstance(value, mx.array)])
+    return patched
 
 
 def _compare(module: Any, model: Any, host: str, tested: str) -> None:

@@ -74,7 +74,7 @@ def ring(window: int | None, capacity: str | None, layer: int, n_layers: int) ->
     def new(host_cache: Any) -> KVCache:
         bound = window if window is not None or capacity is None else getattr(host_cache, capacity)
         phase = layer / n_layers
-        return LinearKVCache(phase=phase) if bound is None else RingKVCache(bound, phase=phase)
+        return LinearKVCache(phase=phase, lazy=True) if bound is None else RingKVCache(bound, phase=phase, lazy=True)
 
     return new
 

@@ -123,6 +123,10 @@ class Plan:
         self.swaps.append(Swap(holder, key, new, path))
         self.replaced.append(Change(path, what))
 
+    def note(self, path: str, what: str) -> None:
+        """Say what else a swap replaces."""
+        self.replaced.append(Change(path, what))
+
     def leave(self, path: str, why: str) -> None:
         """Say that a part stays the host's own."""
         self.left_alone.append(Change(path, why))

@@ -9,13 +9,16 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from . import _attention, _conv
+from .._exclusive import Exclusive
+from . import _attention, _conv, _threads
 from ._attention import Spec
 from ._delay import add_norm
 from ._patched import Plan
 from ._stand_in import stand_in
 from ._verify import Structure, noise
 
+# What a session keeps from one step to the next.
+_STATE = ("_smel", "_sconv", "_senc", "_sproj", "_pending_mel", "_adapter_frames", "_cache", "_next_tok")
 _PROJECTIONS = ("wq", "wk", "wv", "wo")
 _FEED_FORWARD = ("feed_forward_w1", "feed_forward_w2", "feed_forward_w3")
 
@@ -134,12 +137,14 @@ def _fill_stem(plan: Plan, check: Structure, model: Any) -> None:
     check.signature(model, method, "max_tokens, temperature, transcription_delay_ms", "model")
     session = functools.partial(_session, getattr(model, method), not right)
     plan.swap(model, method, session, f"{method}()._sconv", "causal_conv1d_gelu with its streaming state")
+    plan.note(f"{method}().step", "leaves nothing uncomputed, so that any thread may take the next step")
 
 
 def _session(create: Any, host_state: bool, **options: Any) -> Any:
-    """A session of the host's with our conv stem."""
+    """A session of the host's with our conv stem, whose next step any thread may take."""
     session = create(**options)
     session._sconv = stand_in(session._sconv, SessionStem, _host_state=host_state)
+    session.step = _threads.settled(session.step, session, _STATE, Exclusive("accelerate"))
     return session
 
 

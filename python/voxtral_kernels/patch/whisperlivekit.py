@@ -9,7 +9,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from . import _attention, _conv, _realtime
+from .._exclusive import Exclusive
+from . import _attention, _conv, _realtime, _threads
 from ._patched import MARK, Plan
 from ._verify import Structure, noise
 
@@ -29,6 +30,9 @@ NAMES = _realtime.Names(
     encoder_call="x, mask, cache",
     condition="delay_cond",
 )
+# What a processor keeps from one call to the next, and the methods that compute.
+_STATE = ("_audio_embeds", "_conv_tail1", "_conv_tail2", "_enc_cache", "_ds_remainder", "_dec_cache", "_last_token")
+_METHODS = ("_step", "start_silence", "finish")
 _LEFT_PAD_SAMPLES = 32 * 1280
 _N_FFT, _HOP = 400, 160
 
@@ -70,8 +74,15 @@ def fill(plan: Plan, given: Any, decoder_window: int | None) -> None:
     plan.marked.append(given)
     if not processor:
         plan.leave("VoxtralMLXOnlineProcessor", f"made for each connection: accelerate it too, {_MEL}")
-    elif plan.semantics == "right":
+        return
+    if plan.semantics == "right":
         _fill_processor(plan, check, given)
+    inside = Exclusive("accelerate")
+    for name in _METHODS:
+        check.attributes(given, name, object, "VoxtralMLXOnlineProcessor")
+        new = _threads.settled(getattr(given, name), given, _STATE, inside)
+        path = f"VoxtralMLXOnlineProcessor.{name}"
+        plan.swap(given, name, new, path, "leaves nothing uncomputed, so that any thread may make the next call")
 
 
 def probe(given: Any) -> dict[str, mx.array]:

@@ -37,7 +37,7 @@ def generate(decoder: Decoder, prompt: mx.array, sample: Sampler, *, end: int, m
     Yields:
         Each step as soon as its token is known; the last one has ``stop``.
     """
-    caches = decoder.new_caches()
+    caches = decoder.new_caches(lazy=True)
     for start in range(0, prompt.shape[1], PREFILL):
         hidden = decoder(prompt[:, start : start + PREFILL], caches)
         mx.eval(hidden, [c.state for c in caches])

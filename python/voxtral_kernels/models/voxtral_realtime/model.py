@@ -30,10 +30,11 @@ from .stream import Stream, StreamEvent
 
 @dataclass
 class AudioState:
-    """Where the audio side of a stream stands."""
+    """Where the audio side of a stream stands; with ``lazy`` whoever holds it evaluates it."""
 
     stem: conv_stem.State | None = None
     caches: list[KVCache] = field(default_factory=list)
+    lazy: bool = False
 
 
 class VoxtralRealtime(nn.Module):
@@ -85,9 +86,14 @@ class VoxtralRealtime(nn.Module):
         c = self.config
         return MelConfig(c.encoder.n_mels, c.n_fft, c.hop, c.sample_rate, c.log_mel_max)
 
-    def new_audio_state(self, offset: int = 0) -> AudioState:
-        """The state at the start of a stream; ``offset`` is the first token's absolute position."""
-        return AudioState(caches=self.encoder.new_caches(offset * self.config.downsample))
+    def new_audio_state(self, offset: int = 0, *, lazy: bool = False) -> AudioState:
+        """The state at the start of a stream.
+
+        Args:
+            offset: The first token's absolute position.
+            lazy: See `RingKVCache`.
+        """
+        return AudioState(caches=self.encoder.new_caches(offset * self.config.downsample, lazy=lazy), lazy=lazy)
 
     def embed_audio(self, mel: mx.array, state: AudioState | None = None) -> mx.array:
         """Log-mel frames to audio embeddings.
@@ -102,6 +108,8 @@ class VoxtralRealtime(nn.Module):
         frames, stem_state = self.stem(mel.astype(self.dtype), state.stem if state else None)
         if state is not None:
             state.stem = stem_state
+            if not state.lazy:
+                mx.async_eval(stem_state)
         return self.adapter(self.encoder(frames, state.caches if state else None))
 
     def stream(self, delay_ms: float = 480, *, offset: int = 0) -> Stream:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import mlx.core as mx
 import numpy as np
 
-from ... import _check
+from ... import _check, _forked
 from ..._exclusive import Exclusive
 from ...audio.mel import MelStream
 from ...audio.samples import as_samples
@@ -56,14 +56,15 @@ class Stream:
     """
 
     def __init__(self, model: VoxtralRealtime, tokenizer: Tokenizer, delay_ms: float, *, offset: int = 0) -> None:
+        _forked.refuse(OP)
         delay = tokenizer.delay_tokens(delay_ms)
         self._model, self._tokenizer = model, tokenizer
         self._per_token = model.config.samples_per_token
         self._prompt = tokenizer.realtime_prompt(delay_ms)
         self._right_pad = tokenizer.audio.right_pad_tokens(delay_ms)
         self._scales = model.decoder.scales(delay, model.time_dtype)
-        self._audio = model.new_audio_state(offset)
-        self._caches = model.decoder.new_caches(offset)
+        self._audio = model.new_audio_state(offset, lazy=True)
+        self._caches = model.decoder.new_caches(offset, lazy=True)
         self._offset, self._position = offset, 0
         self._last = mx.array([[0]])  # newest token [1, 1], perhaps not computed yet
         self._mel = MelStream(model.mel_config)
@@ -129,6 +130,7 @@ class Stream:
 
     def _feed(self, samples: np.ndarray) -> list[StreamEvent]:
         with self._inside:
+            _forked.refuse(OP)
             self._refuse_if_finished()
             self._n_samples += len(samples)
             self._frames.append(self._mel.feed(samples))
