@@ -24,14 +24,13 @@ class Blocks(Iterator[np.ndarray]):
     Attributes:
         title: What to call the audio in a message, printable.
         duration_s: Length in seconds as stated; None where nobody can know it (a pipe) or it is not stated.
-        heard_s: Seconds of the blocks given until now.
         warnings: Sentences about what is not as it should be; final with the last block.
         complete: False once the audio turned out to go on where it cannot be read.
     """
 
     def __init__(self, title: str, duration_s: float | None, close: Callable[[], None] = lambda: None) -> None:
         self.title, self.duration_s = title, duration_s
-        self.heard_s = 0.0
+        self._heard = 0
         self.warnings: list[str] = []
         self.complete = True
         self._close = close
@@ -43,8 +42,13 @@ class Blocks(Iterator[np.ndarray]):
         except BaseException:  # StopIteration is the usual one
             self.close()
             raise
-        self.heard_s += len(block) / SAMPLE_RATE
+        self._heard += len(block)
         return block
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of the blocks given until now."""
+        return self._heard / SAMPLE_RATE
 
     def __enter__(self) -> Self:
         return self

@@ -18,6 +18,8 @@ FORMATS = (
     "matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,paf,pvf,qcp,qoa,rm,shn,sox,tak,truehd,tta,voc,"
     "w64,wav,webm,wtv,wv,xwma"
 )
+# What their first bytes tell all of: from a pipe FFmpeg would wait for a second of sound to make sure.
+PLAIN = (b"RIFF", b"RF64", b"fLaC", b".snd")
 # Those whose header states the length; FFmpeg estimates that of the others, by their first bytes.
 STATED = {"aiff", "ape", "au", "flac", "flv", "mov", "matroska", "mp3", "mpc8", "nistsphere", "rm", "tak", "tta", "wv"}
 # Containers and encoders round the length by as much.
@@ -59,7 +61,7 @@ class Decoder:
         self.duration_s = self._duration()
         self.complete = True
         self._decoded = 0.0  # seconds
-        self._reached = 0.0  # the latest timestamp: a recorder that paused counts the pause
+        self._last: Any = None  # the newest frame
         self._damage: list[float] = []
         self._torn = False  # the newest packet has no end
 
@@ -92,6 +94,8 @@ class Decoder:
         import av
 
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+        if self._source.size is None and self._source.head[:4] in PLAIN:
+            options |= {"probesize": "4096", "analyzeduration": "0"}
         try:
             container = av.open(self._source, options=options)
             self._check_reading()
@@ -153,10 +157,7 @@ class Decoder:
             for frame in frames:
                 if frame.samples and frame.sample_rate:
                     self._decoded += frame.samples / frame.sample_rate
-                    if frame.pts is not None and frame.time_base:
-                        start = self._stream.start_time or 0
-                        end = float((frame.pts - start) * frame.time_base) + frame.samples / frame.sample_rate
-                        self._reached = max(self._reached, end)
+                    self._last = frame
                     yield frame
 
     def _converted(self, batch: list[np.ndarray], kind: tuple[str, int, int], seen: int) -> tuple[float, np.ndarray]:
@@ -185,7 +186,7 @@ class Decoder:
         promised = self._promised()
         if failure is not None:
             said = f"cannot be read beyond {end} ({failure.strerror or type(failure).__name__})"
-        elif promised is not None and promised > max(self._decoded, self._reached) + TOLERANCE_S:
+        elif promised is not None and promised > self._reached() + TOLERANCE_S:
             said = f"ends at {end} of {promised:.2f} s: the rest is cut off or damaged"
         elif self._ends_torn():
             said = f"ends at {end} in the middle of its data: the rest is cut off"
@@ -195,6 +196,14 @@ class Decoder:
             return
         self.complete = False
         self._tell(said)
+
+    def _reached(self) -> float:
+        """Seconds decoded, or the last timestamp: a recorder that paused counts the pause."""
+        last = self._last
+        if last.pts is None or not last.time_base:
+            return self._decoded
+        start = self._stream.start_time or 0
+        return max(self._decoded, float((last.pts - start) * last.time_base) + last.samples / last.sample_rate)
 
     def _promised(self) -> float | None:
         if self._source.promised_s is not None:

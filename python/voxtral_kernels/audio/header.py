@@ -13,6 +13,9 @@ from collections.abc import Iterator
 UNKNOWN = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 # More than the largest page.
 OGG_TAIL = 1 << 17
+ASF, ASF_FILE = (
+    bytes.fromhex(text) for text in ("3026b2758e66cf11a6d900aa0062ce6c", "a1dcab8c47a9cf118ee400c00c205365")
+)
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
@@ -24,14 +27,16 @@ def read(head: bytes, size: int | None) -> tuple[float | None, bytes | bytearray
         size: Bytes in all; None if nobody knows (a pipe).
 
     Returns:
-        Seconds of sound that a RIFF or CAF header states (None for others, and where it does not), and ``head`` with
-        sizes of zero replaced.
+        Seconds of sound that a RIFF, CAF or ASF header states (None for others, and where it does not), and ``head``
+        with sizes of zero replaced.
     """
     try:
         if head[:4] in (b"RIFF", b"RF64", b"BW64"):
             return _riff(head, size)
         if head[:4] == b"caff":
             return _caf(head), head
+        if head[:16] == ASF:
+            return _asf(head), head
         if size is not None:
             mend = {b"FORM": _aiff, b".snd": _au, b"riff": _w64}.get(head[:4])
             return None, mend(bytearray(head), size) if mend else head
@@ -78,6 +83,15 @@ def _caf(head: bytes) -> float | None:
             return (stated - 4) // packet * frames / rate if constant and stated > 4 else None
         at += 12 + max(0, stated)
     return None
+
+
+def _asf(head: bytes) -> float | None:
+    """Play time less preroll, where the recorder lived to write them."""
+    at = head.find(ASF_FILE)
+    if at < 0:
+        return None
+    play, _, preroll = struct.unpack_from("<QQQ", head, at + 64)
+    return play / 1e7 - preroll / 1e3 if play else None
 
 
 def _aiff(head: bytearray, size: int) -> bytearray:

@@ -11,9 +11,11 @@ from . import SAMPLE_RATE
 # The mean of channels that cancel has less than this share of the power that unrelated channels would leave in it; it
 # is taken again from the larger share on.
 CANCELS, AGREES = 0.1, 0.3
-# Power (of full scale 1) below which there is nothing to hear that could cancel: -80 dB.
-SILENCE = 1e-8
-STEP_S, MEMORY_S, FADE_S = 0.1, 2.0, 0.01
+# What is this far below the loudest moment, or below -80 dB, is too faint to judge by.
+FAINT, SILENCE = 1e-3, 1e-8
+STEP_S, FADE_S = 0.1, 0.01
+# So many steps are no accident.
+TOLD = 5
 
 
 class Resampler:
@@ -51,11 +53,11 @@ class Mixer:
     def __init__(self, rate: float, tell: Callable[[str], None]) -> None:
         self._rate, self._tell, self._told = rate, tell, False
         self._step = max(1, round(STEP_S * rate))
-        self._decay = np.exp(-STEP_S / MEMORY_S)
         self._rest: np.ndarray | None = None
-        self._powers: np.ndarray = np.zeros(1)  # of each channel, and last of their mean
+        self._loudest = 0.0
         self._chosen: int | None = None
-        self._heard = 0
+        self._heard = 0  # samples
+        self._cancelled: list[int] = []  # where steps of them began, the first few
 
     def push(self, frames: np.ndarray) -> np.ndarray:
         """Take float32 ``[T, C]``, C always the same; returns mono ``[T']``, T' whole steps of 0.1 s."""
@@ -71,34 +73,43 @@ class Mixer:
     def finish(self) -> np.ndarray:
         """The rest, shorter than a step."""
         rest, self._rest = self._rest, None
-        return np.empty(0, np.float32) if rest is None or not len(rest) else self._mix(rest)
+        mono = np.empty(0, np.float32) if rest is None or not len(rest) else self._mix(rest)
+        if 2 * len(self._cancelled) * self._step > self._heard:  # shorter than an accident, but most of it
+            self._say(1)
+        return mono
 
     def _mix(self, frames: np.ndarray) -> np.ndarray:
         mean = frames.mean(axis=1)
         before, self._chosen = self._chosen, self._choose(frames, mean)
-        if self._chosen is not None and not self._told:
-            self._told = True
-            which = f"the louder one, channel {self._chosen + 1} of {frames.shape[1]}, is taken"
-            self._tell(f"has channels that cancel, from {self._heard / self._rate:.2f} s on: {which}")
         now, was = (mean if i is None else frames[:, i] for i in (self._chosen, before))
         # The very first step has nothing to fade from.
         if before != self._chosen and self._heard:
             fade = np.minimum(1, np.arange(len(mean), dtype=np.float32) / np.float32(FADE_S * self._rate))
             now = was + fade * (now - was)
+        if self._chosen is not None and len(self._cancelled) < TOLD:
+            self._cancelled.append(self._heard)
+            self._channel = f"channel {self._chosen + 1} of {frames.shape[1]}"
+            self._say(TOLD)
         self._heard += len(frames)
         return np.ascontiguousarray(now, np.float32)
 
+    def _say(self, enough: int) -> None:
+        if len(self._cancelled) >= enough and not self._told:
+            self._told = True
+            start = self._cancelled[0] / self._rate
+            self._tell(f"has channels that cancel, from {start:.2f} s on: the louder one, {self._channel}, is taken")
+
     def _choose(self, frames: np.ndarray, mean: np.ndarray) -> int | None:
-        """The channel to take instead of the mean; by the powers of the last seconds, loud moments counting most."""
-        new = np.append(np.square(frames, dtype=np.float64).mean(axis=0), np.square(mean, dtype=np.float64).mean())
-        self._powers = self._decay * self._powers + new
-        channels, mixed = self._powers[:-1], self._powers[-1]
-        unrelated = channels.sum() / len(channels) ** 2
-        if channels.sum() < SILENCE:
+        """The channel to take instead of the mean: channels that cancel are the same, so that nothing is lost."""
+        channels = np.square(frames, dtype=np.float64).mean(axis=0)
+        mixed, power = np.square(mean, dtype=np.float64).mean(), channels.sum()
+        self._loudest = max(self._loudest, power)
+        if power < max(SILENCE, FAINT * self._loudest):
             return self._chosen
+        share = mixed / (power / len(channels) ** 2)
         if self._chosen is None:
-            return int(channels.argmax()) if mixed < CANCELS * unrelated else None
-        return self._chosen if mixed < AGREES * unrelated else None
+            return int(channels.argmax()) if share < CANCELS else None
+        return self._chosen if share < AGREES else None
 
 
 def to_mono(parts: Iterable[tuple[float, np.ndarray]], tell: Callable[[str], None]) -> Iterator[np.ndarray]:

@@ -72,9 +72,9 @@ def check_rate(op: str, argument: str, rate: Any, name: str = "") -> float:
     expected = f"a sample rate from {MIN_RATE} to {MAX_RATE} Hz"
     of = f" of {name}" if name else ""
     try:
-        if isinstance(rate, bool) or not MIN_RATE <= float(rate) <= MAX_RATE:
+        if isinstance(rate, (bool, str)) or not MIN_RATE <= float(rate) <= MAX_RATE:
             raise fail(op, argument, expected, f"{rate} Hz{of}")
-    except TypeError:
+    except (TypeError, OverflowError):
         raise fail(op, argument, expected, repr(rate)) from None
     return float(rate)
 

@@ -40,9 +40,14 @@ class Source:
             self._base = file.tell()
             self.size = file.seek(0, io.SEEK_END) - self._base
             file.seek(self._base)
-        self.head = self._read_head(PIPE_HEAD if self.size is None else FILE_HEAD)
-        if self.size is None and self.head[4:8] == b"ftyp":
-            self._spool()
+        try:
+            self.head = self._read_head(PIPE_HEAD if self.size is None else FILE_HEAD)
+            if self.size is None and self.head[4:8] == b"ftyp":
+                self._spool()
+        except OSError as error:
+            self.close()
+            reason = error.strerror or type(error).__name__
+            raise fail(OP, argument, "a readable file", f"{title} ({reason})") from None
         self.promised_s, mended = header.read(self.head, self.size)
         self._mended = bytes(mended)
 
@@ -140,7 +145,7 @@ def open_source(source: Any, argument: str) -> Source | None:
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         name = name if isinstance(name, str) else ""
-        title = repr(name) if name else "a file object"
+        title = repr(name) if name else "a file object" if argument == "audio" else argument
         return Source(source, title, name=name, argument=argument, owned=False)
     return None
 
