@@ -96,6 +96,21 @@ def _without_value(declarator: Sequence[Token]) -> list[Token]:
     return list(declarator[:end])
 
 
+def namespaces(tokens: Sequence[Token]) -> list[tuple[int, int, str]]:
+    """Where each named namespace's braces open and close, and its name."""
+    found = []
+    for i, token in enumerate(tokens):
+        if token.text != "namespace" or text_at(tokens, i - 1) == "using":
+            continue
+        brace = i + 1
+        while brace < len(tokens) and (tokens[brace].kind == tk.IDENTIFIER or tokens[brace].text == "::"):
+            brace += 1
+        if brace > i + 1 and text_at(tokens, brace) == "{":
+            name = "".join(t.text for t in tokens[i + 1 : brace])
+            found.append((brace, tk.closing(tokens, brace), name))
+    return found
+
+
 class Instantiation(NamedTuple):
     """``template [[host_name("x")]] [[kernel]] decltype(f<T>) f<T>;`` and its form with parameters."""
 

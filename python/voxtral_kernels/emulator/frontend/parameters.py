@@ -53,13 +53,13 @@ class Parameter:
 
 
 def read_parameters(tokens: Sequence[Token]) -> list[Parameter]:
-    """The parameters between a kernel's parentheses. A buffer without a number gets the first that is free."""
+    """The parameters between a kernel's parentheses. An argument without a number gets the first that is free."""
     parameters = [_read(part) for part in tk.split_commas(tokens)]
-    taken = {p.index for p in parameters if p.kind == "buffer"}
+    taken = {(p.kind, p.index) for p in parameters}
     for i, parameter in enumerate(parameters):
-        if parameter.kind == "buffer" and parameter.index < 0:
-            free = next(n for n in range(len(parameters) + 1) if n not in taken)
-            taken.add(free)
+        if parameter.kind != "builtin" and parameter.index < 0:
+            free = next(n for n in range(len(parameters) + 1) if (parameter.kind, n) not in taken)
+            taken.add((parameter.kind, free))
             parameters[i] = replace(parameter, index=free)
     return parameters
 
@@ -86,7 +86,7 @@ def _read(part: list[Token]) -> Parameter:
     if not {"device", "constant", "threadgroup"} & set(words):
         raise _fail(part[0], f"the parameter {name} is neither a buffer nor has it an attribute")
     if "threadgroup" in words:
-        raise _fail(part[0], f"the threadgroup parameter {name} needs [[threadgroup(n)]]")
+        return Parameter(name, "threadgroup", -1, is_reference="&" in words)
     index = _number(part, attributes["buffer"]) if "buffer" in attributes else -1
     pointee = words[: words.index("*")] if "*" in words else words
     is_constant = "constant" in words

@@ -27,6 +27,7 @@ from .declarations import (
     function_parameters,
     instantiation,
     is_function_argument,
+    namespaces,
     threadgroup_variables,
     type_names,
 )
@@ -44,11 +45,13 @@ class _Translator(ValueRewriter):
         self.thread_methods: dict[int, str] = {}
         self.constant_copies: dict[int, str] = {}
         self.function_parameters: set[int] = set()
+        self.namespaces: list[tuple[int, int, str]] = []
         self.vector_comparisons: set[int] = set()
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
         self.constant_copies = constant_copies(self.tokens)
+        self.namespaces = namespaces(self.tokens)
         self.function_parameters = function_parameters(self.tokens)
         self.takes_functions = bool(self.function_parameters)
         self.function_bodies = function_bodies(self.tokens)
@@ -87,7 +90,7 @@ class _Translator(ValueRewriter):
             if token.text == "thread" and self._is_const_reference(i):
                 return i + 1
             if token.text == "kernel":
-                self._kernel(i + 1)
+                self._kernel(i - 1 if self._text(i - 1) == "void" else i + 1)
                 return i + 1
             if token.text == "is_function_constant_defined":
                 return self._constant_test(i)
@@ -134,6 +137,7 @@ class _Translator(ValueRewriter):
             i = tk.closing(self.tokens, i) + 1 if self._text(i) == "[" else i + 1
         if self._text(i) != "void":
             raise fail(self.tokens[min(i, len(self.tokens) - 1)], "a kernel returns void")
+        i += self._text(i + 1) == "kernel"  # void kernel f()
         name = self.tokens[i + 1]
         if self._text(i + 2) != "(":
             raise fail(name, "a kernel has a name and a list of parameters")
@@ -142,7 +146,12 @@ class _Translator(ValueRewriter):
             return
         is_template = self._follows_template(i)
         parameters = read_parameters(self.tokens[i + 3 : close])
-        self.unit.kernels[name.text] = Kernel(name.text, parameters, is_template, name)
+        qualified = self._scope(i) + name.text
+        self.unit.kernels[qualified] = Kernel(qualified, parameters, is_template, name)
+
+    def _scope(self, i: int) -> str:
+        """``a::b::`` where token ``i`` stands in those namespaces."""
+        return "".join(f"{name}::" for start, end, name in self.namespaces if start < i < end)
 
     def _follows_template(self, i: int) -> bool:
         """Whether the declaration that holds token ``i`` starts with ``template <...>``."""
@@ -178,7 +187,7 @@ class _Translator(ValueRewriter):
         if found is None:
             return None
         template_id = [t._replace(line=1, path="") for t in self._nested(found.template_id)]
-        self.unit.instances[found.host_name] = tk.to_text(template_id).split("\n", 1)[1].strip()
+        self.unit.instances[found.host_name] = self._scope(i) + tk.to_text(template_id).split("\n", 1)[1].strip()
         return found.end
 
     def _function_constant(self, i: int) -> int | None:

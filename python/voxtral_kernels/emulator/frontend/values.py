@@ -122,6 +122,8 @@ class ValueRewriter:
             type_, end = self.tokens[i : close + 1], close + 1
         else:
             return None
+        if (after := self._braced(i, end, type_)) is not None:
+            return after
         if i in self.function_bodies and end < len(self.tokens) and self.tokens[end].kind == tk.IDENTIFIER:
             self._declarators(end, type_)
             return None
@@ -155,6 +157,28 @@ class ValueRewriter:
         self._emit(token, "metal::msl_construct<metal::")
         self.out += [*self._nested(self.initialisers[i]), token.like(">", tk.PUNCTUATOR), token]
         return i + 1
+
+    def _braced(self, i: int, end: int, type_: Sequence[Token]) -> int | None:
+        """``float4{a, b}``, ``float4 v = {a, b}`` and ``float4 v{a, b}`` in a function: clang wants every component."""
+        brace = end
+        if end < len(self.tokens) and self.tokens[end].kind == tk.IDENTIFIER:
+            brace = end + 2 if self._text(end + 1) == "=" else end + 1
+        if self._text(brace) != "{" or i not in self.function_bodies:
+            return None
+        close = tk.closing(self.tokens, brace)
+        inside = self.tokens[brace + 1 : close]
+        if any(t.text == "{" for t in inside):
+            return None
+        if brace > end:
+            self.out += [*self._nested(type_), self.tokens[end], self.tokens[end].like("=")]
+        elif self._text(i - 1) == "::" and self._text(i - 2) == "metal":
+            del self.out[-2:]
+        self._emit(self.tokens[i], "metal::msl_braced<metal::")
+        self.out += self._nested(type_)
+        self._emit(self.tokens[i], ">(")
+        self.out += self._nested(inside)
+        self._emit(self.tokens[close], ")")
+        return close + 1
 
     def _c_cast(self, i: int, end: int, type_: Sequence[Token], scope: str) -> int | None:
         """``(half4)x``: clang has no such cast between vectors, but ``->*`` binds like one."""

@@ -109,6 +109,8 @@ class Program:
     def _find(self, name: str) -> tuple[Kernel, str]:
         """The kernel of an entry's name, and how it is called."""
         call = self.unit.instances.get(name, name)
+        if call not in self.unit.kernels:  # a kernel of a namespace, by its own name
+            call = next((k for k in self.unit.kernels if k.endswith(f"::{call}")), call)
         kernel = self.unit.kernels.get(call.split("<", 1)[0].strip())
         if kernel is None:
             known = ", ".join([*self.unit.instances, *self.unit.kernels]) or "none"

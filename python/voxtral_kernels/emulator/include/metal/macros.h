@@ -6,6 +6,9 @@
 #define METAL_CONST constant
 #define METAL_ALIGN(n) alignas(n)
 
+#define assert(condition) ((void)(condition))
+#define coherent(scope)
+
 // The third argument of the __metal_ builtins; the emulator has one precision.
 #define __METAL_FAST_MATH__ 0
 #define __METAL_PRECISE_MATH__ 1

@@ -226,6 +226,8 @@ MSL_FN constexpr To msl_cast(From x) {
     return bfloat(float(x));
   } else if constexpr (__is_same(To, half) && __is_same(From, bfloat)) {
     return half(float(x));
+  } else if constexpr (vec_traits<To>::size > 1) {
+    return msl_construct<To>(x);
   } else {
     return static_cast<To>(x);
   }
@@ -240,6 +242,16 @@ MSL_FN constexpr T msl_make(A... a) {
   } else {
     return T(a...);
   }
+}
+
+// float4{a, b}: what is not given is zero.
+template <typename V, typename... A>
+MSL_FN constexpr V msl_braced(A... a) {
+  static_assert((0 + ... + vec_traits<A>::size) <= vec_traits<V>::size, "more components than the vector has");
+  V v = typename vec_traits<V>::element(0);
+  int at = 0;
+  (..., msl_append(v, at, a));
+  return v;
 }
 
 // (float4)x and (T)x, which the translator spells msl_caster<float4>() ->* x: the operator binds like a cast.
