@@ -256,3 +256,10 @@ def blank_run(tokens, pad):
     """Length of the longest run of pads: a model in a rut emits nothing else over speech."""
     text = "".join("p" if t == pad else "x" for t in tokens)
     return max(map(len, text.split("x")))
+
+
+@pytest.mark.fault("errors: transcribe(language=...) of a realtime model was a TypeError")
+def test_a_language_is_refused_in_words(tiny, clip):
+    message = r"^\[transcribe\] language: expected None for Voxtral Realtime, which is told none, got 'en'\.$"
+    with pytest.raises(ValueError, match=message):
+        tiny.transcribe(clip, language="en")

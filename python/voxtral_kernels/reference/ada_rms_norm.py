@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
 
+from . import rule
 from ._arrays import float64, normal, strided
 
 
@@ -39,7 +41,10 @@ def oracle(r: AdaRmsNorm) -> tuple[np.ndarray, np.ndarray | None]:
         # h is an output in x's dtype, and y is the norm of that rounded sum.
         h = x + float64(r.residual)
         x = float64(mx.array(h.astype(np.float32)).astype(r.x.dtype))
-    y = x / np.sqrt((x**2).mean(-1, keepdims=True) + r.eps)
+    squares = (x**2).sum(-1, keepdims=True)
+    # A sum beyond float32's range is infinite, as in stock MLX: what is finite in the row becomes 0.
+    squares = np.where(squares > np.finfo(np.float32).max, np.inf, squares)
+    y = x / np.sqrt(squares / x.shape[-1] + r.eps)
     if r.weight is not None:
         y = y * float64(r.weight)
     if r.scale is not None:
@@ -68,11 +73,13 @@ class Case:
     residual: bool = False
     outlier: bool = False
     view: bool = False
+    extreme: str = ""  # one of rule.EXTREMES
 
     def __str__(self) -> str:
         flags = [
             self.scale if self.scale != "none" else "",
             *(n for n in ("residual", "outlier", "view") if getattr(self, n)),
+            self.extreme,
         ]
         return "-".join(
             [f"B{self.B}", f"L{self.L}", f"D{self.D}", *filter(None, flags), *([] if self.weight else ["plain"])]
@@ -90,6 +97,12 @@ CASES = [
     Case(1, 1, 1, weight=False, scale="row"),
     Case(1, 7, 8192, outlier=True),  # beyond what a row in registers holds
     Case(1, 2, 1280, weight=False, residual=True, outlier=True),
+]
+
+EXTREMES = [
+    case
+    for kind in rule.EXTREMES
+    for case in (Case(1, 2, 96, scale="row", extreme=kind), Case(2, 3, 33, residual=True, extreme=kind))
 ]
 
 
@@ -115,6 +128,30 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> AdaRmsNorm:
         rows = (case.B, case.D) if case.scale == "batch" else (case.D,)
         scale = normal(rng, rows, mx.float32 if case.scale == "float32" else dtype, 0.3)
     residual = normal(rng, shape, dtype) if case.residual else None
+    if case.extreme:
+        return AdaRmsNorm(_extreme(case, x), _nan_at(case, weight, 3), _nan_at(case, scale, 5), 1e-5, residual)
     if case.view:
         x = strided(x)
     return AdaRmsNorm(x, weight, scale, 1e-5, residual)
+
+
+def _extreme(case: Case, x: mx.array) -> mx.array:
+    """``x`` with values of the case's kind; the sum of squares of the last row alone passes float32."""
+    half = x.dtype == mx.float16
+    if case.extreme == "huge":
+        x[:, 0] = x[:, 0] * (6e3 if half else 1e18)
+        x[:, -1] = x[:, -1] * (6e3 if half else 1e30)
+    elif case.extreme == "tiny":
+        x = x * (1e-5 if half else 1e-30)
+        x[:, -1] = x[:, -1] * (1 if half else 1e-10)
+    elif case.extreme == "infinite":
+        x[0, 0, 2], x[-1, -1, 4] = math.inf, -math.inf
+    else:
+        x[0, 0, 2] = math.nan
+    return x
+
+
+def _nan_at(case: Case, a: mx.array | None, index: int) -> mx.array | None:
+    if a is not None and case.extreme == "nan":
+        a[..., index] = math.nan
+    return a

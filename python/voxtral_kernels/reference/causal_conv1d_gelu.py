@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
+from . import rule
 from ._arrays import float64, normal, strided
 
 
@@ -55,7 +56,8 @@ def oracle(r: CausalConv1dGelu) -> np.ndarray:
         y[:, t] = np.einsum("bkc,okc->bo", frames, w, optimize=True)
     if r.bias is not None:
         y = y + float64(r.bias)
-    return 0.5 * y * (1 + _erf(y / math.sqrt(2))) if r.gelu else y
+    # gelu(-inf) is its limit.
+    return np.where(y == -np.inf, -0.0, 0.5 * y * (1 + _erf(y / math.sqrt(2)))) if r.gelu else y
 
 
 def composed(r: CausalConv1dGelu) -> mx.array:
@@ -73,8 +75,8 @@ def composed(r: CausalConv1dGelu) -> mx.array:
 
 
 def gelu(x: mx.array) -> mx.array:
-    """Exact (erf) GELU, float32 inside and rounded once."""
-    wide = x.astype(mx.float32)
+    """Exact (erf) GELU, float32 inside and rounded once; gelu(-inf) is its limit, -0."""
+    wide = mx.maximum(x.astype(mx.float32), np.finfo(np.float32).min.item())
     return (0.5 * wide * (1 + mx.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
 
 
@@ -93,10 +95,16 @@ class Case:
     bias: bool = True
     gelu: bool = True
     view: bool = False
+    extreme: str = ""  # one of rule.EXTREMES
 
     def __str__(self) -> str:
         form = f"S{self.context}" if self.context is not None else f"p{self.padding}"
-        flags = ["" if self.bias else "nobias", "" if self.gelu else "linear", "view" if self.view else ""]
+        flags = [
+            "" if self.bias else "nobias",
+            "" if self.gelu else "linear",
+            "view" if self.view else "",
+            self.extreme,
+        ]
         shape = f"B{self.B}-T{self.T}-C{self.C_in}-{self.C_out}-k{self.K}-s{self.stride}"
         return "-".join([shape, form, *filter(None, flags)])
 
@@ -118,6 +126,16 @@ CASES = [
     Case(1, 30, 40, 48, padding=1, gelu=False, bias=False),
 ]
 
+EXTREMES = [
+    case
+    for kind in rule.EXTREMES
+    for case in (
+        Case(1, 9, 20, 33, stride=2, context=1, extreme=kind),
+        Case(1, 40, 20, 33, padding=1, extreme=kind),
+        Case(2, 12, 3, 24, context=2, gelu=False, extreme=kind),
+    )
+]
+
 
 def cross() -> Iterator[Case]:
     """The full cross of shapes and options, for soak runs."""
@@ -137,4 +155,28 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> CausalConv1dGelu:
     context = normal(rng, (case.B, case.context, case.C_in), dtype) if case.context is not None else None
     if case.view:
         x = strided(x)
+    if case.extreme:
+        x, weight, bias = _extreme(case, x, weight, bias)
     return CausalConv1dGelu(x, weight, bias, context, case.stride, case.padding, case.padding, case.gelu)
+
+
+def _extreme(
+    case: Case, x: mx.array, weight: mx.array, bias: mx.array | None
+) -> tuple[mx.array, mx.array, mx.array | None]:
+    """Values of the case's kind, no two of which meet in one sum with opposite signs."""
+    half, last = x.dtype == mx.float16, case.T - 2
+    if case.extreme == "huge":
+        x[0, 2, 0], x[0, last, 1] = (6e4, -6e4) if half else (1e30, -1e30)
+        weight[1] = weight[1] * (100 if half else 1e10)
+    elif case.extreme == "tiny":
+        small = 1e-5 if half else 1e-30
+        x, bias = x * small, None if bias is None else bias * small
+    elif case.extreme == "infinite":
+        x[0, 2, 1], x[0, last, 0] = math.inf, -math.inf
+        if bias is not None:
+            bias[2] = math.inf
+    else:
+        x[0, 2, 2] = weight[4, 1, 1] = math.nan
+        if bias is not None:
+            bias[5] = math.nan
+    return x, weight, bias

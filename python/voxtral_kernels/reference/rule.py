@@ -11,6 +11,8 @@ _MANTISSA_BITS = {mx.float32: 23, mx.float16: 10, mx.bfloat16: 7}
 _MIN_EXPONENT = {mx.float32: -126, mx.float16: -14, mx.bfloat16: -126}
 # A model's float32 output may differ from the reference's by this share of its largest value.
 MODEL_TOLERANCE = 1e-4
+# Kinds of inputs at the ends of the number range; the definitions' EXTREMES have cases of each.
+EXTREMES = ("huge", "tiny", "infinite", "nan")
 
 
 def assert_matches(out: mx.array, oracle: np.ndarray, composed: mx.array, *, stock: bool = False) -> None:
@@ -46,6 +48,34 @@ def assert_matches(out: mx.array, oracle: np.ndarray, composed: mx.array, *, sto
     )
 
 
+def assert_extreme(out: mx.array, oracle: np.ndarray, composed: mx.array, *, stock: bool = False) -> None:
+    """Element by element, for inputs whose largest value says nothing about the others.
+
+    NaN where the oracle has NaN, infinity where it has the same one (rounded to the dtype), else within 2 ulp of the
+    dtype and 2^-16 of the element and of the median element (``stock``: 8 ulp, 2^-14). Where stock ops say NaN and
+    the oracle does not (0 times a value that a query does not see), either is right, and nothing else.
+
+    Raises:
+        AssertionError: names the first such element, its value and the oracle's.
+    """
+    assert tuple(out.shape) == oracle.shape, f"shape {tuple(out.shape)}, oracle {oracle.shape}"
+    ulps, share = (8, 2.0**-14) if stock else (2, 2.0**-16)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = np.array(mx.array(oracle.astype(np.float32)).astype(out.dtype).astype(mx.float32), np.float64)
+        got = np.array(out.astype(mx.float32), np.float64)
+        sizes = np.abs(oracle[np.isfinite(rounded) & (rounded != 0)])
+        size = np.abs(oracle) + (np.median(sizes) if sizes.size else 0.0)
+        close = np.isfinite(rounded) & (np.abs(got - oracle) <= share * size + ulps * _ulp(size, out.dtype))
+    nan = np.isnan(rounded) | np.isnan(np.array(composed))
+    right = (np.isnan(got) & nan) | (got == rounded) | close
+    if not right.all():
+        at = np.unravel_index(np.argmin(right), oracle.shape)
+        raise AssertionError(
+            f"{dtype_name(out.dtype)} {tuple(int(i) for i in at)}: {got[at]!r}, oracle {oracle[at]!r}, "
+            f"{np.mean(~right):.1%} of elements differ"
+        )
+
+
 def assert_model_matches(out: mx.array, reference: np.ndarray, what: str) -> None:
     """``max|out - reference| <= 1e-4 max|reference|``: the rule for whole models in float32."""
     assert tuple(out.shape) == reference.shape, f"{what}: shape {tuple(out.shape)}, reference {reference.shape}"
@@ -56,7 +86,7 @@ def assert_model_matches(out: mx.array, reference: np.ndarray, what: str) -> Non
 
 def _ulp(value: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
     """The spacing of ``dtype``'s numbers at ``value``, the smallest subnormal at least."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         exponent = np.floor(np.log2(np.abs(value)))
     exponent = np.maximum(exponent, _MIN_EXPONENT[dtype])
     return np.exp2(exponent - _MANTISSA_BITS[dtype])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
 
+from . import rule
 from ._arrays import float64, normal, strided
 
 # Queries that one stock attention call takes: bounds the mask and the scores of a long batch call.
@@ -66,8 +68,16 @@ def oracle(r: SlidingWindowAttention) -> np.ndarray:
     if r.window is not None:
         visible &= key > query - r.window
     scores = np.where(visible, np.einsum("bhld,bhnd->bhln", q, k, optimize=True) * r.scale, -np.inf)
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return np.einsum("bhln,bhnd->bhld", weights / weights.sum(-1, keepdims=True), v, optimize=True)
+    with np.errstate(invalid="ignore"):
+        # A score beyond float32's range is infinite, as in stock attention.
+        scores = np.where(np.abs(scores) > np.finfo(np.float32).max, np.sign(scores) * np.inf, scores)
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        weights = weights / weights.sum(-1, keepdims=True)
+    if np.isfinite(v).all():
+        return np.einsum("bhln,bhnd->bhld", weights, v, optimize=True)
+    # A key that a query does not see is not there for it, whatever its value.
+    rows = [np.einsum("bhn,bhnd->bhd", weights[:, :, i, seen], v[:, :, seen]) for i, seen in enumerate(visible)]
+    return np.stack(rows, axis=2)
 
 
 def composed(r: SlidingWindowAttention) -> mx.array:
@@ -158,11 +168,13 @@ class Case:
     capacity: int | None = None  # of the ring; None: the window
     outlier: bool = False
     view: bool = False
+    extreme: str = ""  # one of rule.EXTREMES
 
     def __str__(self) -> str:
         state = f"past{self.past}+{self.tail}" if self.past else "fresh"
         size = f"-C{self.capacity}" if self.capacity else ""
         flags = "".join(f"-{n}" for n in ("outlier", "view") if getattr(self, n))
+        flags += f"-{self.extreme}" if self.extreme else ""
         return f"B{self.B}-H{self.Hq}.{self.Hkv}-L{self.L}-D{self.D}-W{self.window}-{state}{size}{flags}"
 
 
@@ -190,6 +202,16 @@ CASES = [
     Case(1, 3, 3, 6, 64, 50, past=121, tail=5),  # rows for half a vector; odd runs of keys
 ]
 
+EXTREMES = [
+    case
+    for kind in rule.EXTREMES
+    for case in (
+        Case(1, 4, 2, 1, 32, 24, past=60, tail=7, extreme=kind),  # few rows
+        Case(1, 4, 1, 4, 64, 24, past=60, tail=7, extreme=kind),
+        Case(1, 2, 1, 40, 64, 24, past=60, tail=0, extreme=kind),  # tiles
+    )
+]
+
 
 def cross() -> Iterator[Case]:
     """The full cross of lengths, windows and cache states, for soak runs."""
@@ -213,9 +235,32 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SlidingWindowAttentio
         for position, size in ((first, 8.0), (first - 1, 8.0)):
             k[:, :, position] = k[:, :, position] * size
             v[:, :, position] = v[:, :, position] + 100.0 * (position - first + 2)
+    if case.extreme:
+        q, k, v = _extreme(case, q, k, v)
     if case.view:
         q, k, v = strided(q), strided(k), strided(v)
     return from_sequence(q, k, v, case.window, case.past - case.tail, case.capacity or case.window)
+
+
+def _extreme(case: Case, q: mx.array, k: mx.array, v: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+    """Values of the case's kind, at keys that the first query sees but is not left alone with."""
+    half, past = q.dtype == mx.float16, case.past
+    if case.extreme == "huge":
+        q[..., 0], v = -1, v * (1e3 if half else 1e30)
+        k[:, :, past - 3, 0] = 6e4 if half else 1e37
+    elif case.extreme == "tiny":
+        small = 1e-5 if half else 1e-30
+        q, k, v = q * small, k * small, v * small
+    elif case.extreme == "infinite":
+        # The first query scores +inf at that key, hence NaN; the others -inf: a key that is not there.
+        q[..., 0] = 1
+        q[:, 0, 0, 0] = -1
+        k[:, 0, past - 3, 0] = -math.inf
+        v[:, 0, past - 2, 3], v[:, 0, past - 4, 5] = math.inf, -math.inf
+    else:
+        k[:, -1, past - 5, 1] = math.nan
+        v[:, 0, past - 2, 3] = v[:, 0, past + case.L - 1, 5] = math.nan
+    return q, k, v
 
 
 def from_sequence(

@@ -131,6 +131,7 @@ class VoxtralRealtime(nn.Module):
         *,
         sample_rate: float | None = None,
         on_events: Callable[[list[StreamEvent]], None] | None = None,
+        language: None = None,
     ) -> Result:
         """The text of a recording of any length: it is decoded as it is transcribed.
 
@@ -139,6 +140,7 @@ class VoxtralRealtime(nn.Module):
             delay_ms: As for ``stream``.
             sample_rate: Of samples, in Hz; None for 16 kHz.
             on_events: Called with the events of each piece of the recording as soon as it is decoded.
+            language: The offline model's; None here: this one writes whatever it hears.
 
         Warns:
             AudioWarning: as ``voxtral_kernels.load_audio``; ``.complete`` is False where the end is missing.
@@ -146,6 +148,8 @@ class VoxtralRealtime(nn.Module):
         Raises:
             ValueError: audio that cannot be read, or another delay.
         """
+        if language is not None:
+            raise _check.fail("transcribe", "language", f"None for {REALTIME}, which is told none", repr(language))
         stream = self.stream(delay_ms)
         with blocks(audio, sample_rate=sample_rate) as source:
             pieces = (events for block in source for events in stream.pieces(block))
