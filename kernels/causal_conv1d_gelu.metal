@@ -8,6 +8,7 @@
 #include <metal_stdlib>
 
 #include "common/packed.h"
+#include "common/packed_threadgroup.h"
 #include "common/fragment.h"
 #include "common/erf_gelu.h"
 #include "common/frames.h"

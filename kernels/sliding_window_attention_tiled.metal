@@ -11,6 +11,7 @@
 #include "common/fragment.h"
 #include "common/online_softmax.h"
 #include "common/packed.h"
+#include "common/packed_threadgroup.h"
 #include "common/ring.h"
 
 using namespace metal;

@@ -49,14 +49,12 @@ class Texts:
     """Shader texts of one step's launches.
 
     Attributes:
-        launches: Launches.
-        handed: Bytes that went from Python to MLX or to the extension.
-        compiled: Bytes of the whole texts that MLX would compile, one for each launch.
+        launches: Of ``metal``.
+        handed: Bytes of the texts that went to MLX, each as a whole as MLX would compile it, or to the extension.
     """
 
     launches: int = 0
     handed: int = 0
-    compiled: int = 0
     _known: dict[Any, int] = field(default_factory=dict, repr=False)
 
     def launched(self, declaration: dict[str, Any], inputs: list[mx.array], arguments: dict[str, Any]) -> None:
@@ -67,13 +65,10 @@ class Texts:
             self._known[key] = len(text.encode())
         self.launches += 1
         self.handed += self._known[key]
-        self.compiled += self._known[key]
 
     def given(self, kernel: str, text: str) -> None:
         """A text for the extension."""
-        self.launches += 1
         self.handed += len(text.encode())
-        self.compiled += len(text.encode())
 
 
 def texts(step: Step) -> Texts:

@@ -51,7 +51,9 @@ def route(name: str, *, launched: WatchLaunch | None = None, given: WatchText | 
                 watched = mock.patch.object(extension(), "add_metal_source", functools.partial(_given, own, given))
                 stack.enter_context(watched)
         elif name == "metal":
-            served = {("metal", op): _metal(op, launched) for op in (*OPS, *INTERNAL)}
+            ops = (*OPS, *INTERNAL)
+            served: dict[tuple[str, str], Any] = {("metal", op): _metal(op, launched) for op in ops}
+            served |= {("native", op): "the extension is not installed." for op in ops}
             stack.enter_context(mock.patch.dict(select._loaded, served))
         yield
 

@@ -12,11 +12,6 @@ METAL_FUNC Packed<T, V> load_packed(const device T* p) {
   return *(const device Packed<T, V>*)p;
 }
 
-template <int V, typename T>
-METAL_FUNC Packed<T, V> load_packed(const threadgroup T* p) {
-  return *(const threadgroup Packed<T, V>*)p;
-}
-
 // Small inputs arrive in `constant`: fewer than 8 elements, so the width does not matter.
 template <int V, typename T>
 METAL_FUNC Packed<T, V> load_packed(const constant T* p) {
@@ -30,11 +25,6 @@ METAL_FUNC Packed<T, V> load_packed(const constant T* p) {
 template <int V, typename T>
 METAL_FUNC void store_packed(device T* p, Packed<T, V> packed) {
   *(device Packed<T, V>*)p = packed;
-}
-
-template <int V, typename T>
-METAL_FUNC void store_packed(threadgroup T* p, Packed<T, V> packed) {
-  *(threadgroup Packed<T, V>*)p = packed;
 }
 
 // p[i..i + V), P a pointer to T in device or constant

@@ -41,9 +41,10 @@ class Launch:
 _noted: list[Launch] = []
 
 
-def note_launch(*, name: str, header: str, **_: Any) -> Any:
+def note_launch(*, name: str, **_: Any) -> Any:
     """Stands in for `mx.fast.metal_kernel`."""
     stem = name.removeprefix("vk_")
+    whole = source.entry(stem)
 
     def note(
         *,
@@ -54,7 +55,7 @@ def note_launch(*, name: str, header: str, **_: Any) -> Any:
         output_dtypes: Any,
         **_: Any,
     ) -> list[mx.array]:
-        kernel, text = instance(stem, header, tuple(template))
+        kernel, text = instance(stem, whole, tuple(template))
         shapes = tuple(tuple(shape) for shape in output_shapes)
         _noted.append(Launch(kernel, text, tuple(grid), tuple(threadgroup), shapes))
         return [mx.zeros(shape, dtype) for shape, dtype in zip(output_shapes, output_dtypes, strict=True)]
@@ -90,7 +91,7 @@ def record(op: str, request: Any) -> list[Launch]:
 
 def commit(ring: mx.array, k: mx.array) -> Launch:
     """The launch that writes ``k`` and its values into the ring."""
-    kernel, text = instance(COMMIT, source.text(f"{COMMIT}.metal"), (("T", ring.dtype),))
+    kernel, text = instance(COMMIT, source.entry(COMMIT), (("T", ring.dtype),))
     batch, heads, length, dim = k.shape
     grid = (dim, min(length, ring.shape[3]), 2 * batch * heads)
     return Launch(kernel, text, grid, (min(dim, 256), 1, 1), ())
@@ -99,8 +100,14 @@ def commit(ring: mx.array, k: mx.array) -> Launch:
 def given_to(extension: Any, launches: Sequence[Launch]) -> list[Any]:
     """The launches as the extension's objects; their texts are made known to it."""
     for launch in launches:
-        extension.add_metal_source(launch.kernel, launch.text)
+        _make_known(extension, launch.kernel, launch.text)
     return [extension.MetalLaunch(n.kernel, n.grid, n.threadgroup, [list(s) for s in n.outputs]) for n in launches]
+
+
+@functools.cache
+def _make_known(extension: Any, kernel: str, text: str) -> None:
+    """Gives the extension a text, once."""
+    extension.add_metal_source(kernel, text)
 
 
 def checked(op: str, backend: Any) -> Any:

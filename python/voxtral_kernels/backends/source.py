@@ -14,6 +14,7 @@ from typing import Any
 import mlx.core as mx
 
 from .._paths import kernels_dir
+from .lean import bare, lean, words
 
 Factory = Callable[..., Any]
 
@@ -43,7 +44,7 @@ def _inlined(file: str, seen: set[str]) -> list[str]:
 
 @functools.cache
 def body(file: str, name: str) -> str:
-    """What stands between ``// BODY <name>`` and ``// END``: the function body that `mx.fast.metal_kernel` wraps.
+    """What stands between ``// BODY <name>`` and ``// END``, bare: the function body that `mx.fast.metal_kernel` wraps.
 
     Raises:
         KeyError: the file has no such region.
@@ -53,8 +54,27 @@ def body(file: str, name: str) -> str:
         found = _BODY.match(line)
         if found and found["name"] == name:
             end = next(i for i in range(number, len(lines)) if lines[i].strip() == _END)
-            return "\n".join([f'#line {number + 2} "{file}"', *lines[number + 1 : end]])
+            return "\n".join([f'#line {number + 2} "{file}"', bare("\n".join(lines[number + 1 : end]))])
     raise KeyError(f"{file} has no body {name}")
+
+
+@functools.cache
+def header(file: str, name: str) -> str:
+    """What a body needs of its file and of ``common/``."""
+    return lean(text(file), words(body(file, name)))
+
+
+@functools.cache
+def entry(stem: str) -> str:
+    """The ``[[kernel]]`` function ``<stem>_kernel`` and what it needs, for the extension.
+
+    Raises:
+        KeyError: no file has it.
+    """
+    for path in sorted(kernels_dir().glob("*.metal")):
+        if re.search(rf"\b{stem}_kernel\(", path.read_text()):
+            return lean(text(path.name), [f"{stem}_kernel"])
+    raise KeyError(f"no shader file has {stem}_kernel")
 
 
 @functools.cache
@@ -72,7 +92,7 @@ def kernel(
         input_names=list(inputs),
         output_names=list(outputs),
         source=body(file, name),
-        header=text(file),
+        header=header(file, name),
         ensure_row_contiguous=ensure_row_contiguous,
     )
 
