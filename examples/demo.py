@@ -13,13 +13,9 @@ from itertools import chain
 from pathlib import Path
 
 import jiwer
+import mlx.core as mx
 
 import voxtral_kernels as vk
-from voxtral_kernels.audio import SAMPLE_RATE
-from voxtral_kernels.audio.load import load_audio
-from voxtral_kernels.cli.info import Sizes, ops
-from voxtral_kernels.models.voxtral_realtime.model import VoxtralRealtime
-from voxtral_kernels.models.voxtral_realtime.stream import StreamEvent
 
 HERE = Path(__file__).parent
 # A live microphone gives 80 ms at a time; so does this demo, without waiting for them to be spoken.
@@ -36,7 +32,7 @@ def main() -> int:
     for name in chosen:
         reference = references[name]
         print(f"{name}\n  heard      ", end="", flush=True)
-        samples = load_audio(HERE / name)
+        samples = vk.load_audio(HERE / name)
         stream = model.stream(delay_ms=480)
         start = time.perf_counter()
         for i in range(0, len(samples), FEED):
@@ -45,7 +41,7 @@ def main() -> int:
             slowest_s = max(slowest_s, time.perf_counter() - fed)
         show(stream.finish())
         busy_s += time.perf_counter() - start
-        audio_s += len(samples) / SAMPLE_RATE
+        audio_s += stream.duration_s
         errors = word_errors([reference["text"]], [stream.text])
         print(f"\n  reference  {reference['text']}\n  {errors} word error{'' if errors == 1 else 's'}\n")
         spoken.setdefault(reference["kind"], []).append(reference["text"])
@@ -59,7 +55,7 @@ def main() -> int:
     return 0
 
 
-def show(events: list[StreamEvent]) -> None:
+def show(events: list[vk.StreamEvent]) -> None:
     sys.stdout.write("".join(event.text for event in events))
     sys.stdout.flush()
 
@@ -79,16 +75,33 @@ def report_errors(spoken: dict[str, list[str]], heard: dict[str, list[str]]) -> 
         print(f"  {kind:<10}{100 * errors / n:5.1f} %   {errors} of {n} words in {len(said)} recordings")
 
 
-def report_backends(model: VoxtralRealtime) -> None:
+def calls(model: vk.VoxtralRealtime) -> list[tuple[str, str, list[mx.array], dict[str, object]]]:
+    """Each op as this model calls it for one token: name, case, arguments; nothing of it is evaluated."""
+    e, d = model.config.encoder, model.config.decoder
+
+    def zeros(*shape: int) -> mx.array:
+        return mx.zeros(shape, model.dtype)
+
+    x, mel, weight = zeros(1, 1, d.dim), zeros(1, model.config.mel_per_token, e.n_mels), zeros(e.dim, 3, e.n_mels)
+    found: list[tuple[str, str, list[mx.array], dict[str, object]]] = [
+        ("ada_rms_norm", "one token", [x, zeros(d.dim), zeros(d.dim)], {"residual": x}),
+        ("causal_conv1d_gelu", "80 ms", [mel, weight, zeros(e.dim)], {}),
+    ]
+    for case, length, part in (("encoder, 80 ms", model.config.downsample, e), ("decoder, one token", 1, d)):
+        q, kv = zeros(1, part.n_heads, length, part.head_dim), zeros(1, part.n_kv_heads, length, part.head_dim)
+        found.append(("sliding_window_attention", case, [q, kv, kv], {"cache": vk.RingKVCache(window=part.window)}))
+    return found
+
+
+def report_backends(model: vk.VoxtralRealtime) -> None:
     print("\nbackend of each op, at this model's sizes")
-    reasons: Counter[str] = Counter()
-    for entry in ops(Sizes.of(model.config), model.dtype):
-        print(
-            f"  {entry['op'] + ' (' + entry['case'] + ')':<48}{entry['backend'] or 'none'} / {entry['variant'] or '-'}"
-        )
-        reasons.update(entry["reasons"])
+    because: Counter[str] = Counter()
+    for op, case, args, options in calls(model):
+        backend, variant, reasons = vk.explain(op, *args, **options)
+        print(f"  {f'{op} ({case})':<48}{backend} / {variant}")
+        because.update(reasons)
     print("because")
-    for reason in reasons:
+    for reason in because:
         print(f"  {reason}")
 
 

@@ -20,11 +20,12 @@ import numpy as np
 
 import voxtral_kernels as vk
 
+Samples = np.ndarray[tuple[int, ...], np.dtype[np.float32 | np.int16]]
 RATE = 16_000
 BLOCK_S = 0.08  # a token's worth
 
 
-async def recorded(path: str, speed: float) -> AsyncIterator[np.ndarray]:
+async def recorded(path: str, speed: float) -> AsyncIterator[Samples]:
     """A recording in blocks of 80 ms, each when it would have been heard at this speed."""
     samples = await asyncio.to_thread(vk.load_audio, path)
     clock = asyncio.get_running_loop().time
@@ -35,20 +36,21 @@ async def recorded(path: str, speed: float) -> AsyncIterator[np.ndarray]:
         yield samples[i : i + block]
 
 
-async def piped() -> AsyncIterator[np.ndarray]:
+async def piped() -> AsyncIterator[Samples]:
     """Raw samples from standard input: signed 16 bits, little-endian, 16 kHz, mono."""
     size = 2 * round(RATE * BLOCK_S)
     while data := await asyncio.to_thread(sys.stdin.buffer.read, size):
         yield np.frombuffer(data[: len(data) // 2 * 2], "<i2")
 
 
-async def hand_over(audio: AsyncIterator[np.ndarray], stream: vk.AsyncStream) -> None:
+async def hand_over(audio: AsyncIterator[Samples], stream: vk.AsyncStream) -> None:
     """All of the audio, then its end: the last words come out with it. Ctrl-C is such an end too."""
     try:
         async for samples in audio:
             await stream.feed(samples)
     except asyncio.CancelledError:
-        asyncio.current_task().uncancel()
+        if task := asyncio.current_task():
+            task.uncancel()
     await stream.finish()
 
 
@@ -68,7 +70,7 @@ class Captions:
         self._column += len(text)
 
 
-async def show(events: AsyncIterator[object]) -> None:
+async def show(events: AsyncIterator[vk.StreamEvent]) -> None:
     captions = Captions()
     async for event in events:
         if event.text:
@@ -76,7 +78,7 @@ async def show(events: AsyncIterator[object]) -> None:
     print()
 
 
-async def captions(model: object, audio: AsyncIterator[np.ndarray], delay_ms: float) -> None:
+async def captions(model: vk.VoxtralRealtime | vk.Voxtral, audio: AsyncIterator[Samples], delay_ms: float) -> None:
     """Print what is heard until the audio ends."""
     async with vk.AsyncStream(model, delay_ms) as stream:
         # It begins to listen here, before the first samples, and ends with the stream, whatever ends that.

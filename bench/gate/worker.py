@@ -45,7 +45,7 @@ def _op(op: str, case: Any, dtype: mx.Dtype) -> Work:
 def _stream_step() -> Work:
     model = vk.load("tiny")
     stream = model.stream()
-    silence = mx.zeros((model.config.samples_per_token,)).tolist()
+    silence = [0.0] * model.config.samples_per_token
 
     def step() -> None:
         stream.feed(silence)

@@ -6,26 +6,34 @@ from ._version import __version__ as __version__
 
 TYPE_CHECKING = False  # of typing, which is not imported here: see _HOME
 if TYPE_CHECKING:
-    from typing import Any
-
     from . import emulator
     from .audio import AudioWarning
     from .audio.load import load_audio
     from .backends.select import use_backend
     from .caches import LinearKVCache, RingKVCache
     from .models import load
+    from .models.result import Result, Word
+    from .models.voxtral import Voxtral
+    from .models.voxtral_realtime import Stream, StreamEvent, VoxtralRealtime
     from .models.voxtral_realtime.async_stream import AsyncStream
     from .ops.ada_rms_norm import ada_rms_norm
     from .ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
     from .ops.explain import explain
     from .ops.sliding_window_attention import sliding_window_attention
-    from .patch import accelerate
+    from .patch import Patched, accelerate
 
 __all__ = [
     "AsyncStream",  # a live transcription for asyncio
     "AudioWarning",  # audio that was read, but not as its file promises
     "LinearKVCache",  # keys and values of every position
+    "Patched",  # what `accelerate` gives: report, undo
+    "Result",  # a finished transcription: text, tokens, words
     "RingKVCache",  # keys and values of a window, flat in memory
+    "Stream",  # a live transcription: samples in, text out
+    "StreamEvent",  # one decoded token of it
+    "Voxtral",  # the offline model: whole recordings, questions
+    "VoxtralRealtime",  # the streaming model
+    "Word",  # a word and when it was spoken
     "accelerate",  # make another package's model use the kernels
     "ada_rms_norm",  # adaptive RMSNorm, optional residual add
     "causal_conv1d_gelu",  # streaming convolution, bias, exact GELU
@@ -44,7 +52,14 @@ _HOME = {
     "AsyncStream": ".models.voxtral_realtime.async_stream",
     "AudioWarning": ".audio",
     "LinearKVCache": ".caches",
+    "Patched": ".patch",
+    "Result": ".models.result",
     "RingKVCache": ".caches",
+    "Stream": ".models.voxtral_realtime",
+    "StreamEvent": ".models.voxtral_realtime",
+    "Voxtral": ".models.voxtral",
+    "VoxtralRealtime": ".models.voxtral_realtime",
+    "Word": ".models.result",
     "accelerate": ".patch",
     "conv1d_gelu": ".ops.causal_conv1d_gelu",
     "emulator": ".emulator",
@@ -54,16 +69,18 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    import importlib
+if not TYPE_CHECKING:  # a checker would take any name for one of the package
 
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOME.get(name, f".ops.{name}")
-    module = importlib.import_module(home, __name__)
-    value = module if home == f".{name}" else getattr(module, name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        import importlib
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = _HOME.get(name, f".ops.{name}")
+        module = importlib.import_module(home, __name__)
+        value = module if home == f".{name}" else getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

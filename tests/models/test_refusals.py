@@ -234,3 +234,8 @@ def test_a_file_is_no_model(folder):
 def test_a_dtype_that_is_none_of_ours(dtype):
     with pytest.raises(ValueError, match=r"\[load\] dtype: expected float32, float16, bfloat16 or None, got \w+\."):
         vk.load("tiny", dtype=dtype)
+
+
+def test_what_the_realtime_model_has_not():
+    with pytest.raises(ValueError, match=r"^\[transcribe\] max_tokens: expected None for Voxtral Realtime, .* got 5\.$"):
+        vk.load("tiny").transcribe("never-opened.wav", max_tokens=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from . import AudioWarning
 from .blocks import Blocks, blocks, raw_blocks
 from .source import OP
 
+if TYPE_CHECKING:
+    from .types import Float32, Source
+
 __all__ = ["Blocks", "blocks", "load_audio", "load_raw", "raw_blocks"]
 
 
-def load_audio(source: Any, *, sample_rate: float | None = None, argument: str = "audio") -> np.ndarray:
+def load_audio(source: Source, *, sample_rate: float | None = None, argument: str = "audio") -> Float32:
     """Audio as 16 kHz mono samples.
 
     Args:

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, overload
 
 import mlx.core as mx
 
 from .. import _check, _forked
 from . import hub
 from .section import OFFLINE, OP, REALTIME, Section
+
+if TYPE_CHECKING:
+    from .voxtral import Voxtral
+    from .voxtral_realtime import VoxtralRealtime
+
+
+@overload
+def load(
+    source: Literal["tiny"],
+    dtype: mx.Dtype | str | None = None,
+    *,
+    time_dtype: mx.Dtype | str | None = None,
+    revision: None = None,
+) -> VoxtralRealtime: ...
+
+
+@overload
+def load(
+    source: str | Path,
+    dtype: mx.Dtype | str | None = None,
+    *,
+    time_dtype: mx.Dtype | str | None = None,
+    revision: str | None = None,
+) -> VoxtralRealtime | Voxtral: ...
 
 
 def load(
@@ -18,7 +42,7 @@ def load(
     *,
     time_dtype: mx.Dtype | str | None = None,
     revision: str | None = None,
-) -> Any:
+) -> VoxtralRealtime | Voxtral:
     """A model ready to transcribe: Voxtral Realtime or offline Voxtral, whichever the source holds.
 
     Args:
@@ -29,6 +53,10 @@ def load(
         time_dtype: Voxtral Realtime only: arithmetic of the delay's time embedding; None for the checkpoint's own (the
             published error rates used bfloat16).
         revision: Of a hub id: a branch, tag or commit; None for the newest.
+
+    Returns:
+        A ``VoxtralRealtime`` or a ``Voxtral``; ``isinstance`` tells them apart. Both have ``transcribe``; ``stream`` is
+        refused by the latter, ``ask`` by the former.
 
     Raises:
         ValueError: no such model, or one that cannot be downloaded, with what to do about it; or a configuration, file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -188,5 +188,5 @@ class Block(nn.Module):
 def add_norm(h: mx.array, delta: mx.array | None, weight: mx.array, eps: float) -> tuple[mx.array, mx.array]:
     """``(norm(h + delta), h + delta)`` in one op."""
     if delta is None:
-        return cast(mx.array, ada_rms_norm(h, weight, eps=eps)), h
-    return cast(tuple[mx.array, mx.array], ada_rms_norm(delta, weight, eps=eps, residual=h))
+        return ada_rms_norm(h, weight, eps=eps), h
+    return ada_rms_norm(delta, weight, eps=eps, residual=h)

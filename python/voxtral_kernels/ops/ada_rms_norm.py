@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast, overload
+
 import mlx.core as mx
 
 from .. import _check
@@ -9,6 +11,30 @@ from ..backends import select
 from ..reference.ada_rms_norm import AdaRmsNorm
 
 OP = "ada_rms_norm"
+
+
+@overload
+def ada_rms_norm(
+    x: mx.array,
+    weight: mx.array | None = None,
+    scale: mx.array | None = None,
+    *,
+    eps: float = 1e-5,
+    residual: None = None,
+    stream: mx.Stream | mx.Device | None = None,
+) -> mx.array: ...
+
+
+@overload
+def ada_rms_norm(
+    x: mx.array,
+    weight: mx.array | None = None,
+    scale: mx.array | None = None,
+    *,
+    eps: float = 1e-5,
+    residual: mx.array,
+    stream: mx.Stream | mx.Device | None = None,
+) -> tuple[mx.array, mx.array]: ...
 
 
 def ada_rms_norm(
@@ -41,7 +67,8 @@ def ada_rms_norm(
     Source: RMSNorm, Zhang & Sennrich 2019; Voxtral Realtime ``ada_rms_norm_t_cond``. Defined in
     ``reference/ada_rms_norm.py``.
     """
-    return select.run(OP, request(x, weight, scale, eps=eps, residual=residual), stream)
+    y = select.run(OP, request(x, weight, scale, eps=eps, residual=residual), stream)
+    return cast("mx.array | tuple[mx.array, mx.array]", y)
 
 
 def request(

@@ -6,7 +6,7 @@ import importlib
 import os
 import threading
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -35,7 +35,9 @@ _said_disabled = False
 _one_at_a_time = threading.Lock()
 
 
-def accelerate(model: Any, *, semantics: str = "right", decoder_window: int | None = None) -> Patched:
+def accelerate(
+    model: Any, *, semantics: Literal["right", "host"] = "right", decoder_window: int | None = None
+) -> Patched:
     """Make another package's Voxtral model use these kernels, in batch and in streaming.
 
     Args:

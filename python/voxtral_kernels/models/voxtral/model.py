@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
+from mlx.nn.layers.base import Module  # mlx.nn exports it to no strict type checker
 
 from ... import _check
 from ..._files import exists
@@ -27,11 +27,14 @@ from .generate import LIMIT, generate
 from .projector import Projector
 from .prompt import Prompt
 
+if TYPE_CHECKING:
+    from ...audio.types import Source
+
 # Tokens of an answer unless asked otherwise.
 ANSWER_TOKENS = 1024
 
 
-class Voxtral(nn.Module):
+class Voxtral(Module):
     """The model.
 
     Args:
@@ -42,6 +45,9 @@ class Voxtral(nn.Module):
     """
 
     family = OFFLINE
+    if TYPE_CHECKING:
+        # nn.Module's lets a type checker take any name for an attribute.
+        __getattr__: None  # type: ignore[assignment, misc]
 
     def __init__(
         self,
@@ -137,7 +143,7 @@ class Voxtral(nn.Module):
 
     def transcribe(
         self,
-        audio: Any,
+        audio: Source,
         *,
         language: str | None = None,
         max_tokens: int | None = None,
@@ -146,7 +152,7 @@ class Voxtral(nn.Module):
         seed: int | None = None,
         batch: int = 1,
         on_text: Callable[[str], None] | None = None,
-        delay_ms: None = None,
+        delay_ms: float | None = None,
     ) -> Result:
         """The text of a recording of any length: chunks of 30 s in one prompt.
 
@@ -177,7 +183,7 @@ class Voxtral(nn.Module):
 
     def ask(
         self,
-        audio: Any,
+        audio: Source,
         question: str,
         *,
         max_tokens: int | None = None,

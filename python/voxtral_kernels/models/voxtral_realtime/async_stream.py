@@ -17,6 +17,8 @@ from ..result import Word
 from .stream import OP, StreamEvent
 
 if TYPE_CHECKING:
+    from ...audio.types import Samples
+    from ..voxtral import Voxtral
     from .model import VoxtralRealtime
 
 Tell = Callable[..., None]
@@ -34,14 +36,14 @@ class AsyncStream:
 
     Args:
         model: A realtime model; streams may share one.
-        delay_ms, **options: As for ``model.stream``.
+        delay_ms, offset: As for ``model.stream``.
 
     Raises:
         ValueError: as ``model.stream``.
     """
 
-    def __init__(self, model: VoxtralRealtime, delay_ms: float = 480, **options: Any) -> None:
-        self._stream = model.stream(delay_ms, **options)
+    def __init__(self, model: VoxtralRealtime | Voxtral, delay_ms: float = 480, *, offset: int = 0) -> None:
+        self._stream = model.stream(delay_ms, offset=offset)
         worker = _take_worker()
         self._worker: ThreadPoolExecutor | None = worker
         self._leave = weakref.finalize(self, _leave, worker)
@@ -69,7 +71,7 @@ class AsyncStream:
         """Seconds of audio fed."""
         return self._stream.duration_s
 
-    async def feed(self, samples: Any) -> list[StreamEvent]:
+    async def feed(self, samples: Samples) -> list[StreamEvent]:
         """`Stream.feed`: the samples' events. Iterations get them piece by piece, as they are decoded.
 
         Cancelling takes nothing back once the worker has begun: the samples are heard to their end.

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import mlx.core as mx
-import mlx.nn as nn
+from mlx.nn.layers.base import Module  # mlx.nn exports it to no strict type checker
 
 from ... import _check
 from ..._files import exists
@@ -27,6 +27,9 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .stream import Stream, StreamEvent
 
+if TYPE_CHECKING:
+    from ...audio.types import Source
+
 
 @dataclass
 class AudioState:
@@ -37,7 +40,7 @@ class AudioState:
     lazy: bool = False
 
 
-class VoxtralRealtime(nn.Module):
+class VoxtralRealtime(Module):
     """The model.
 
     Args:
@@ -49,6 +52,9 @@ class VoxtralRealtime(nn.Module):
     """
 
     family = REALTIME
+    if TYPE_CHECKING:
+        # nn.Module's lets a type checker take any name for an attribute.
+        __getattr__: None  # type: ignore[assignment, misc]
 
     def __init__(
         self,
@@ -126,12 +132,13 @@ class VoxtralRealtime(nn.Module):
 
     def transcribe(
         self,
-        audio: Any,
+        audio: Source,
         delay_ms: float = 480,
         *,
         sample_rate: float | None = None,
         on_events: Callable[[list[StreamEvent]], None] | None = None,
-        language: None = None,
+        language: str | None = None,
+        max_tokens: int | None = None,
     ) -> Result:
         """The text of a recording of any length: it is decoded as it is transcribed.
 
@@ -140,7 +147,7 @@ class VoxtralRealtime(nn.Module):
             delay_ms: As for ``stream``.
             sample_rate: Of samples, in Hz; None for 16 kHz.
             on_events: Called with the events of each piece of the recording as soon as it is decoded.
-            language: The offline model's; None here: this one writes whatever it hears.
+            language, max_tokens: The offline model's; None here: this one writes whatever it hears, to the end.
 
         Warns:
             AudioWarning: as ``voxtral_kernels.load_audio``; ``.complete`` is False where the end is missing.
@@ -148,8 +155,9 @@ class VoxtralRealtime(nn.Module):
         Raises:
             ValueError: audio that cannot be read, or another delay.
         """
-        if language is not None:
-            raise _check.fail("transcribe", "language", f"None for {REALTIME}, which is told none", repr(language))
+        for name, value in (("language", language), ("max_tokens", max_tokens)):
+            if value is not None:
+                raise _check.fail("transcribe", name, f"None for {REALTIME}, which is told none", _check.shown(value))
         stream = self.stream(delay_ms)
         with blocks(audio, sample_rate=sample_rate) as source:
             pieces = (events for block in source for events in stream.pieces(block))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import mlx.core as mx
 import numpy as np
@@ -18,6 +18,7 @@ from ..result import Word
 from .words import WordTracker
 
 if TYPE_CHECKING:
+    from ...audio.types import Samples
     from .model import VoxtralRealtime
 
 OP = "stream"
@@ -91,7 +92,7 @@ class Stream:
         """Seconds of audio fed."""
         return self._n_samples / self._model.config.sample_rate
 
-    def feed(self, samples: Any) -> list[StreamEvent]:
+    def feed(self, samples: Samples) -> list[StreamEvent]:
         """Take any number of samples.
 
         Args:
@@ -107,7 +108,7 @@ class Stream:
         """
         return [event for events in self.pieces(samples) for event in events]
 
-    def pieces(self, samples: Any) -> Iterator[list[StreamEvent]]:
+    def pieces(self, samples: Samples) -> Iterator[list[StreamEvent]]:
         """As ``feed``, the events of one bounded piece of the samples after another."""
         self._refuse_if_finished()
         samples = as_samples(samples, op=OP, argument="samples")
