@@ -31,7 +31,7 @@ def live() -> None:
 async def asynchronous(model: vk.VoxtralRealtime) -> str:
     stream = vk.AsyncStream(model, delay="480")  # error: call-arg
     heard: list[vk.StreamEvent] = stream.feed([0.0])  # error: assignment
-    return stream.txt + str(heard)  # error: attr-defined
+    return stream.txt + str(heard)  # error: attr-defined, no-any-return
 
 
 def realtime(model: vk.VoxtralRealtime) -> None:
