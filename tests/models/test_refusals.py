@@ -237,5 +237,7 @@ def test_a_dtype_that_is_none_of_ours(dtype):
 
 
 def test_what_the_realtime_model_has_not():
-    with pytest.raises(ValueError, match=r"^\[transcribe\] max_tokens: expected None for Voxtral Realtime, .* got 5\.$"):
+    with pytest.raises(
+        ValueError, match=r"^\[transcribe\] max_tokens: expected None for Voxtral Realtime, .* got 5\.$"
+    ):
         vk.load("tiny").transcribe("never-opened.wav", max_tokens=5)
