@@ -4,16 +4,12 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import soundfile
 
 from voxtral_kernels.cli import streaming
 
-COMMAND = [sys.executable, "-m", "voxtral_kernels"]
 HEARD = "eight of spades four of clubs"
 CARDS = "eight of spades four of clubs seven of hearts"
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -216,81 +212,3 @@ def test_a_disk_that_is_full_at_the_end(run, cards, tmp_path, monkeypatch):
     assert err.endswith("error: [Errno 28] No space left on device\n")
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
-
-
-@pytest.mark.fault(
-    "work lost: closed standard streams: 2>&-, <&-, >&-",
-    "work lost: a standard output that cannot be written lost the text",
-)
-@pytest.mark.parametrize(
-    ("redirection", "status", "out", "err"),
-    [
-        ("<&- 2>&-", 0, CARDS + "\n", ""),
-        ("-o {tmp}/a.txt >&- 2>&-", 0, "", ""),
-        (">&-", 2, "", "[transcribe] --output: expected a file, as standard output is closed, got none."),
-        ("> /dev/full", 2, "", "expected a file, as standard output cannot be written, got No space left on device."),
-    ],
-    ids=["in-err", "all-but-file", "out", "full"],
-)
-def test_standard_streams(cards, tmp_path, redirection, status, out, err):
-    command = f'exec "$0" -m voxtral_kernels transcribe "$1" -m tiny {redirection.format(tmp=tmp_path)}'
-    done = subprocess.run(["sh", "-c", command, sys.executable, cards], capture_output=True, text=True, timeout=100)
-    assert done.returncode == status
-    assert done.stdout == out
-    assert err in done.stderr
-    assert err or not done.stderr
-    if "a.txt" in redirection:
-        assert (tmp_path / "a.txt").read_text() == CARDS + "\n"
-
-
-def test_closed_standard_input_is_said(cards):
-    command = 'exec "$0" -m voxtral_kernels transcribe - -m tiny <&-'
-    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=100)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "expected audio on standard input, got none: it is closed." in done.stderr
-
-
-# Starts the command; Ctrl-C comes when it looks for the module named first.
-AT_IMPORT = """
-import os, signal, sys
-
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name == wanted:
-            sys.meta_path.remove(self)
-            os.kill(os.getpid(), signal.SIGINT)
-
-wanted = sys.argv.pop(1)
-sys.meta_path.insert(0, Finder())
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from voxtral_kernels.cli import main
-sys.exit(main())
-"""
-
-
-@pytest.mark.fault("live pipes: a traceback after Ctrl-C in the first 0.2 s")
-@pytest.mark.parametrize("module", ["voxtral_kernels.cli.console", "typer", "numpy", "voxtral_kernels.models"])
-def test_ctrl_c_before_the_work_has_begun(cards, module):
-    command = [sys.executable, "-c", AT_IMPORT, module, "transcribe", cards, "-m", "tiny"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
-
-
-@pytest.mark.soak
-def test_ctrl_c_at_any_moment(cards):
-    """From 50 ms after the interpreter began with us: before that it is Python's own start."""
-    code = "import os, runpy; os.write(1, b'*'); runpy.run_module('voxtral_kernels', run_name='__main__')"
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    for delay in (n / 50 for n in range(3, 80)):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "transcribe", cards, "-m", "tiny"],
-            **pipes,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        assert os.read(process.stdout.fileno(), 1) == b"*"
-        time.sleep(delay)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=100)
-        assert b"Traceback" not in err, delay
-        assert process.returncode in (0, 130), delay
-        assert CARDS.startswith(out.decode().strip()[:28])

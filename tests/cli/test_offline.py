@@ -35,6 +35,24 @@ def test_95_seconds(run, offline, long):
     assert out.count("\n") == 1
 
 
+@pytest.mark.fault("subtitles: JSON of an offline model had no segments")
+def test_pieces_have_their_times(run, offline, short, monkeypatch):
+    """JSON and subtitles; and text of a recording that is longer than one prompt should hold."""
+    status, out, err = run("transcribe", short, "-m", offline, "--max-tokens", 9, "-f", "json")
+    got = json.loads(out)
+    assert (status, got["words"]) == (0, [])
+    assert " ".join(s["text"] for s in got["segments"]) == got["text"]
+    assert all(0 <= s["start_s"] < s["end_s"] <= got["duration_s"] + 0.04 for s in got["segments"])
+    assert " in 1 piece, " in err
+    srt = run("transcribe", short, "-m", offline, "--max-tokens", 9, "-f", "srt")[1]
+    assert srt.count(" --> ") == len(got["segments"])
+    assert run("transcribe", short, "-m", offline, "--max-tokens", 9)[1] == got["text"] + "\n"
+    monkeypatch.setattr("voxtral_kernels.cli.offline.WHOLE_S", 0.5)
+    status, out, err = run("transcribe", short, "-m", offline, "--max-tokens", 9)
+    assert (status, out) == (0, got["text"] + "\n")
+    assert " in 1 piece, " in err
+
+
 def test_the_python_call_gives_the_same(run, offline, short, monkeypatch):
     from voxtral_kernels.models.voxtral import prompt
 

@@ -179,7 +179,15 @@ def test_a_disk_of_64_kb(cards, examples, tmp_path):
         assert done.stderr.endswith("No space left on device\n")
         assert (disk / "a.json").read_text() == old
         assert list(disk.iterdir()) == [disk / "a.json"]
-        (disk / "more").write_bytes(bytes(12_288))
+        command[-2:] = ["-f", "json"]
+        with (disk / "out").open("wb") as out:
+            done = subprocess.run(
+                [*command, examples / "one-minute.wav"], stdout=out, stderr=subprocess.PIPE, text=True
+            )
+        assert done.returncode == 2
+        assert '"complete": true' in done.stderr
+        command[-2:] = ["-o", disk / "a.json"]
+        (disk / "more").write_bytes(bytes(12_288 - (disk / "out").stat().st_size // 4096 * 4096))
         done = subprocess.run([*command, cards], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (2, "")
         assert "expected a folder that can be written, with room, got" in done.stderr

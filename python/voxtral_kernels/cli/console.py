@@ -6,8 +6,10 @@ import contextlib
 import io
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 # C0 but for tab and newline, DEL, C1: what moves the cursor, renames the window, rings the bell.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -66,8 +68,7 @@ def print_text(text: str) -> None:
         Unwritable: it cannot be written.
     """
     try:
-        sys.stdout.write(visible(text))
-        sys.stdout.flush()
+        _write(sys.stdout, text)
     except BrokenPipeError:
         abandon_stdout()
         raise
@@ -83,7 +84,7 @@ def print_note(text: str) -> None:
 
 def print_line(text: str) -> None:
     """One line on standard error, as it is."""
-    _to_stderr(f"{visible(' '.join(text.split()))}\n")
+    _to_stderr(f"{' '.join(text.split())}\n")
 
 
 def print_error(error: BaseException | str) -> None:
@@ -93,15 +94,32 @@ def print_error(error: BaseException | str) -> None:
 
 def rescue(text: str) -> None:
     """A transcript that could not be written where it should go: to standard error, or else to standard output."""
-    if is_closed(2) or not _to_stderr(visible(text)):
+    if is_closed(2) or not _to_stderr(text):
         print_text(text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """All of it, control characters made visible. Python's own write drops what a full disk did not take at once if
+    PYTHONUNBUFFERED is set."""
+    text = visible(text)
+    stream.flush()
+    if not isinstance(stream, io.TextIOWrapper):
+        stream.write(text)
+        stream.flush()
+        return
+    data = memoryview(text.encode(stream.encoding, stream.errors or "strict"))
+    while data:
+        written = stream.buffer.write(data)
+        if written is None:  # a pipe that does not block, full for now
+            select.select([], [stream], [])
+        data = data[written or 0 :]
+    stream.buffer.flush()
 
 
 def _to_stderr(text: str) -> bool:
     """Whether it could be written: a terminal may be gone."""
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        _write(sys.stderr, text)
     except OSError:
         return False
     return True
