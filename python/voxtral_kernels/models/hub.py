@@ -66,13 +66,13 @@ def _folder(source: str | Path) -> Path:
 def _meant(source: str) -> str:
     """What a name that nothing has may have been meant to be, as the end of a sentence; often nothing."""
     if url := _URL.match(source):
-        return f"; did you mean {url['id']}?"
+        return f" (did you mean {url['id']}?)"
     if any(source.lower() == p.id.lower() for p in PUBLISHED):
         return ""
     ids = {p.id.rpartition("/")[2].lower(): p.id for p in PUBLISHED} | {p.id.lower(): p.id for p in PUBLISHED}
     near = difflib.get_close_matches(source.lower(), [TINY, *ids], n=1, cutoff=0.75)
     found = _near_folder(source) or (ids.get(near[0], near[0]) if near else None)
-    return f"; did you mean {found}?" if found else ""
+    return f" (did you mean {found}?)" if found else ""
 
 
 def _near_folder(source: str) -> str | None:
