@@ -75,8 +75,8 @@ def blocks(
 
     Args:
         source: A path, the bytes of an audio file, a binary file object, or samples ``[T]``: float in [-1, 1] or
-            int16. What `blocks` made is given back. A named pipe, or a file object that cannot seek, gives blocks as
-            they come.
+            int16; or an iterator of such samples. What `blocks` made is given back. A named pipe, or a file object
+            that cannot seek, gives blocks as they come.
         sample_rate: Of samples, in Hz; None for 16 kHz. A file states its own.
         seconds: Length of each block but the last; from a pipe it is the most.
         argument: The name that errors call ``source`` by.
@@ -89,6 +89,8 @@ def blocks(
         return source
     size = max(1, round(seconds * SAMPLE_RATE))
     opened = open_source(source, argument)
+    if opened is None and isinstance(source, Iterator):
+        return _of_parts(source, sample_rate, size, argument)
     if opened is None:
         return _of_samples(source, sample_rate, size, argument)
     try:
@@ -134,6 +136,13 @@ def _of_samples(source: Any, sample_rate: float | None, size: int, argument: str
     resampler, step = Resampler(rate), max(1, round(size * rate / SAMPLE_RATE))
     parts = (resampler.push(samples[i : i + step]) for i in range(0, len(samples), step))
     return _started(out, _cut(_then(parts, resampler.finish), size, whole=True), False, argument)
+
+
+def _of_parts(source: Iterator[Any], sample_rate: float | None, size: int, argument: str) -> Blocks:
+    rate = SAMPLE_RATE if sample_rate is None else check_rate(OP, "sample_rate", sample_rate)
+    out = Blocks("audio", None)
+    parts = ((rate, as_samples(part, op=OP, argument=argument)[:, None]) for part in source)
+    return _started(out, _cut(to_mono(parts, out.tell), size, whole=False), False, argument)
 
 
 def _then(parts: Iterator[np.ndarray], last: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:

@@ -67,11 +67,10 @@ def ask(
 
     def answer() -> None:
         with recording.heard(output.transcript):
-            samples = offline.concatenated(recording.blocks, recording.name)
 
             def generate(on_text: Show) -> Result:
                 return loaded.model.ask(
-                    samples,
+                    offline.hear(recording.blocks, output),
                     question,
                     max_tokens=max_tokens,
                     temperature=temperature,
@@ -80,7 +79,7 @@ def ask(
                     on_text=on_text,
                 )
 
-            offline.run(samples, output, generate)
+            offline.run(output, generate)
 
     with ending.mode(Mode.RAISE):
         deliver(answer, output)

@@ -49,12 +49,13 @@ def method(
     def transcribe(recording: Recording, output: Output) -> None:
         begun, rest = ([], recording.blocks) if output.form is not Format.TEXT else _up_to(recording.blocks, WHOLE_S)
         if begun and rest is None:
-            samples = concatenated(begun, recording.name)
+            begun.reverse()
 
             def generate(on_text: Show) -> Result:
-                return loaded.model.transcribe(samples, language=language, max_tokens=max_tokens, on_text=on_text)
+                heard = hear((begun.pop() for _ in range(len(begun))), output)
+                return loaded.model.transcribe(heard, language=language, max_tokens=max_tokens, on_text=on_text)
 
-            run(samples, output, generate)
+            run(output, generate)
         else:
             blocks = itertools.chain(begun, rest or ())
             _in_pieces(loaded, blocks, recording, output, language, max_tokens)
@@ -62,20 +63,16 @@ def method(
     return fill
 
 
-def run(samples: np.ndarray, output: Output, generate: Callable[[Show], Result]) -> None:
+def run(output: Output, generate: Callable[[Show], Result]) -> None:
     """Fill a transcript, up to date at every moment, from one prompt; then a note of facts.
 
     Args:
-        samples: All of the recording.
         output: Of the transcript.
         generate: Gives the model's result; takes what is called with each piece of text.
     """
     import mlx.core as mx
 
-    from ..audio import SAMPLE_RATE
-
     transcript = output.transcript
-    transcript.duration_s = len(samples) / SAMPLE_RATE
     mx.reset_peak_memory()
     # It hears all at once: there is no position to show.
     with LiveView(transcript.source, None, shows=not output.is_live) as view:
@@ -87,7 +84,7 @@ def run(samples: np.ndarray, output: Output, generate: Callable[[Show], Result])
 
         result = generate(show)
     transcript.text, transcript.tokens = result.text, result.tokens
-    transcript.settings["stop"] = result.stop
+    transcript.settings["stop"], transcript.duration_s = result.stop, result.duration_s
     _note_facts(output, f"{result.chunks} chunks", result.audio_tokens or 0)
 
 
@@ -138,18 +135,15 @@ def _in_pieces(
     _note_facts(output, f"{len(pieces)} piece{'s' * (len(pieces) > 1)}", audio_tokens)
 
 
-def concatenated(blocks: Iterable[np.ndarray], name: str) -> np.ndarray:
-    """All samples at once.
+def hear(blocks: Iterable[np.ndarray], output: Output) -> Iterator[np.ndarray]:
+    """The blocks, and how far the transcript's audio reaches."""
+    from ..audio import SAMPLE_RATE
 
-    Raises:
-        ValueError: there are none.
-    """
-    import numpy as np
-
-    held = list(blocks)
-    if not held:
-        raise fail(OP, name, "at least one sample", "none")
-    return np.concatenate(held)
+    count = 0
+    for block in blocks:
+        count += len(block)
+        output.transcript.duration_s = count / SAMPLE_RATE
+        yield block
 
 
 def _up_to(blocks: Iterator[np.ndarray], seconds: float) -> tuple[list[np.ndarray], Iterator[np.ndarray] | None]:

@@ -12,7 +12,7 @@ from mlx.nn.layers.base import Module  # mlx.nn exports it to no strict type che
 
 from ... import _check
 from ..._files import exists
-from ...audio.load import load_audio
+from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig, log_mel
 from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Result
@@ -24,6 +24,7 @@ from .config import Config
 from .decoder import Decoder
 from .encoder import Encoder
 from .generate import LIMIT, generate
+from .heard import Chunks, Heard
 from .projector import Projector
 from .prompt import Prompt
 
@@ -101,11 +102,11 @@ class Voxtral(Module):
         mel = log_mel(padded, self.mel_config)
         return mel.reshape(-1, self.config.chunk_frames, self.config.encoder.n_mels)
 
-    def embed_audio(self, mel: np.ndarray | mx.array, *, batch: int = 1) -> mx.array:
+    def embed_audio(self, mel: np.ndarray | mx.array | list[np.ndarray], *, batch: int = 1) -> mx.array:
         """Audio embeddings of chunks; the encoder's memory is that of ``batch`` chunks, however many there are.
 
         Args:
-            mel: ``[n_chunks, F, n_mels]``, from `log_mel`.
+            mel: ``[n_chunks, F, n_mels]``, from `log_mel`; or a list of the chunks.
             batch: Chunks encoded at once, >= 1.
 
         Returns:
@@ -115,11 +116,13 @@ class Voxtral(Module):
             ValueError: no chunk, or frames that the encoder or the projector refuses.
         """
         batch = _check.integer("embed_audio", "batch", batch, 1)
-        if mel.ndim != 3 or min(mel.shape) < 1:
-            raise _check.fail("embed_audio", "mel", "[n_chunks, F, n_mels], each at least 1", f"shape {mel.shape}")
+        shape = (len(mel), *mel[0].shape) if isinstance(mel, list) else mel.shape
+        if len(shape) != 3 or min(shape) < 1:
+            raise _check.fail("embed_audio", "mel", "[n_chunks, F, n_mels], each at least 1", f"shape {shape}")
         parts = []
-        for start in range(0, mel.shape[0], batch):
-            frames = self.encoder(mx.array(mel[start : start + batch]).astype(self.dtype))
+        for start in range(0, len(mel), batch):
+            some = mel[start : start + batch]
+            frames = self.encoder(mx.array(np.stack(some) if isinstance(some, list) else some).astype(self.dtype))
             parts.append(mx.flatten(self.projector(frames), 0, 1))
             # One batch's activations are gone before the next one's are made.
             mx.eval(parts[-1])
@@ -145,6 +148,7 @@ class Voxtral(Module):
         self,
         audio: Source,
         *,
+        sample_rate: float | None = None,
         language: str | None = None,
         max_tokens: int | None = None,
         temperature: float = 0.0,
@@ -157,7 +161,8 @@ class Voxtral(Module):
         """The text of a recording of any length: chunks of 30 s in one prompt.
 
         Args:
-            audio: Path, bytes of an audio file, or samples ``[T]`` at 16 kHz.
+            audio: Path, bytes of an audio file, a binary file object, samples ``[T]``, or `audio.load.blocks`.
+            sample_rate: Of samples, in Hz; None for 16 kHz.
             language: ISO 639-1 code, e.g. ``"en"``; None lets the model find out.
             max_tokens: Most tokens to generate; None for one every 80 ms of audio (more than any speech needs), as far
                 as the decoder's context goes.
@@ -175,17 +180,19 @@ class Voxtral(Module):
         """
         if delay_ms is not None:
             raise _check.fail("transcribe", "delay_ms", f"None for {OFFLINE}, which has no delay", delay_ms)
-        samples = load_audio(audio)
-        built = prompts.transcription(self._tokenizer(), samples, language)
+        prompts.check_language(language)
+        heard = self._hear("transcribe", audio, sample_rate)
+        built = prompts.transcription(self._tokenizer(), heard.n_samples, language)
         limit = self._limit("transcribe", built, max_tokens, built.tokens.count(self.config.audio_token))
         draw = sampler(temperature, top_p, seed, op="transcribe")
-        return self._run(samples, built, limit, draw, batch, on_text)
+        return self._run(heard, built, limit, draw, batch, on_text)
 
     def ask(
         self,
         audio: Source,
         question: str,
         *,
+        sample_rate: float | None = None,
         max_tokens: int | None = None,
         temperature: float = 0.0,
         top_p: float = 1.0,
@@ -196,7 +203,7 @@ class Voxtral(Module):
         """The answer to a question about a recording, or what an instruction asks for.
 
         Args:
-            audio: As for `transcribe`.
+            audio, sample_rate: As for `transcribe`.
             question: The text.
             max_tokens: Most tokens to generate; None for 1024.
             temperature, top_p, seed, batch, on_text: As for `transcribe`.
@@ -204,10 +211,24 @@ class Voxtral(Module):
         Raises:
             ValueError: as `transcribe`; or no question.
         """
-        samples = load_audio(audio)
-        built = prompts.question(self._tokenizer(), samples, question)
+        heard = self._hear("ask", audio, sample_rate)
+        built = prompts.question(self._tokenizer(), heard.n_samples, question)
         limit = self._limit("ask", built, max_tokens, ANSWER_TOKENS)
-        return self._run(samples, built, limit, sampler(temperature, top_p, seed, op="ask"), batch, on_text)
+        return self._run(heard, built, limit, sampler(temperature, top_p, seed, op="ask"), batch, on_text)
+
+    def _hear(self, op: str, audio: Any, sample_rate: float | None) -> Heard:
+        """The mel chunks of a recording: what it is read in is forgotten as it comes."""
+        with blocks(audio, sample_rate=sample_rate) as source:
+            chunks = Chunks(self.mel_config, self.config.chunk_samples)
+            for block in source:
+                chunks.feed(block)
+                n, most = len(chunks.done) * self.config.chunk_tokens, 2 * self.config.decoder.max_context
+                if n > most:
+                    expected = f"audio and max_tokens within {self.config.decoder.max_context} positions"
+                    raise _check.fail(op, "audio", expected, f"more than {n} of audio")
+            done = chunks.finish()
+        warn(source, stacklevel=4)
+        return Heard(done, chunks.n_samples, source.complete)
 
     def _limit(self, op: str, built: Prompt, max_tokens: int | None, default: int) -> int:
         """Most tokens to generate: as asked, or the default as far as the context goes."""
@@ -222,7 +243,7 @@ class Voxtral(Module):
 
     def _run(
         self,
-        samples: np.ndarray,
+        heard: Heard,
         built: Prompt,
         max_tokens: int,
         draw: Sampler,
@@ -230,7 +251,7 @@ class Voxtral(Module):
         on_text: Callable[[str], None] | None,
     ) -> Result:
         tokenizer = self._tokenizer()
-        mel = self.log_mel(built.samples)
+        mel = heard.chunks
         embeddings = self.embed_audio(mel, batch=batch)
         x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
         text, tokens, stop = TextDecoder(tokenizer), [], LIMIT
@@ -245,8 +266,9 @@ class Voxtral(Module):
         return Result(
             "".join(pieces),
             tokens,
-            duration_s=len(samples) / self.config.sample_rate,
+            duration_s=heard.n_samples / self.config.sample_rate,
             stop=stop,
+            complete=heard.complete,
             chunks=len(mel),
             audio_tokens=len(embeddings),
         )

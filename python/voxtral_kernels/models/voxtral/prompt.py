@@ -24,25 +24,25 @@ class Prompt:
 
     Attributes:
         tokens: Ids, the audio's placeholders among them.
-        samples: The audio ``[T]`` that the placeholders stand for, padded with silence to whole chunks.
+        n_samples: Of the audio that the placeholders stand for, padded with silence to whole chunks.
     """
 
     tokens: list[int]
-    samples: np.ndarray
+    n_samples: int
 
 
-def transcription(tokenizer: Tokenizer, samples: np.ndarray, language: str | None = None) -> Prompt:
+def transcription(tokenizer: Tokenizer, n_samples: int, language: str | None = None) -> Prompt:
     """The prompt for a transcription.
 
     Args:
         tokenizer: Of an offline model.
-        samples: ``[T]`` at 16 kHz, T >= 1.
+        n_samples: Of the audio at 16 kHz, >= 1.
         language: ISO 639-1 code, e.g. ``"en"``; None lets the model find out.
 
     Raises:
         ValueError: a language that is no such code.
     """
-    return _prompt(_assembled(tokenizer, samples).encode_transcription(_request(language)))
+    return _prompt(_assembled(tokenizer, n_samples).encode_transcription(_request(language)))
 
 
 def check_language(language: str | None) -> None:
@@ -54,12 +54,12 @@ def check_language(language: str | None) -> None:
     _request(language)
 
 
-def question(tokenizer: Tokenizer, samples: np.ndarray, text: str) -> Prompt:
+def question(tokenizer: Tokenizer, n_samples: int, text: str) -> Prompt:
     """The prompt for a question about the audio, or an instruction.
 
     Args:
         tokenizer: Of an offline model.
-        samples: ``[T]`` at 16 kHz, T >= 1.
+        n_samples: Of the audio at 16 kHz, >= 1.
         text: The question.
 
     Raises:
@@ -72,7 +72,7 @@ def question(tokenizer: Tokenizer, samples: np.ndarray, text: str) -> Prompt:
     if not isinstance(text, str) or not text.strip():
         raise fail("ask", "question", "a text", repr(text))
     message = UserMessage(content=[AudioChunk(input_audio=_HELD), TextChunk(text=text)])
-    return _prompt(_assembled(tokenizer, samples).encode_chat_completion(ChatCompletionRequest(messages=[message])))
+    return _prompt(_assembled(tokenizer, n_samples).encode_chat_completion(ChatCompletionRequest(messages=[message])))
 
 
 def _request(language: str | None) -> TranscriptionRequest:
@@ -86,11 +86,15 @@ def _request(language: str | None) -> TranscriptionRequest:
 
 
 def _prompt(tokenized: Any) -> Prompt:
-    return Prompt(list(tokenized.tokens), tokenized.audios[0].audio_array)
+    return Prompt(list(tokenized.tokens), len(tokenized.audios[0].audio_array))
 
 
-def _assembled(tokenizer: Tokenizer, samples: np.ndarray) -> MistralTokenizer:
-    """What ``MistralTokenizer.from_file`` makes of the same tekken.json, but with these samples for any audio."""
+def _zeros(n: int) -> np.ndarray:
+    return np.broadcast_to(np.float32(0), (n,))
+
+
+def _assembled(tokenizer: Tokenizer, n_samples: int) -> MistralTokenizer:
+    """What ``MistralTokenizer.from_file`` makes of the same tekken.json, but for audio of this length."""
     from mistral_common.protocol.instruct.normalize import get_normalizer
     from mistral_common.protocol.instruct.validator import ValidationMode, get_validator
     from mistral_common.tokens.tokenizers import instruct
@@ -98,10 +102,13 @@ def _assembled(tokenizer: Tokenizer, samples: np.ndarray) -> MistralTokenizer:
     from mistral_common.tokens.tokenizers.mistral import MistralTokenizer, load_audio_encoder
 
     class Held(AudioEncoder):
-        """Encodes the samples at hand: no audio file is written and read again."""
+        """Encodes as many samples as there are, none of which takes memory: a prompt depends on their number alone."""
 
         def __call__(self, content: Any) -> AudioEncoding:
-            return self.encode_audio(Audio(samples, tokenizer.audio.sample_rate, "wav"))
+            return self.encode_audio(Audio(_zeros(n_samples), tokenizer.audio.sample_rate, "wav"))
+
+        def pad(self, audio_array: np.ndarray, sampling_rate: int, *args: Any, **kwargs: Any) -> np.ndarray:
+            return _zeros(self.next_multiple_of_chunk_frames(len(audio_array), sampling_rate))
 
     tekken, config = tokenizer.tekken, tokenizer.audio.config
     encoder = Held(config, load_audio_encoder(config, tekken).special_ids)
