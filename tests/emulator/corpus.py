@@ -101,11 +101,29 @@ def tables() -> dict[str, str]:
     kinds = ["| kind | what it means |", "| --- | --- |", *(f"| `{k}` | {text} |" for k, text in KINDS.items())]
     chapter6 = runpy.run_path(str(HERE / "chapter6.py"))["table"]()
     return {
+        "verdicts": verdicts(),
         "library": "\n".join(chapter6),
         "kinds": "\n".join(kinds),
         "bugs": "\n".join(bugs),
         "rules": "\n".join(rules),
     }
+
+
+def verdicts() -> str:
+    """What ``truth/`` says of our verdicts and Apple's, and those that differ."""
+    cases = runpy.run_path(str(HERE / "truth_cases.py"))["cases"]()
+    differ = [case for case in cases if case.differs]
+    refused = sum(not case.accepted for case in cases)
+    agreement = f"{len(cases) - len(differ)} of {len(cases)} ({1 - len(differ) / len(cases):.1%})"
+    lines = [
+        f"{refused} kernels that Apple's compiler refuses, {len(cases) - refused} that it accepts: {agreement} agree.",
+        "",
+    ]
+    lines += ["| kernel | Apple's verdict | why ours differs | source |", "| --- | --- | --- | --- |"]
+    for case in differ:
+        verdict = "accepted" if case.accepted else "refused"
+        lines.append(f"| `{case.name}` | {verdict} | {case.differs} | {case.source} |")
+    return "\n".join(lines)
 
 
 def written(document: str) -> str:

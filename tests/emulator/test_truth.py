@@ -11,7 +11,7 @@ from voxtral_kernels import emulator
 
 truth_cases = types.SimpleNamespace(**runpy.run_path(str(pathlib.Path(__file__).parent / "truth_cases.py")))
 FILES = sorted(truth_cases.HERE.glob("*.metal"))
-LEAST_AGREEMENT = 0.9
+LEAST_AGREEMENT = 0.97
 
 
 def refusal(text, path, version):
