@@ -28,6 +28,12 @@ def pytest_configure(config):
         config.pluginmanager.register(SoakRecord())
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    """A test's arrays are the same in any order and on any worker."""
+    mx.random.seed(0)
+
+
 @pytest.fixture(scope="session")
 def cxx():
     """The C++ compiler's command."""

@@ -9,6 +9,19 @@ from pathlib import Path
 from typing import Any
 
 
+def renewed(text: str, start: str, end: str, inner: str) -> str:
+    """The text with what stands between its two marks replaced.
+
+    Raises:
+        ValueError: it has not both.
+    """
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"expected the marks {start!r} and {end!r}, got none.")
+    return f"{before}{start}\n\n{inner}\n\n{end}{after}"
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace the file in one step: an interrupted run leaves the one before."""
     path = path.resolve()

@@ -9,6 +9,7 @@ a `mx.fast` op is a dozen nodes and more, and as on a GPU, where it is one. Exit
 from __future__ import annotations
 
 import argparse
+import datetime
 import functools
 import sys
 from collections.abc import Callable, Iterator
@@ -21,16 +22,20 @@ from rich.table import Table
 
 from .. import hosts
 from ..measure import nodes
+from ..measure.environment import chip
 from ..measure.routes import CPU, DEVICE, GPU, ROUTES
 from ..measure.stats import Ratio, ratio
 from ..measure.steps import KINDS, Kind, Step, of_host, ours
 from ..measure.timing import paired
 from ..options import Parser
+from ..paths import ROOT
 from ..report import files
 
 # Our time over voxmlx's as it is built here; over the same host's, built for the same device, when accelerated.
 OURS, ACCELERATED = 0.5, 1.0
 TEXT_BYTES = 6 * 1024  # of shader text a launch, on average over a step's launches
+DOCS = ROOT / "docs" / "performance.md"
+START, END = "<!-- host: written by `python -m bench host --docs` -->", "<!-- end of host -->"
 ROUNDS = 4  # of blocks, while the interval holds the limit
 
 
@@ -167,6 +172,8 @@ def main(argv: list[str]) -> int:
     show(found, console)
     if options.json:
         files.write_json(options.json, {"host": [asdict(row) for row in found]})
+    if options.docs:
+        files.write_text(DOCS, files.renewed(DOCS.read_text(), START, END, markdown(found)))
     return int(any(row.missed for row in found))
 
 
@@ -174,10 +181,27 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser = Parser(prog="bench host", description=__doc__)
     parser.add_argument("--blocks", type=int, default=15, help="ABBA blocks a pair, at least 5 (default 15)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the rows")
+    parser.add_argument("--docs", action="store_true", help="renew the figures of docs/performance.md")
     options = parser.parse_args(argv)
     if options.blocks < 5:
         parser.error(f"--blocks: expected at least 5, got {options.blocks}")
     return options
+
+
+def markdown(found: list[Row]) -> str:
+    """The table of docs/performance.md."""
+    lines = [
+        f"Processor milliseconds on {chip()}, {datetime.date.today()}; ratio: median and 95 % interval.",
+        "",
+        "| step | who | route | ms | against | its ms | ratio | limit | nodes a layer, its | bytes of text a launch |",
+        "|---|---|---|---:|---|---:|---|---|---|---:|",
+    ]
+    for row in found:
+        limit = "none" if row.limit is None else f"{row.limit:g}, {'missed' if row.ratio.median > row.limit else 'met'}"
+        text = f"{row.text_bytes / row.launches:,.0f}" if row.launches else ""
+        cells = (row.kind, row.who, row.route, f"{row.ms:.2f}", row.against, f"{row.against_ms:.2f}", row.ratio, limit)
+        lines.append(f"| {' | '.join(map(str, cells))} | {row.nodes}, {row.against_nodes} | {text} |")
+    return "\n".join(lines)
 
 
 def show(found: list[Row], console: Console) -> None:

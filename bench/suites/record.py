@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..options import Parser
 from ..paths import BENCH, ROOT
-from ..report.files import write_text
+from ..report.files import renewed, write_text
 from ..report.tables import time_text
 from . import all as tables
 
@@ -98,8 +98,7 @@ def _cell(row: dict[str, Any] | None) -> str:
 
 def with_table(readme: str, text: str) -> str:
     """The README with the table between its two marks renewed."""
-    before, start, rest = readme.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise ValueError(f"[record] README.md: expected the marks {START!r} and {END!r}, got none.")
-    return f"{before}{START}\n\n{text}\n\n{END}{after}"
+    try:
+        return renewed(readme, START, END, text)
+    except ValueError as error:
+        raise ValueError(f"[record] README.md: {error}") from None
