@@ -102,7 +102,7 @@ def ours(kind: Kind, on: str, layers: int | None = None) -> Step:
     """Our own layers on a route; ``layers`` None: as many as the real model has."""
     model = _model(layers)
     stack: Any = model.decoder if kind is DECODER_STEP else model.encoder
-    caches = stack.new_caches()
+    caches = stack.new_caches(lazy=True)  # as a stream makes them
     if kind is DECODER_STEP:
         scales = stack.scales(hosts.DELAY, model.time_dtype)
         step = Step(lambda x: stack.logits(stack(x, scales, caches)), _input((1,), kind), caches, on)
@@ -180,5 +180,6 @@ def _fill(cache: Any, kv: mx.array) -> None:
         return
     slot.append(kv, kv)
     slot._commits = 0  # the next one comes when its layer's turn is, as in a stream
+    slot._lazy = True  # what stands in for a ring must not be computed with
     if slot is not cache:
         setattr(cache, "_offset" if hasattr(cache, "_offset") else "offset", slot.offset)
