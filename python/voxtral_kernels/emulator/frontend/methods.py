@@ -136,6 +136,11 @@ def _decide(tokens: Sequence[Token], open_: int, close: int, class_name: str, de
     access = ("public", "private", "protected")
     if any(word == ":" and head[i - 1] not in access for i, word in enumerate(head)):
         return  # a constructor's initialisers
+    before = head[: head.index("operator")] if "operator" in head else []
+    if "thread" in before and "&" in before:  # what refers to the object's memory: the object is in `thread` too
+        if space is None:
+            decided[end] = "thread"
+        return
     open_ended = class_name in (text_at(tokens, open_ - 1), "") or "operator" in head
     if space is not None:
         if (following == ":" or open_ended) and text_at(tokens, space) == "thread":

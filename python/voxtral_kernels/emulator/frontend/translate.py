@@ -22,6 +22,7 @@ from ..errors import KernelError
 from . import tokens as tk
 from .comparisons import vector_comparisons
 from .declarations import (
+    STATEMENT_STARTS,
     fail,
     function_constant,
     function_parameters,
@@ -32,7 +33,7 @@ from .declarations import (
     type_names,
 )
 from .methods import constant_copies, function_bodies, thread_methods
-from .parameters import read_parameters
+from .parameters import BUILTINS, read_parameters
 from .tokens import Token
 from .unit import Kernel, Unit
 from .values import ValueRewriter
@@ -47,6 +48,7 @@ class _Translator(ValueRewriter):
         self.function_parameters: set[int] = set()
         self.namespaces: list[tuple[int, int, str]] = []
         self.vector_comparisons: set[int] = set()
+        self.built_ins: set[str] = set()  # variables at program scope
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
@@ -89,6 +91,8 @@ class _Translator(ValueRewriter):
                 return end
             if token.text == "thread" and self._is_const_reference(i):
                 return i + 1
+            if end := self._program_built_in(i):
+                return end
             if token.text == "kernel":
                 self._kernel(i - 1 if self._text(i - 1) == "void" else i + 1)
                 return i + 1
@@ -152,6 +156,25 @@ class _Translator(ValueRewriter):
     def _scope(self, i: int) -> str:
         """``a::b::`` where token ``i`` stands in those namespaces."""
         return "".join(f"{name}::" for start, end, name in self.namespaces if start < i < end)
+
+    def _program_built_in(self, i: int) -> int | None:
+        """``uint gid [[thread_position_in_grid]];`` at program scope, and what reads it."""
+        name = self._text(i)
+        if name in self.built_ins and self._text(i - 1) not in (".", "->", "::"):
+            if self.tokens[i - 1].kind == tk.IDENTIFIER and self._text(i - 1) not in ("return", "else", "case"):
+                raise fail(self.tokens[i], f"the emulator has no second {name} beside the one at program scope")
+            self._emit(self.tokens[i], f"msl_built_in_{name}()")
+            return i + 1
+        if i in self.function_bodies or self._text(i - 1) not in (*STATEMENT_STARTS, "") or self._text(i + 2) != "[":
+            return None
+        built_in, end = self._text(i + 4), i + 6
+        if self._text(i + 3) != "[" or built_in not in BUILTINS or self._text(end + 1) != ";":
+            return None
+        self.built_ins.add(self._text(i + 1))
+        lane = "const __generic msl_lane* at = msl_this_lane(); (void)at;"
+        value = f"return metal::msl_position({BUILTINS[built_in]});"
+        self._emit(self.tokens[i], f"MSL_HIDDEN {name} msl_built_in_{self._text(i + 1)}() {{ {lane} {value} }}")
+        return end + 2
 
     def _follows_template(self, i: int) -> bool:
         """Whether the declaration that holds token ``i`` starts with ``template <...>``."""

@@ -24,6 +24,7 @@
 #include "metal/simdgroup_matrix.h"
 #include "metal/atomic.h"
 #include "metal/matrix.h"
+#include "metal/simd_names.h"
 #include "metal/pack.h"
 #include "metal/logging.h"
 #include "metal/builtins.h"

@@ -7,24 +7,12 @@ namespace metal {
 template <typename T, int N>
 using msl_vec = T __attribute__((ext_vector_type(N)));
 
-template <typename T, int N>
-struct packed_storage;
-template <typename T>
-struct packed_storage<T, 1> {
-  T x;
-};
-template <typename T>
-struct packed_storage<T, 2> {
-  T x, y;
-};
-template <typename T>
-struct packed_storage<T, 3> {
-  T x, y, z;
-};
-template <typename T>
-struct packed_storage<T, 4> {
-  T x, y, z, w;
-};
+template <int N>
+struct bool_vec;
+}  // namespace metal
+#include "metal/swizzle.h"
+
+namespace metal {
 
 // bool2 .. bool4: clang has no such vectors in this dialect. Sizes and alignments: table 2.3.
 template <int N>
@@ -106,6 +94,12 @@ template <typename T>
 constexpr bool msl_has_bits() {
   return vec_traits<T>::size > 1 || !(__is_class(T) || __is_union(T) || __is_array(T));
 }
+
+template <typename T, int N, int... I>
+struct vec_traits<msl_swizzle<T, N, I...>> {
+  using element = T;
+  static constexpr constant int size = sizeof...(I);
+};
 
 template <typename V, typename A>
 MSL_FN constexpr void msl_append(thread V& v, thread int& at, A a) {
@@ -271,3 +265,21 @@ MSL_FN constexpr T make_uniform(T value) {
 }
 
 }  // namespace metal
+
+// Several components of a packed vector beside a scalar; beside a vector they convert.
+#define MSL_ARITHMETIC(op)                                                                                     \
+  template <typename T, int N, int... I, typename S, typename = metal::enable_if_t<metal::is_arithmetic_v<S>>> \
+  MSL_FN auto operator op(metal::msl_swizzle<T, N, I...> a, S s) {                                             \
+    return metal::msl_vec<T, sizeof...(I)>(a) op T(s);                                                         \
+  }                                                                                                            \
+  template <typename T, int N, int... I, typename S, typename = metal::enable_if_t<metal::is_arithmetic_v<S>>> \
+  MSL_FN auto operator op(S s, metal::msl_swizzle<T, N, I...> a) {                                             \
+    return T(s) op metal::msl_vec<T, sizeof...(I)>(a);                                                         \
+  }
+namespace metal {
+MSL_ARITHMETIC(+)
+MSL_ARITHMETIC(-)
+MSL_ARITHMETIC(*)
+MSL_ARITHMETIC(/)
+}  // namespace metal
+#undef MSL_ARITHMETIC
