@@ -9,7 +9,7 @@ TEXT = """
 #include <metal_stdlib>
 using namespace metal;
 constant constexpr float tenth = 0.1;
-template <typename T> T scaled(T x) { return x * 0.1; }
+template <typename T> T scaled(T x) { return T(x * 0.1); }
 template <typename T> uint width(T x) { return sizeof(x * 0.5); }
 template <typename T> T twice_one(T x) { return x + 1.0 + 1.0; }
 template <typename T> T chosen(bool c, T x) { return c ? x : 0.3; }
