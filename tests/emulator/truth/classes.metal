@@ -1,6 +1,5 @@
 //= accepted subscripts
 // source: MSL 1.5 (C++ operators), ml-explore/mlx steel/utils (operator[] of its arrays)
-// differs: operators of a class in any address space are not told apart yet
 // out: 2 7
 struct Row {
   float values[4];
@@ -47,7 +46,6 @@ kernel void calls_of_objects(device float* out) {
 
 //= accepted compound_operators
 // source: ml-explore/mlx complex.h (operators of complex64_t)
-// differs: operators of a class in any address space are not told apart yet
 // out: 4 6 8 12
 struct Pair {
   float a, b;

@@ -208,7 +208,6 @@ kernel void a_kernel_in_a_namespace(device float* out) { out[0] = scaled(3.0f); 
 
 //= accepted positions_at_program_scope
 // source: MSL 5.9
-// differs: built-ins at program scope read zero
 // version: 3.1
 // threads: 3
 // out: 0 10 20

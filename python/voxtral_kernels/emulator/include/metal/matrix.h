@@ -31,11 +31,7 @@ struct matrix {
     for (int c = 0; c < Cols; ++c) columns[c] = msl_construct<column>(other.columns[c]);
   }
   MSL_FN thread column& operator[](int c) thread { return columns[c]; }
-  MSL_FN device column& operator[](int c) device { return columns[c]; }
-  MSL_FN threadgroup column& operator[](int c) threadgroup { return columns[c]; }
-  MSL_FN const thread column& operator[](int c) const thread { return columns[c]; }
-  MSL_FN const device column& operator[](int c) const device { return columns[c]; }
-  MSL_FN const threadgroup column& operator[](int c) const threadgroup { return columns[c]; }
+  MSL_FN __generic column& operator[](int c) { return columns[c]; }
   MSL_FN const __generic column& operator[](int c) const { return columns[c]; }
   MSL_FN const constant column& operator[](int c) const constant { return columns[c]; }
 };
