@@ -66,9 +66,10 @@ def test_what_apple_refuses_is_refused(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_what_apple_accepts_gives_the_right_values(path):
     cases = [case for case in truth_cases.read(path) if case.accepted]
-    found = {case.name: failure(case) for case in cases if case.differs}
+    alone = [case for case in cases if case.differs or case.constants]  # an unset constant would stop its neighbours
+    found = {case.name: failure(case) for case in alone}
     for version in sorted({case.version for case in cases}):
-        usual = [case for case in cases if case.version == version and not case.differs]
+        usual = [case for case in cases if case.version == version and case.name not in found]
         try:
             library = together(usual) if usual else None
         except emulator.KernelError:
