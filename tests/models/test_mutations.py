@@ -22,8 +22,7 @@ from tests.models import mutate
 from voxtral_kernels.cli import main
 from voxtral_kernels.models import hub
 from voxtral_kernels.models.section import Section
-from voxtral_kernels.models.voxtral_realtime.config import from_transformers
-from voxtral_kernels.models.voxtral_realtime.model import check_tokenizer
+from voxtral_kernels.models.voxtral_realtime.config import check_tokenizer, from_transformers
 from voxtral_kernels.models.voxtral_realtime.stream import Stream
 from voxtral_kernels.tokenizer import Tokenizer
 

@@ -9,7 +9,7 @@ struct Parameters {
 
 kernel void k(device float* out, constant Parameters& parameters) {
   device const Parameters& p = (device const Parameters&)parameters;  // error
-  thread float& first = (thread float&)out[0];  // error
+  thread float& first = (thread float&)out[0];                        // error
   first = p.scale;
 }
 

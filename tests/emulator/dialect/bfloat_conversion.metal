@@ -15,13 +15,13 @@ T scaled(T x) {
 }
 
 kernel void k(device bfloat* out, device half* h, constant float& scale, uint i [[thread_position_in_grid]]) {
-  bfloat a = scale;  // error
-  a = 2.0f;  // error
-  a += scale;  // error
-  a = twice(scale);  // error
+  bfloat a = scale;             // error
+  a = 2.0f;                     // error
+  a += scale;                   // error
+  a = twice(scale);             // error
   bfloat b = i < 2 ? a : 0.0f;  // error
-  bfloat4 v = 1.0f;  // error
-  float product = h[i] * b;  // error
+  bfloat4 v = 1.0f;             // error
+  float product = h[i] * b;     // error
   out[i] = halved(product) + steps[i & 1] + scaled(b) + v.x;
 }
 

@@ -13,11 +13,11 @@ float sum_of(device const float* x) {
 }
 
 kernel void k(device float* out, device const float* x) {
-  float values[tile];  // error
+  float values[tile];           // error
   constexpr uint again = tile;  // error
   values[0] = again;
   if constexpr (tile > 2) out[0] = 1.0f;  // error
-  out[1] = sum_of<tile>(x) + values[0];  // error
+  out[1] = sum_of<tile>(x) + values[0];   // error
 }
 
 //= corrected

@@ -11,7 +11,7 @@ inline float weighted(device const float* kernel, uint i) {  // error
   return i;
 }
 kernel void k(device float* out, device const Mesh* meshes) {
-  float fragment = 1;  // error
+  float fragment = 1;           // error
   out[0] = meshes[0].vertex.x;  // error
 }
 

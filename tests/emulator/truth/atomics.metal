@@ -11,9 +11,7 @@ kernel void a_number_as_an_atomic(device uint* out) { atomic_fetch_add_explicit(
 //= refused acquire_before_3_2
 // source: MSL 6.15.1 (memory_order_relaxed alone for atomic operations)
 // says: no matching function for call; the order must be relaxed
-kernel void acquire_before_3_2(device atomic_uint* out) {
-  atomic_fetch_add_explicit(out, 1u, memory_order_acquire);
-}
+kernel void acquire_before_3_2(device atomic_uint* out) { atomic_fetch_add_explicit(out, 1u, memory_order_acquire); }
 
 //= refused maximum_of_atomic_floats
 // source: MSL 6.15.4.5 (fetch add and sub alone for atomic_float)

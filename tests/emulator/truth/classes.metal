@@ -172,7 +172,11 @@ kernel void switches_and_loops(device float* out) {
   for (int step = 1; step < 4; ++step) sum += step;
   out[0] = sum;
   switch (Step(uint(sum) - 5)) {
-    case Step::one: out[1] = 1; break;
-    case Step::two: out[1] = 2; break;
+    case Step::one:
+      out[1] = 1;
+      break;
+    case Step::two:
+      out[1] = 2;
+      break;
   }
 }

@@ -20,7 +20,7 @@ from ..sampling import Sampler, sampler
 from ..section import OFFLINE, OP, REALTIME
 from . import prompt as prompts
 from . import weights
-from .config import Config
+from .config import Config, check_tokenizer
 from .decoder import Decoder
 from .encoder import Encoder
 from .generate import LIMIT, generate
@@ -277,27 +277,3 @@ class Voxtral(Module):
         if self.tokenizer is None:
             raise _check.fail(OP, "model", "tekken.json in the folder", "none")
         return self.tokenizer
-
-
-def check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
-    """The tokenizer is one of this model.
-
-    Raises:
-        ValueError: it is not; the text names what differs.
-    """
-    audio = tokenizer.audio
-    if audio.is_streaming or audio.config.chunk_length_s is None:
-        got = "that of a realtime model" if audio.is_streaming else "one without chunk_length_s"
-        raise _check.fail(OP, "tekken.json", "the audio section of an offline model", got)
-    size = config.decoder.vocab_size
-    if tokenizer.vocab_size > size:
-        raise _check.fail(OP, "tekken.json vocabulary", f"at most {size} ids as the model has", tokenizer.vocab_size)
-    facts: tuple[tuple[str, float, Any], ...] = (
-        ("sampling_rate", config.sample_rate, audio.sample_rate),
-        ("n_mels", config.encoder.n_mels, audio.n_mels),
-        ("chunk_length_s", config.chunk_samples / config.sample_rate, audio.config.chunk_length_s),
-        ("samples_per_token", config.chunk_samples // config.chunk_tokens, audio.samples_per_token),
-    )
-    for name, expected, got in facts:
-        if got != expected:
-            raise _check.fail(OP, f"tekken.json {name}", str(expected), got)

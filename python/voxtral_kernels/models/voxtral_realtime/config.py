@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..section import MAX_DIM, MAX_VOCAB, Section
+from ... import _check
+from ...tokenizer import Tokenizer
+from ..section import MAX_DIM, MAX_VOCAB, OP, Section
 
 _MAX_WINDOW = 1 << 20
 
@@ -181,3 +183,22 @@ def _sizes(
         "window": s.integer(window, 1, _MAX_WINDOW),
         "norm_eps": s.number(eps, 0.0, 1.0, default=1e-5),
     }
+
+
+def check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
+    """The tokenizer is one of this model.
+
+    Raises:
+        ValueError: it is not; the text names what differs.
+    """
+    if not tokenizer.audio.is_streaming:
+        raise _check.fail(OP, "tekken.json", "the streaming audio section of a realtime model", "an offline one")
+    for name, expected, got in (
+        ("vocabulary", f"at most {config.decoder.vocab_size} ids as the model has", tokenizer.vocab_size),
+        ("samples_per_token", config.samples_per_token, tokenizer.audio.samples_per_token),
+        ("sampling_rate", config.sample_rate, tokenizer.audio.sample_rate),
+        ("n_mels", config.encoder.n_mels, tokenizer.audio.n_mels),
+    ):
+        right = got <= config.decoder.vocab_size if name == "vocabulary" else got == expected
+        if not right:
+            raise _check.fail(OP, f"tekken.json {name}", str(expected), got)

@@ -21,7 +21,7 @@ from ..result import Result
 from ..section import OFFLINE, OP, REALTIME
 from . import conv_stem, weights
 from .adapter import Adapter
-from .config import Config
+from .config import Config, check_tokenizer
 from .conv_stem import ConvStem
 from .decoder import Decoder
 from .encoder import Encoder
@@ -175,22 +175,3 @@ class VoxtralRealtime(Module):
         if self.tokenizer is None:
             raise _check.fail(OP, "model", "tekken.json in the folder", "none")
         return self.tokenizer
-
-
-def check_tokenizer(tokenizer: Tokenizer, config: Config) -> None:
-    """The tokenizer is one of this model.
-
-    Raises:
-        ValueError: it is not; the text names what differs.
-    """
-    if not tokenizer.audio.is_streaming:
-        raise _check.fail(OP, "tekken.json", "the streaming audio section of a realtime model", "an offline one")
-    for name, expected, got in (
-        ("vocabulary", f"at most {config.decoder.vocab_size} ids as the model has", tokenizer.vocab_size),
-        ("samples_per_token", config.samples_per_token, tokenizer.audio.samples_per_token),
-        ("sampling_rate", config.sample_rate, tokenizer.audio.sample_rate),
-        ("n_mels", config.encoder.n_mels, tokenizer.audio.n_mels),
-    ):
-        right = got <= config.decoder.vocab_size if name == "vocabulary" else got == expected
-        if not right:
-            raise _check.fail(OP, f"tekken.json {name}", str(expected), got)
