@@ -85,3 +85,23 @@ def test_null_is_named_in_plain_mode_too():
         "written", {0: np.zeros(64, np.float32), 1: np.array([6, 1], np.int32)}, (1, 1, 1), (1, 1, 1), outputs=[0]
     )
     assert library.report.findings[0].kind == "null-pointer"
+
+
+ABSENT = """#include <metal_stdlib>
+using namespace metal;
+constant bool has_bias [[function_constant(0)]];
+struct Sizes { int rows, columns; };
+float biased(float x, constant Sizes& sizes, uint i) { return has_bias ? x + sizes.columns : x; }
+kernel void k(device float* y [[buffer(0)]], constant Sizes& sizes [[buffer(1), function_constant(has_bias)]],
+              uint i [[thread_position_in_grid]]) { y[i] = biased(1, sizes, i); }
+"""
+
+
+def test_an_argument_left_out_may_be_passed_on():
+    """By reference it is null, which nobody reads."""
+    library = emulator.library(ABSENT)
+    (out,) = library.run("k", {0: np.zeros(4, np.float32)}, (4, 1, 1), (4, 1, 1), {0: False}, outputs=[0])
+    assert out.tolist() == [1] * 4
+    given = {0: np.zeros(4, np.float32), 1: np.array([1, 2], np.int32)}
+    (out,) = library.run("k", given, (4, 1, 1), (4, 1, 1), {0: True}, outputs=[0])
+    assert out.tolist() == [3] * 4
