@@ -13,12 +13,7 @@ NB_MODULE(_ext, m) {
   voxtral::end_quietly();
   nb::module_::import_("mlx.core");  // registers mx.array and the streams in nanobind's domain "mlx"
 
-  nb::class_<voxtral::MetalLaunch>(m, "MetalLaunch")
-      .def("__init__", [](voxtral::MetalLaunch* self, std::string kernel, std::array<int, 3> grid,
-                          std::array<int, 3> threadgroup, const std::vector<std::vector<int>>& temporaries) {
-        new (self) voxtral::MetalLaunch{std::move(kernel), grid, threadgroup, {}};
-        for (const auto& shape : temporaries) self->temporaries.emplace_back(shape.begin(), shape.end());
-      });
+  voxtral::bind_launches(m);
   m.def("add_metal_source", &voxtral::add_metal_source, "kernel"_a, "text"_a);
   m.def("metal_source", &voxtral::metal_source, "kernel"_a);
   m.attr("has_metal") = voxtral::kHasMetal;

@@ -117,12 +117,11 @@ METAL_FUNC void ada_rms_norm(X x,          // [rows, dim]; X, W, S: pointers, de
 }
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
-// row_info = {rows_per_scale}.
+// row_info = {dim, rows_per_scale}.
 template <typename T, typename U, int V, int PIECES, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
-[[kernel]] void ada_rms_norm_kernel(const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]],
-                                    const device T* weight [[buffer(2)]], const device U* scale [[buffer(3)]],
-                                    const constant int* row_info [[buffer(4)]], const constant float* eps [[buffer(5)]],
-                                    device T* y [[buffer(6)]],
+[[kernel]] void ada_rms_norm_kernel(const device T* x [[buffer(0)]], const device T* weight [[buffer(1)]],
+                                    const device U* scale [[buffer(2)]], const constant int* row_info [[buffer(3)]],
+                                    const constant float* eps [[buffer(4)]], device T* y [[buffer(5)]],
                                     uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
                                     uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
                                     uint3 threads_per_threadgroup [[threads_per_threadgroup]],
@@ -132,18 +131,18 @@ template <typename T, typename U, int V, int PIECES, bool LOOPED, bool HAS_WEIGH
   threadgroup float partial[kSimd];
   const uint tid = thread_position_in_threadgroup.x;
   ada_rms_norm<T, U, V, PIECES, LOOPED, HAS_WEIGHT, HAS_SCALE, false>(
-      x, weight, scale, x, y, y, uint(x_shape[1]), uint(row_info[0]), eps[0], partial, threadgroup_position_in_grid.y,
+      x, weight, scale, x, y, y, uint(row_info[0]), uint(row_info[1]), eps[0], partial, threadgroup_position_in_grid.y,
       tid, threads_per_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }
 
 template <typename T, typename U, int V, int PIECES, bool LOOPED, bool HAS_WEIGHT, bool HAS_SCALE>
-[[kernel]] void ada_rms_norm_residual_kernel(const device T* x [[buffer(0)]], const constant int* x_shape [[buffer(1)]],
-                                             const device T* weight [[buffer(2)]], const device U* scale [[buffer(3)]],
-                                             const device T* residual [[buffer(4)]],
-                                             const constant int* row_info [[buffer(5)]],
-                                             const constant float* eps [[buffer(6)]], device T* y [[buffer(7)]],
-                                             device T* h [[buffer(8)]],
+[[kernel]] void ada_rms_norm_residual_kernel(const device T* x [[buffer(0)]], const device T* weight [[buffer(1)]],
+                                             const device U* scale [[buffer(2)]],
+                                             const device T* residual [[buffer(3)]],
+                                             const constant int* row_info [[buffer(4)]],
+                                             const constant float* eps [[buffer(5)]], device T* y [[buffer(6)]],
+                                             device T* h [[buffer(7)]],
                                              uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
                                              uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
                                              uint3 threads_per_threadgroup [[threads_per_threadgroup]],
@@ -153,7 +152,7 @@ template <typename T, typename U, int V, int PIECES, bool LOOPED, bool HAS_WEIGH
   threadgroup float partial[kSimd];
   const uint tid = thread_position_in_threadgroup.x;
   ada_rms_norm<T, U, V, PIECES, LOOPED, HAS_WEIGHT, HAS_SCALE, true>(
-      x, weight, scale, residual, y, h, uint(x_shape[1]), uint(row_info[0]), eps[0], partial,
+      x, weight, scale, residual, y, h, uint(row_info[0]), uint(row_info[1]), eps[0], partial,
       threadgroup_position_in_grid.y, tid, threads_per_threadgroup.x, thread_index_in_simdgroup,
       simdgroup_index_in_threadgroup);
   // END

@@ -15,4 +15,5 @@ def landed(place: str) -> list[str]:
 
 PUBLIC = landed("python/voxtral_kernels/ops/{}.py")
 NATIVE = landed("csrc/cpu/{}.cpp")
+INTERNAL_NATIVE = [op for op in testing.INTERNAL if (ROOT / f"csrc/cpu/{op}.cpp").is_file()]
 SHADED = [op for op in OPS if op in testing.SHADED]

@@ -25,14 +25,14 @@ import numpy as np
 import voxtral_kernels as vk
 from voxtral_kernels import testing
 from voxtral_kernels.backends import select, transforms
-from voxtral_kernels.models import layers, rope
+from voxtral_kernels.models import layers
 
 FREE = {"Transpose", "Broadcast", "ExpandDims", "Squeeze", "Slice", "Split", "StopGradient", "Depends"}
 RESHAPES = {"Reshape", "Flatten", "Unflatten"}
 VIEWS = FREE | RESHAPES  # a reshape that must copy is none
 MATMUL = {"Matmul", "AddMM", "QuantizedMatmul"}
 # Elementwise groups under mx.compile: (module, name).
-FUSED = [(nn, "silu"), (nn, "gelu"), (layers, "gelu"), (layers, "_gated"), (rope, "_combine")]
+FUSED = [(nn, "silu"), (nn, "gelu"), (layers, "gelu")]
 # mx.fast ops; the last two take operands of any strides.
 FAST = {"rms_norm": True, "layer_norm": True, "rope": False, "scaled_dot_product_attention": False}
 # A stand-in's second output has this many elements more than its number: how the graph names it.

@@ -53,10 +53,15 @@ def _layer(stack: Stack, config: Any, length: int, scale: mx.array | None) -> Gr
         q = mx.zeros((1, config.n_heads, length, config.head_dim), mx.bfloat16)
         vk.sliding_window_attention(q, row, row, cache=cache)
     mx.eval(cache.state)
-    tables = rope.tables(cache.offset, length, config.head_dim, config.rope_theta)
-    x = mx.zeros((1, length, config.dim), mx.bfloat16)
+    rotation = rope.rotation(cache.offset, length, config.head_dim, config.rope_theta)
+    x = mx.zeros((length, config.dim), mx.bfloat16)
     mx.eval(x, scale if scale is not None else [])
-    return read(lambda h, delta: stack.blocks[0](h, delta, tables, cache, scale), x, x)
+
+    def layer(h: mx.array, delta: mx.array) -> Any:
+        step = stack.step(1, length, mx.bfloat16, scale=None if scale is None else scale.dtype)
+        return stack.blocks[0](h, delta, rotation, cache, step, scale)
+
+    return read(layer, x, x)
 
 
 def voxmlx() -> dict[str, Counter[str]]:

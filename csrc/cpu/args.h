@@ -55,10 +55,36 @@ struct SlidingWindowAttentionArgs {
   Index rows_per_task;  // rows: (query, head of the group) pairs, query-major
 };
 
+struct RopeAppendArgs {
+  const void* q;          // batch x length rows, q_row apart, of heads x dim
+  const void* k;          // the same of kv_heads x dim
+  const void* v;          // same
+  const float* rotation;  // [length, dim]: cosine and sine of each pair's angle
+  const void* tail_k;     // [batch, kv_heads, tail, dim] or null
+  const void* tail_v;     // same
+  void* out_q;            // [batch, heads, length, dim]
+  void* out_k;            // [batch, kv_heads, tail + length, dim]
+  void* out_v;            // same
+  Index q_row, k_row, v_row;
+  Index batch, heads, kv_heads, length, dim, tail;
+  Dtype dtype;
+  Index heads_per_task;
+};
+
+struct SiluMulArgs {
+  const void* x;  // [rows, 2 x dim]: gates, then what they are multiplied with
+  void* y;        // [rows, dim]
+  Index rows, dim;
+  Dtype dtype;
+  Index rows_per_task;
+};
+
 // Every op with its arguments: kernels.h and launch.cpp make their tables of this list.
 #define VOXTRAL_OPS(OP, isa)                        \
   OP(ada_rms_norm, AdaRmsNormArgs, isa)             \
   OP(causal_conv1d_gelu, CausalConv1dGeluArgs, isa) \
+  OP(rope_append, RopeAppendArgs, isa)              \
+  OP(silu_mul, SiluMulArgs, isa)                    \
   OP(sliding_window_attention, SlidingWindowAttentionArgs, isa)
 
 struct RingCommitArgs {

@@ -28,7 +28,7 @@ std::string metal_source(const std::string& kernel) {
 }
 
 const MetalLaunch& launch_at(const char* op, const MetalLaunches& launches, std::size_t index) {
-  if (index < launches.size()) return launches[index];
+  if (launches && index < launches->size()) return (*launches)[index];
   throw std::invalid_argument("[" + std::string(op) + "] stream: expected launches for a call on a GPU.");
 }
 

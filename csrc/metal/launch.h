@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,15 @@ constexpr bool kHasMetal = true;
 constexpr bool kHasMetal = false;
 #endif
 
-using MetalLaunches = std::vector<MetalLaunch>;
+// Made once for a form of call and shared by all its calls; null on a CPU.
+using MetalLaunches = std::shared_ptr<const std::vector<MetalLaunch>>;
+
+// What Python holds of them. By value: MLX may drop a primitive in a thread that must not wait for the interpreter.
+struct LaunchList {
+  MetalLaunches launches;
+};
+
+inline MetalLaunches launches_of(const LaunchList* list) { return list ? list->launches : nullptr; }
 
 // Makes the Metal text known that holds the instance `kernel`; the first one stays.
 void add_metal_source(const std::string& kernel, const std::string& text);

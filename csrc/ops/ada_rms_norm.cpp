@@ -1,5 +1,7 @@
 // y = h * rsqrt(mean(h^2) + eps) * weight * (1 + scale), h = x + residual.
 #include <optional>
+#include <utility>
+#include <variant>
 
 #include "metal/encoder.h"
 #include "ops/binding.h"
@@ -76,9 +78,9 @@ Arrays composed(const Arrays& inputs, const AdaRmsNorm::Options& options, mx::St
 
 // x, residual: [..., D]; weight: [D]; scale: [D] or [x.shape[0], D], dtype of x or float32. One output, or with a
 // residual two: y and h, both of x's shape and dtype.
-Arrays ada_rms_norm(const mx::array& x, const std::optional<mx::array>& weight, const std::optional<mx::array>& scale,
-                    float eps, const std::optional<mx::array>& residual, mx::StreamOrDevice device,
-                    const MetalLaunches& launches) {
+std::variant<mx::array, std::pair<mx::array, mx::array>> ada_rms_norm(
+    const mx::array& x, const std::optional<mx::array>& weight, const std::optional<mx::array>& scale, float eps,
+    const std::optional<mx::array>& residual, mx::StreamOrDevice device, const LaunchList* launches) {
   kernel_dtype(kOp, x);
   const mx::Stream stream = mx::to_stream(device);
   require(x.ndim() >= 1 && x.shape(-1) >= 1, kOp, "x: expected [..., D].");
@@ -97,11 +99,13 @@ Arrays ada_rms_norm(const mx::array& x, const std::optional<mx::array>& weight, 
     require(residual->shape() == x.shape() && residual->dtype() == x.dtype(), kOp, "residual: expected x's shape.");
     inputs.push_back(*residual);
   }
-  const AdaRmsNorm::Options options{eps, weight.has_value(), scale.has_value(), residual.has_value(), launches};
+  const AdaRmsNorm::Options options{eps, weight.has_value(), scale.has_value(), residual.has_value(),
+                                    launches_of(launches)};
   inputs = contiguous_on_gpu(std::move(inputs), stream);
   const auto primitive = std::make_shared<AdaRmsNorm>(stream, options);
-  if (!residual) return {mx::array(x.shape(), x.dtype(), primitive, std::move(inputs))};
-  return mx::array::make_arrays({x.shape(), x.shape()}, {x.dtype(), x.dtype()}, primitive, inputs);
+  if (!residual) return mx::array(x.shape(), x.dtype(), primitive, std::move(inputs));
+  Arrays both = mx::array::make_arrays({x.shape(), x.shape()}, {x.dtype(), x.dtype()}, primitive, inputs);
+  return std::pair{std::move(both[0]), std::move(both[1])};
 }
 
 AdaRmsNorm::AdaRmsNorm(mx::Stream stream, const Options& options)
@@ -152,11 +156,10 @@ void AdaRmsNorm::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
   Encoder encoder(stream(), launch_at("ada_rms_norm", options_.launches, 0));
   encoder.input(x);
-  encoder.ints({rows, dim});
   encoder.input(weight);
   encoder.input(scale);
   if (options_.residual) encoder.input(inputs[next]);
-  encoder.ints({rows_per_scale});
+  encoder.ints({dim, rows_per_scale});
   encoder.number(options_.eps);
   for (auto& out : outputs) encoder.output(out);
   encoder.dispatch();
@@ -165,7 +168,7 @@ void AdaRmsNorm::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
   m.def("ada_rms_norm", &ada_rms_norm, "x"_a, "weight"_a.none(), "scale"_a.none(), "eps"_a, "residual"_a.none(),
-        "stream"_a.none(), "launches"_a = MetalLaunches{});
+        "stream"_a.none() = nanobind::none(), "launches"_a.none() = nanobind::none());
 });
 
 }  // namespace voxtral

@@ -4,11 +4,16 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <utility>
 #include <vector>
+
+#include "metal/launch.h"
 
 namespace voxtral {
 
@@ -22,5 +27,19 @@ inline std::vector<Bind>& bindings() {
 struct Binding {
   explicit Binding(Bind bind) { bindings().push_back(bind); }
 };
+
+// MetalLaunch, and MetalLaunches: the launches of one form of call.
+inline void bind_launches(nanobind::module_& m) {
+  nanobind::class_<MetalLaunch>(m, "MetalLaunch")
+      .def("__init__", [](MetalLaunch* self, std::string kernel, std::array<int, 3> grid,
+                          std::array<int, 3> threadgroup, const std::vector<std::vector<int>>& temporaries) {
+        new (self) MetalLaunch{std::move(kernel), grid, threadgroup, {}};
+        for (const auto& shape : temporaries) self->temporaries.emplace_back(shape.begin(), shape.end());
+      });
+  nanobind::class_<LaunchList>(m, "MetalLaunches")
+      .def("__init__", [](LaunchList* self, std::vector<MetalLaunch> launches) {
+        new (self) LaunchList{std::make_shared<const std::vector<MetalLaunch>>(std::move(launches))};
+      });
+}
 
 }  // namespace voxtral

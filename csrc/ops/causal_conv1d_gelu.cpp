@@ -88,7 +88,7 @@ Arrays composed(const Arrays& inputs, const CausalConv1dGelu::Options& options, 
 // Returns [B, T_out, C_out], T_out = (pad_left + S + T + pad_right - K) / stride + 1, or 0 where that is negative.
 mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const std::optional<mx::array>& bias,
                              const std::optional<mx::array>& context, int stride, int pad_left, int pad_right,
-                             bool gelu, mx::StreamOrDevice device, const MetalLaunches& launches) {
+                             bool gelu, mx::StreamOrDevice device, const LaunchList* launches) {
   kernel_dtype(kOp, x);
   const mx::Stream stream = mx::to_stream(device);
   require(x.ndim() == 3 && weight.ndim() == 3 && x.shape(2) == weight.shape(2) && weight.shape(1) >= 1, kOp,
@@ -105,8 +105,8 @@ mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const 
     require(fits && context->dtype() == x.dtype(), kOp, "context: expected [B, S, C_in].");
     inputs.push_back(*context);
   }
-  const CausalConv1dGelu::Options options{stride,  pad_left, pad_right, gelu, bias.has_value(), context.has_value(),
-                                          launches};
+  const CausalConv1dGelu::Options options{
+      stride, pad_left, pad_right, gelu, bias.has_value(), context.has_value(), launches_of(launches)};
   inputs = contiguous_on_gpu(std::move(inputs), stream);
   auto shape = output_shape(Inputs(inputs, options), options);
   return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(stream, options), std::move(inputs));
@@ -206,8 +206,9 @@ void CausalConv1dGelu::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
   m.def("causal_conv1d_gelu", &causal_conv1d_gelu, "x"_a, "weight"_a, "bias"_a.none(), "context"_a.none(), "stride"_a,
-        "pad_left"_a, "pad_right"_a, "gelu"_a, "stream"_a.none(), "launches"_a = MetalLaunches{});
-  m.def("linear", &linear, "x"_a, "weight"_a, "bias"_a.none(), "stream"_a.none());
+        "pad_left"_a, "pad_right"_a, "gelu"_a, "stream"_a.none() = nanobind::none(),
+        "launches"_a.none() = nanobind::none());
+  m.def("linear", &linear, "x"_a, "weight"_a, "bias"_a.none(), "stream"_a.none() = nanobind::none());
 });
 
 }  // namespace voxtral

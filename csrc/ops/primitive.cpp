@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "mlx/allocator.h"
 #include "mlx/backend/cpu/encoder.h"
@@ -64,9 +65,24 @@ mx::array readable(const mx::array& a, mx::Stream stream, bool rows) {
   return copy;
 }
 
+namespace {
+
+// Computed already, or by what always writes whole rows: then a copy would be one more node that copies nothing.
+bool is_whole(const mx::array& a) {
+  if (a.is_available()) return a.flags().row_contiguous;
+  if (!a.has_primitive()) return false;
+  const std::string_view name = a.primitive().name();
+  return name == "Matmul" || name == "AddMM" || name == "QuantizedMatmul" || name == "VoxtralAdaRmsNorm" ||
+         name == "VoxtralRopeAppend" || name == "VoxtralSiluMul" || name == "VoxtralRingCommit";
+}
+
+}  // namespace
+
 Arrays contiguous_on_gpu(Arrays arrays, mx::Stream stream) {
   if (stream.device == mx::Device::gpu) {
-    for (auto& a : arrays) a = mx::contiguous(a, false, stream);
+    for (auto& a : arrays) {
+      if (!is_whole(a)) a = mx::contiguous(a, false, stream);
+    }
   }
   return arrays;
 }

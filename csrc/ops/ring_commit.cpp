@@ -36,7 +36,7 @@ class RingCommit : public mx::Primitive {
 // The ring with positions [start, start + T) written: k, v: [B, Hkv, T, D]. It takes over the ring's memory, so the
 // caller must let nothing read the ring given after `after` is computed, which this waits for.
 mx::array ring_commit(const mx::array& ring, int64_t start, const mx::array& k, const mx::array& v,
-                      const mx::array& after, mx::StreamOrDevice device, const MetalLaunches& launches) {
+                      const mx::array& after, mx::StreamOrDevice device, const LaunchList* launches) {
   require(ring.ndim() == 5 && ring.shape(0) == 2 && ring.shape(3) >= 1 && start >= 0, kOp,
           "ring: expected [2, B, Hkv, C, D].");
   require(k.ndim() == 4 && k.shape() == v.shape() && k.shape(0) == ring.shape(1) && k.shape(1) == ring.shape(2) &&
@@ -46,7 +46,7 @@ mx::array ring_commit(const mx::array& ring, int64_t start, const mx::array& k, 
   Arrays inputs = contiguous_on_gpu({k, v}, stream);
   inputs.insert(inputs.begin(), ring);
   inputs.push_back(after);
-  return mx::array(ring.shape(), ring.dtype(), std::make_shared<RingCommit>(stream, start, launches),
+  return mx::array(ring.shape(), ring.dtype(), std::make_shared<RingCommit>(stream, start, launches_of(launches)),
                    std::move(inputs));
 }
 
@@ -105,8 +105,8 @@ void RingCommit::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("ring_commit", &ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a, "stream"_a.none(),
-        "launches"_a = MetalLaunches{});
+  m.def("ring_commit", &ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a, "stream"_a.none() = nanobind::none(),
+        "launches"_a.none() = nanobind::none());
   m.def("commit_bytes", [] { return nanobind::make_tuple(row_bytes.load(), ring_bytes.load()); });
 });
 

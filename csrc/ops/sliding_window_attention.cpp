@@ -18,12 +18,18 @@ namespace {
 
 constexpr const char* kOp = "sliding_window_attention";
 
+mx::Shape output_shape(const mx::array& q, bool as_rows) {
+  if (!as_rows) return q.shape();
+  return {q.shape(0) * q.shape(2), q.shape(1) * q.shape(3)};
+}
+
 class SlidingWindowAttention : public Differentiable {
  public:
   struct Options {
     int64_t ring_end, window;
     float scale;
-    bool ring;  // inputs: q, tail_k, tail_v and, where present, the ring
+    bool as_rows;  // the output is [B * L, Hq * D], not [B, Hq, L, D]
+    bool ring;     // inputs: q, tail_k, tail_v and, where present, the ring
     MetalLaunches launches;
     bool operator==(const Options&) const = default;
   };
@@ -34,7 +40,9 @@ class SlidingWindowAttention : public Differentiable {
   void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
   const char* name() const override { return "VoxtralSlidingWindowAttention"; }
   bool is_equivalent(const mx::Primitive& other) const override;
-  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override { return {inputs[0].shape()}; }
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override {
+    return {output_shape(inputs[0], options_.as_rows)};
+  }
 
  private:
   Options options_;
@@ -63,13 +71,15 @@ Arrays composed(const Arrays& inputs, const SlidingWindowAttention::Options& opt
   const mx::array key = mx::arange(0.0, double(end - first), s);
   const mx::array oldest = mx::subtract(query, mx::array(float(options.window)), s);
   const mx::array visible = mx::logical_and(mx::less_equal(key, query, s), mx::greater(key, oldest, s), s);
-  return {mx::fast::scaled_dot_product_attention(q, k, v, options.scale, "array", visible, {}, false, s)};
+  const mx::array y = mx::fast::scaled_dot_product_attention(q, k, v, options.scale, "array", visible, {}, false, s);
+  return {options.as_rows ? mx::reshape(mx::transpose(y, {0, 2, 1, 3}, s), output_shape(q, true), s) : y};
 }
 
 }  // namespace
 
 // Memory in the order [B, L, H, D] behind the shape [B, H, L, D]: the transpose that follows in a model costs nothing.
-void allocate_by_query(mx::array& out) {
+void allocate_by_query(mx::array& out, bool as_rows) {
+  if (as_rows) return out.set_data(mx::allocator::malloc(out.nbytes()));
   const int64_t heads = out.shape(1), queries = out.shape(2), dim = out.shape(3);
   if (heads == 1 || queries == 1) return out.set_data(mx::allocator::malloc(out.nbytes()));
   mx::array::Flags flags{};
@@ -80,9 +90,10 @@ void allocate_by_query(mx::array& out) {
 // q: [B, Hq, L, D]; ring: [2, B, Hkv, C, D], keys then values, slot = position % C, holding the positions
 // [max(0, ring_end - C), ring_end); tail_k, tail_v: [B, Hkv, T, D], positions [ring_end, ring_end + T), T >= L; the
 // queries are the last L positions. window: visible keys including the query's own, or none for all. One dtype.
+// as_rows: the result is [B * L, Hq * D], a row a position.
 mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::array>& ring, int64_t ring_end,
                                    const mx::array& tail_k, const mx::array& tail_v, std::optional<int64_t> window,
-                                   float scale, mx::StreamOrDevice device, const MetalLaunches& launches) {
+                                   float scale, bool as_rows, mx::StreamOrDevice device, const LaunchList* launches) {
   kernel_dtype(kOp, q);
   require(q.ndim() == 4 && tail_k.ndim() == 4 && tail_k.shape() == tail_v.shape(), kOp,
           "q, k, v: expected [B, Hq, L, D] and [B, Hkv, T, D].");
@@ -101,9 +112,14 @@ mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::a
             kOp, "ring: expected [2, B, Hkv, C, D] of q's dtype.");
     inputs.push_back(*ring);
   }
-  const SlidingWindowAttention::Options options{ring_end, std::min(window.value_or(kUnbounded), kUnbounded), scale,
-                                                ring.has_value(), launches};
-  return mx::array(q.shape(), q.dtype(), std::make_shared<SlidingWindowAttention>(stream, options), std::move(inputs));
+  const SlidingWindowAttention::Options options{ring_end,
+                                                std::min(window.value_or(kUnbounded), kUnbounded),
+                                                scale,
+                                                as_rows,
+                                                ring.has_value(),
+                                                launches_of(launches)};
+  return mx::array(output_shape(q, as_rows), q.dtype(), std::make_shared<SlidingWindowAttention>(stream, options),
+                   std::move(inputs));
 }
 
 SlidingWindowAttention::SlidingWindowAttention(mx::Stream stream, const Options& options)
@@ -116,7 +132,7 @@ bool SlidingWindowAttention::is_equivalent(const mx::Primitive& other) const {
 
 void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   mx::array& out = outputs[0];
-  allocate_by_query(out);
+  allocate_by_query(out, options_.as_rows);
   const mx::array q = readable(inputs[0], stream(), false);
   const mx::array k = readable(inputs[1], stream(), false), v = readable(inputs[2], stream(), false);
   cpu::SlidingWindowAttentionArgs args{};
@@ -127,7 +143,11 @@ void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   args.q_batch = q.strides(0), args.q_head = q.strides(1), args.q_row = q.strides(2);
   args.tail_k_batch = k.strides(0), args.tail_k_head = k.strides(1), args.tail_k_row = k.strides(2);
   args.tail_v_batch = v.strides(0), args.tail_v_head = v.strides(1), args.tail_v_row = v.strides(2);
-  args.out_batch = out.strides(0), args.out_head = out.strides(1), args.out_row = out.strides(2);
+  if (options_.as_rows) {
+    args.out_head = q.shape(3), args.out_row = out.shape(1), args.out_batch = args.out_row * q.shape(2);
+  } else {
+    args.out_batch = out.strides(0), args.out_head = out.strides(1), args.out_row = out.strides(2);
+  }
   args.batch = q.shape(0), args.heads = q.shape(1), args.kv_heads = k.shape(1), args.queries = q.shape(2);
   args.dim = q.shape(3), args.tail = k.shape(2);
   args.ring_end = options_.ring_end;
@@ -145,14 +165,15 @@ void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
 
 void SlidingWindowAttention::eval_gpu(const Arrays& inputs, Arrays& outputs) {
   mx::array& out = outputs[0];
-  allocate_by_query(out);
+  allocate_by_query(out, options_.as_rows);
   const mx::array &q = inputs[0], &tail_k = inputs[1], &tail_v = inputs[2];
   const mx::array& ring = options_.ring ? inputs[3] : tail_k;
   // What the kernels index as ring_shape[3] is a ring's capacity; without a ring it is not used.
-  const bool split = options_.launches.size() == 2;
+  const bool split = options_.launches && options_.launches->size() == 2;
   Arrays parts;
   if (split) {
-    for (const auto& shape : options_.launches[0].temporaries) parts.push_back(Encoder::temporary(stream(), shape));
+    for (const auto& shape : launch_at(kOp, options_.launches, 0).temporaries)
+      parts.push_back(Encoder::temporary(stream(), shape));
     require(parts.size() == 2, kOp, "launches: expected two temporaries.");
   }
 
@@ -174,7 +195,7 @@ void SlidingWindowAttention::eval_gpu(const Arrays& inputs, Arrays& outputs) {
   for (auto& part : parts) attend.output(part);
   attend.dispatch();
 
-  Encoder merge(stream(), options_.launches[1]);
+  Encoder merge(stream(), launch_at(kOp, options_.launches, 1));
   merge.input(parts[0]);
   merge.shape(parts[0]);
   merge.input(parts[1]);
@@ -185,7 +206,8 @@ void SlidingWindowAttention::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
   m.def("sliding_window_attention", &sliding_window_attention, "q"_a, "ring"_a.none(), "ring_end"_a, "tail_k"_a,
-        "tail_v"_a, "window"_a.none(), "scale"_a, "stream"_a.none(), "launches"_a = MetalLaunches{});
+        "tail_v"_a, "window"_a.none(), "scale"_a, "as_rows"_a, "stream"_a.none() = nanobind::none(),
+        "launches"_a.none() = nanobind::none());
 });
 
 }  // namespace voxtral

@@ -178,7 +178,63 @@ void attention(Index heads, Index kv_heads, Index dim, Index window, Index past,
   expect("sliding_window_attention", out, truth);
 }
 
+// Projections side by side in each row, behind a tail.
+void rotation(Index heads, Index kv_heads, Index length, Index dim, Index tail, Dtype dtype) {
+  const Index row = (heads + 2 * kv_heads) * dim, total = tail + length;
+  Array rows(length * row, dtype), angles(length * dim, Dtype::float32);
+  Array tail_k(kv_heads * tail * dim, dtype), tail_v(kv_heads * tail * dim, dtype);
+  Array q(heads * length * dim, dtype, false), k(kv_heads * total * dim, dtype, false), v = k;
+  RopeAppendArgs args{};
+  args.q = rows.data(), args.k = rows.at(heads * dim), args.v = rows.at((heads + kv_heads) * dim);
+  args.rotation = reinterpret_cast<const float*>(angles.at(0));
+  args.tail_k = tail ? tail_k.data() : nullptr, args.tail_v = tail ? tail_v.data() : nullptr;
+  args.out_q = q.data(), args.out_k = k.data(), args.out_v = v.data();
+  args.q_row = args.k_row = args.v_row = row, args.batch = 1, args.heads = heads, args.kv_heads = kv_heads;
+  args.length = length, args.dim = dim, args.tail = tail, args.dtype = dtype;
+  launch(args);
+  const auto turned = [&](Index head, Index l, Index d) {
+    const auto at = [&](Index i) { return rows.values[std::size_t(l * row + head * dim + i)]; };
+    const double cos = angles.values[std::size_t(l * dim + d / 2 * 2)],
+                 sin = angles.values[std::size_t(l * dim + d / 2 * 2 + 1)];
+    return d % 2 ? at(d) * cos + at(d - 1) * sin : at(d) * cos - at(d + 1) * sin;
+  };
+  std::vector<double> truth_q, truth_k, truth_v;
+  for (Index h = 0; h < heads; ++h) {
+    for (Index i = 0; i < length * dim; ++i) truth_q.push_back(turned(h, i / dim, i % dim));
+  }
+  for (Index h = 0; h < kv_heads; ++h) {
+    for (Index i = 0; i < total * dim; ++i) {
+      const Index t = i / dim - tail, d = i % dim, held = (h * tail + i / dim) * dim + d;
+      truth_k.push_back(t < 0 ? tail_k.values[std::size_t(held)] : turned(heads + h, t, d));
+      truth_v.push_back(t < 0 ? tail_v.values[std::size_t(held)]
+                              : rows.values[std::size_t(t * row + (heads + kv_heads + h) * dim + d)]);
+    }
+  }
+  expect("rope_append q", q, truth_q);
+  expect("rope_append k", k, truth_k);
+  expect("rope_append v", v, truth_v);
+}
+
+void gated(Index rows, Index dim, Dtype dtype) {
+  Array x(rows * 2 * dim, dtype), y(rows * dim, dtype, false);
+  SiluMulArgs args{};
+  args.x = x.data(), args.y = y.data(), args.rows = rows, args.dim = dim, args.dtype = dtype;
+  launch(args);
+  std::vector<double> truth;
+  for (Index i = 0; i < rows * dim; ++i) {
+    const Index at = i / dim * 2 * dim + i % dim;
+    const double gate = x.values[std::size_t(at)];
+    truth.push_back(gate / (1 + std::exp(-gate)) * x.values[std::size_t(at + dim)]);
+  }
+  expect("silu_mul", y, truth);
+}
+
 void all_shapes(Dtype dtype) {
+  rotation(3, 1, 2, 10, 0, dtype);
+  rotation(4, 2, 3, 48, 5, dtype);
+  rotation(32, 32, 300, 64, 9, dtype);  // several tasks
+  gated(3, 7, dtype);
+  gated(400, 700, dtype);  // several tasks
   norm(1, 3, dtype);
   norm(5, 100, dtype);
   norm(300, 1000, dtype);  // several tasks

@@ -63,12 +63,7 @@ voxtral::Arrays evaluated(mx::array out) {
 
 NB_MODULE(_gpu_check, m) {
   nb::module_::import_("mlx.core");
-  nb::class_<voxtral::MetalLaunch>(m, "MetalLaunch")
-      .def("__init__", [](voxtral::MetalLaunch* self, std::string kernel, std::array<int, 3> grid,
-                          std::array<int, 3> threadgroup, const std::vector<std::vector<int>>& temporaries) {
-        new (self) voxtral::MetalLaunch{std::move(kernel), grid, threadgroup, {}};
-        for (const auto& shape : temporaries) self->temporaries.emplace_back(shape.begin(), shape.end());
-      });
+  voxtral::bind_launches(m);
   m.def("add_metal_source", &voxtral::add_metal_source);
   m.def("set_runner", &set_runner);
   m.def("evaluated", &evaluated);

@@ -11,6 +11,8 @@ pytestmark = pytest.mark.soak
 NORM = "ada_rms_norm"
 CONV = "causal_conv1d_gelu"
 ATTENTION = "sliding_window_attention"
+ROPE = "rope_append"
+GATED = "silu_mul"
 
 
 BARRIER = "threadgroup_barrier(mem_flags::mem_threadgroup);\n"
@@ -54,6 +56,22 @@ EDITS = {
         ("scale without the one", "1 + float(condition.v[j])", "float(condition.v[j])"),
         ("scale row of another batch", "row / rows_per_scale", "row % rows_per_scale"),
         ("residual subtracted", "float(row.v[j]) + float(added.v[j])", "float(row.v[j]) - float(added.v[j])"),
+    ],
+    (ROPE, "rope_append.metal"): [
+        ("turned the other way", "first * angle.v[j] - second", "first * angle.v[j] + second"),
+        ("angle of another position", "rotation + t * dim + d", "rotation + d"),
+        ("angle counted from the tail", "rotation + (t - n_tail) * dim", "rotation + t * dim"),
+        ("values turned too", "if (!is_value) {", "if (true) {"),
+        ("values from where the keys stand", "(is_value ? n_kv_heads : 0)", "0"),
+        ("tail of another head", "(size_t(b) * n_kv_heads + head) * n_tail", "(size_t(b) * n_kv_heads) * n_tail"),
+        ("rows of the first batch", "(size_t(b) * n_new + t - n_tail)", "(size_t(0) * n_new + t - n_tail)"),
+        ("rows apart read as packed", "is_packed ? q_row : n_kv_heads * dim", "q_row"),
+        ("one row of the tail too few", "if (t < n_tail) {", "if (t + 1 < n_tail) {"),
+    ],
+    (GATED, "silu_mul.metal"): [
+        ("exp of the wrong sign", "precise::exp(-g)", "precise::exp(g)"),
+        ("gate and factor swapped", "load_bounded<T, V>(x, d, dim)", "load_bounded<T, V>(x + dim, d, dim)"),
+        ("row of half the length", "size_t(row) * 2 * dim", "size_t(row) * dim"),
     ],
     (NORM, "common/reduce.h"): [("reduction barrier dropped", BARRIER, "")],
     (NORM, "common/packed.h"): [("ragged end overrun", "if (i + V <= n) {\n    store", "if (i < n) {\n    store")],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import operator
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -31,7 +32,7 @@ class Native(Backend):
         if not hasattr(self.ext, op):
             raise UnavailableError(f"{op} has no native body yet.")
         self._function = getattr(self.ext, op)
-        self._values = operator.attrgetter(*definition(op).Request.__dataclass_fields__)
+        self._fields = tuple(definition(op).Request.__dataclass_fields__)
 
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
         if device == mx.cpu:
@@ -58,15 +59,20 @@ class Native(Backend):
         return on_cpu
 
     def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
-        result = self._function(*self._values(request), stream, self._launches(request, stream))
-        if isinstance(result, list):
-            return result[0] if len(result) == 1 else tuple(result)
-        return result
+        values = [getattr(request, name) for name in self._fields]
+        return self._function(*values, stream, self._launches(request, stream))
 
-    def _launches(self, request: Any, stream: mx.Stream | mx.Device | None) -> list[Any]:
-        """How a GPU serves the request; empty on a CPU, which decides when it runs."""
+    def prepare(self, request: Any) -> Callable[..., Any]:
+        function, launches = self._function, self._launches(request, None)
+        if launches is None:
+            planned: Callable[..., Any] = function
+            return planned
+        return lambda *fields: function(*fields, None, launches)
+
+    def _launches(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
+        """How a GPU serves the request; None on a CPU, which decides when it runs."""
         if device_type(stream) == mx.cpu:
-            return []
+            return None
         return native_gpu.given_to(self.ext, native_gpu.record(self.op, request))
 
 
@@ -74,6 +80,36 @@ class _Attention(Native):
     """The op that reads the ring, which the extension writes in place."""
 
     in_place = True
+
+    def prepare(self, request: Any) -> Callable[..., Any]:
+        if device_type(None) == mx.cpu:
+            return super().prepare(request)
+        function, splits_at, held = self._function, native_gpu.splits_at(request), dict[int, Any]()
+
+        def attend(q: mx.array, ring: Any, ring_end: int, *fields: Any) -> mx.array:
+            # How many threadgroups share the keys is all that moves with the stream.
+            splits = splits_at(ring_end)
+            if splits not in held:
+                held[splits] = self._launches(replace(request, ring_end=ring_end), None)
+            out: mx.array = function(q, ring, ring_end, *fields, None, held[splits])
+            return out
+
+        return attend
+
+    def prepare_commit(self, request: Any) -> Callable[..., mx.array]:
+        if device_type(None) == mx.cpu:
+            planned: Callable[..., mx.array] = self.ext.ring_commit
+            return planned
+        ext, held = self.ext, dict[int, Any]()
+
+        def commit(ring: mx.array, start: int, k: mx.array, v: mx.array, after: mx.array) -> mx.array:
+            capacity = ring.shape[3]
+            if capacity not in held:
+                held[capacity] = native_gpu.given_to(ext, [native_gpu.commit(ring, k)])
+            written: mx.array = ext.ring_commit(ring, start, k, v, after, None, held[capacity])
+            return written
+
+        return commit
 
     def commit(
         self,
@@ -95,8 +131,8 @@ def backend(op: str) -> Backend:
     Raises:
         UnavailableError: as for `Native`.
     """
-    if op in INTERNAL:
-        # A cache that this backend serves commits each append in place and has no tail; another's is rare.
+    if op in INTERNAL and not hasattr(extension(), op):
+        # kv_append: a cache that this backend serves commits each append in place and has no tail; another's is rare.
         return composed.backend(op)
     return _Attention(op) if op == "sliding_window_attention" else Native(op)
 
@@ -109,7 +145,7 @@ def ring_commit(
     Only a cache may call this, on a ring that no one else holds: nothing may read ``ring`` once ``after`` (the last
     attention that reads it) is computed.
     """
-    ext, launches = extension(), []
+    ext, launches = extension(), None
     if device_type(stream) != mx.cpu:
         launches = native_gpu.given_to(ext, [native_gpu.commit(ring, k)])
     return ext.ring_commit(ring, start, k, v, after, stream, launches)
@@ -125,13 +161,19 @@ def linear(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array | N
         weight: ``[C_out, C_in]``, dtype of ``x``.
         bias: ``[C_out]``, dtype of ``x``; None for none.
     """
-    if sys.platform == "darwin" or select.forced() not in (None, "native"):
+    function = linear_function()
+    if function is None or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype) or x.size == 0:
         return None
-    if device_type(None) != mx.cpu:
-        return None
-    if x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype) or x.size == 0:
+    y: mx.array = function(x, weight, bias)
+    return y
+
+
+def linear_function() -> Callable[..., mx.array] | None:
+    """What `linear` calls in this `select.context`, with arrays of one dtype that are not empty; None: stock MLX."""
+    if sys.platform == "darwin" or select.forced() not in (None, "native") or device_type(None) != mx.cpu:
         return None
     try:
-        return extension().linear(x, weight, bias, None)
+        function: Callable[..., mx.array] = extension().linear
     except UnavailableError:
         return None
+    return function

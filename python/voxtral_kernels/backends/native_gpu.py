@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import mlx.core as mx
 
 from .._check import FLOATS
-from ..reference.definitions import OPS, SHADED, definition
+from ..reference.definitions import SHADED, definition
 from . import source
 
 # MLX puts this, among more, before the texts of mx.fast.metal_kernel.
@@ -97,11 +97,20 @@ def commit(ring: mx.array, k: mx.array) -> Launch:
     return Launch(kernel, text, grid, (min(dim, 256), 1, 1), ())
 
 
-def given_to(extension: Any, launches: Sequence[Launch]) -> list[Any]:
-    """The launches as the extension's objects; their texts are made known to it."""
+def splits_at(request: Any) -> Callable[[int], int]:
+    """What of an attention's launches moves with the end of its ring."""
+    found: Callable[[int], int] = importlib.import_module(
+        "voxtral_kernels.dispatch.sliding_window_attention"
+    ).splits_at(request)
+    return found
+
+
+def given_to(extension: Any, launches: Sequence[Launch]) -> Any:
+    """The launches as the extension's object; their texts are made known to it."""
     for launch in launches:
         _make_known(extension, launch.kernel, launch.text)
-    return [extension.MetalLaunch(n.kernel, n.grid, n.threadgroup, [list(s) for s in n.outputs]) for n in launches]
+    made = [extension.MetalLaunch(n.kernel, n.grid, n.threadgroup, [list(s) for s in n.outputs]) for n in launches]
+    return extension.MetalLaunches(made)
 
 
 @functools.cache
@@ -124,7 +133,7 @@ def checked(op: str, backend: Any) -> Any:
 def texts_of_cases() -> dict[str, str]:
     """Host name -> text of every shader that the op cases need on a GPU, the ring's commit included."""
     texts: dict[str, str] = {}
-    for op in (op for op in OPS if op in SHADED):
+    for op in SHADED:
         reference = definition(op)
         module = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
         for case in reference.CASES:

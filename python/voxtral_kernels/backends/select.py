@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import mlx.core as mx
 
@@ -22,6 +23,7 @@ from ..reference import sliding_window_attention as reference
 BACKENDS = ("native", "metal", "emulator", "composed")
 ORDER = {mx.gpu: ("native", "metal", "composed"), mx.cpu: ("native", "composed")}
 ENVIRONMENT = "VOXTRAL_KERNELS_BACKEND"
+_KEY = os.fsencode(ENVIRONMENT)
 _STREAMS = (mx.Stream, mx.ThreadLocalStream, mx.Device, mx.DeviceType)
 
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("voxtral_kernels_backend", default=None)
@@ -44,6 +46,24 @@ class Backend:
     def run(self, request: Any, stream: mx.Stream | mx.Device | None) -> Any:
         """The op's result."""
         raise NotImplementedError
+
+    def prepare(self, request: Any) -> Callable[..., Any]:
+        """What `run` does for every request of this form on the default stream, without asking anything again.
+
+        Returns:
+            A function of the request's fields, in their order. Where they stand in a stream may move: ``ring_end`` of
+            an attention, values of arrays. Ring and tails are a cache's own. There is no vector-Jacobian product.
+        """
+        kind = type(request)
+        return lambda *fields: self.run(kind(*fields), None)
+
+    def prepare_commit(self, request: Any) -> Callable[..., mx.array]:
+        """What `commit` does behind every attention of this form on the default stream.
+
+        Returns:
+            A function of ``ring, start, k, v, after``; ``after`` is never None.
+        """
+        return lambda ring, start, k, v, after: self.commit(ring, start, k, v, after, None)
 
     def commit(
         self,
@@ -76,7 +96,39 @@ _MODULES = {
     "emulator": "voxtral_kernels.backends.emulated",
     "composed": "voxtral_kernels.backends.composed",
 }
-_loaded: dict[tuple[str, str], Backend | str] = {}
+
+
+class _Loaded(dict[tuple[str, str], "Backend | str"]):
+    """What is loaded, and a number that is the same whenever the same is loaded."""
+
+    _numbers: ClassVar[dict[Any, int]] = {}
+    _number: int | None = None
+
+    @property
+    def number(self) -> int:
+        if self._number is None:
+            self._number = self._numbers.setdefault(frozenset(self.items()), len(self._numbers))
+        return self._number
+
+    def __setitem__(self, key: tuple[str, str], value: Backend | str) -> None:
+        self._number = None
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: tuple[str, str]) -> None:
+        self._number = None
+        super().__delitem__(key)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        self._number = None
+        super().update(*args, **kwargs)
+
+    def clear(self) -> None:
+        self._number = None
+        super().clear()
+
+
+_loaded = _Loaded()
+_forgotten = 0
 
 
 @dataclass(frozen=True)
@@ -92,9 +144,27 @@ class Choice:
 def forced() -> str | None:
     """The backend asked for by name, by `use_backend` or the environment; None for the default order."""
     name = _forced.get()
-    if name is None and (name := os.environ.get(ENVIRONMENT) or None):
+    return _of_environment() if name is None else name
+
+
+def _of_environment() -> str | None:
+    # What os.environ.get encodes and decodes costs more than the whole choice of a plan: its table is looked at.
+    table = getattr(os.environ, "_data", None)
+    value = os.environ.get(ENVIRONMENT) if table is None else table.get(_KEY)
+    return None if value is None else _named(value)
+
+
+@functools.lru_cache(maxsize=16)
+def _named(value: str | bytes) -> str | None:
+    name = os.fsdecode(value)
+    if name:
         _check_name(name, ENVIRONMENT)
-    return name
+    return name or None
+
+
+def context() -> tuple[Any, str | None, int, int]:
+    """What a choice depends on beside the call itself; while it is the same, the same call is served the same way."""
+    return device_type(None), forced(), _loaded.number, _forgotten
 
 
 @contextlib.contextmanager
@@ -152,6 +222,13 @@ def load(backend: str, op: str) -> Backend:
 def forget() -> None:
     """Look for every backend again at the next call (tests, and after an extension was installed)."""
     _loaded.clear()
+    changed()
+
+
+def changed() -> None:
+    """Choose again what was chosen before: the next `context` is none that was."""
+    global _forgotten
+    _forgotten += 1
 
 
 def select(op: str, request: Any, stream: mx.Stream | mx.Device | None = None) -> Choice:

@@ -24,6 +24,7 @@ import numpy as np
 
 from .._version import __version__
 from ..reference.definitions import definition, in_float32
+from . import select
 from .source import Factory, all_text
 
 # A kernel may differ from the composed form on float32 inputs by this share of its largest value: far above rounding
@@ -73,6 +74,7 @@ def forget() -> None:
     _verdicts.clear()
     _reasons.clear()
     _stored.clear()
+    select.changed()
 
 
 def _examine(op: str, dispatch: ModuleType, canary: Any, factory: Factory) -> str:

@@ -65,6 +65,12 @@ class Kernels(Backend):
             return self._functions[form](*arrays.values())
         return self._differentiable(*form, stream)(*arrays.values())
 
+    def prepare(self, request: Any) -> Callable[..., Any]:
+        if self._route == "emulator" or not hasattr(self._dispatch, "prepare"):
+            return super().prepare(request)
+        planned: Callable[..., Any] = self._dispatch.prepare(request, self._factory, None)
+        return planned
+
     def _differentiable(
         self,
         request_type: type,

@@ -6,6 +6,7 @@ newest ones in a small buffer, so that appending copies the tail alone and the r
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ import mlx.core as mx
 from .. import _check
 from .._exclusive import Exclusive
 from ..backends import select
+from ..backends.plan import Heads, Plans
 from ..backends.select import Backend
 from ..reference import sliding_window_attention as reference
 from ..reference.kv_append import KvAppend
@@ -46,9 +48,12 @@ class KVCache:
     def reset(self) -> None:
         """Forget every position; the next append may have another shape or dtype."""
         self._ring: mx.array | None = None
+        self._size = 0  # the ring's present capacity
         self._ring_end = 0
         self._tail: tuple[mx.array, mx.array] | None = None
+        self._tail_length = 0
         self._commits = 0
+        self._plans: Plans | None = None  # whose form the cache is known to have
 
     def __copy__(self) -> KVCache:
         """A cache with a ring of its own: one that is written in place must never be shared."""
@@ -122,14 +127,10 @@ class KVCache:
         _check.dtype(op, "v", v, k.dtype)
         with self.inside:
             r = self._request(k, k, v, 1.0)
-            self._tail = (r.tail_k, r.tail_v)
+            self._hold(r.tail_k, r.tail_v, r.tail_k.shape[2])
             # A new ring: attention that is not computed yet still reads the old one.
             self._commit(lambda ring, k, v: reference.commit(ring, self._ring_end, k, v), None)
             self._under_way()
-
-    @property
-    def _tail_length(self) -> int:
-        return 0 if self._tail is None else self._tail[0].shape[2]
 
     def _arrays(self) -> list[mx.array]:
         return [a for a in (self._ring, *(self._tail or ())) if a is not None]
@@ -141,18 +142,70 @@ class KVCache:
         self, q: mx.array, k: mx.array, v: mx.array, scale: float, stream: mx.Stream | mx.Device | None = None
     ) -> SlidingWindowAttention:
         """The call with ``k`` and ``v`` behind the present tail; the cache is not changed."""
-        held = self._arrays()
-        if held:
-            batch, kv_heads, _, dim = held[-1].shape[-4:]
-            got = (k.shape[0], k.shape[1], k.shape[3])
-            if got != (batch, kv_heads, dim):
-                expected = f"B, Hkv, D = {(batch, kv_heads, dim)} as the cache holds"
-                raise _check.fail(OP, "k", expected, got)
-            _check.dtype(OP, "k", k, held[-1].dtype)
+        self._agree((k.shape[0], k.shape[1], k.shape[3]), k.dtype)
         if self._tail is not None:
             k, v = select.run("kv_append", KvAppend(*self._tail, k, v), stream)
         ring = self._ring if self._ring_end else None
         return SlidingWindowAttention(q, ring, self._ring_end, k, v, self.window, scale)
+
+    def _agree(self, sizes: tuple[int, int, int], dtype: mx.Dtype) -> None:
+        """Refuse another B, Hkv, D or dtype than the cache holds."""
+        if held := self._arrays():
+            batch, kv_heads, _, dim = held[-1].shape[-4:]
+            if sizes != (batch, kv_heads, dim):
+                raise _check.fail(OP, "k", f"B, Hkv, D = {(batch, kv_heads, dim)} as the cache holds", sizes)
+            if dtype != held[-1].dtype:
+                raise _check.fail(OP, "k", _check.dtype_name(held[-1].dtype), _check.dtype_name(dtype))
+
+    def _attend(
+        self,
+        plans: Plans,
+        heads: Heads,
+        qkv: tuple[mx.array, mx.array | None, mx.array | None],
+        rotation: mx.array | None,
+        window: int | None,
+        scale: float,
+    ) -> mx.array:
+        """Append and attend below the public op: its checks were made when the plans were.
+
+        Args:
+            plans: For these rows, on the default stream.
+            heads: What the attention is.
+            qkv: The projections, as ``heads`` says.
+            rotation: As for `RopeAppend`; None where ``heads`` does not rotate.
+            window: That the caller means; None for the cache's.
+            scale: Factor of the scores.
+
+        Returns:
+            Rows ``[B * L, Hq * D]``.
+        """
+        if window is not None and window != self.window:
+            raise _check.fail(OP, "window", f"the cache's {self.window}", window)
+        with self.inside:
+            if plans is not self._plans:
+                self._agree((plans.batch, heads.n_kv_heads, heads.dim), plans.dtype)
+                self._plans = plans
+            return self._attended(plans, heads, qkv, rotation, scale)
+
+    def _attended(
+        self, plans: Plans, heads: Heads, qkv: tuple[Any, Any, Any], rotation: mx.array | None, scale: float
+    ) -> mx.array:
+        tail, end, window = self._tail, self._ring_end, self.window
+        ring = self._ring if end else None
+        planned = plans.attentions.get(key := (heads, window, self._size if end else 0, self._tail_length))
+        append, attend, commit, backend = planned or plans.attention(*key)
+        q, k, v = append(*qkv, rotation, *(tail or (None, None)), heads.n_heads, heads.n_kv_heads)
+        out = attend(q, ring, end, k, v, window, scale, True)
+        self._hold(k, v, self._tail_length + plans.length)
+        if tail is None and backend.in_place:
+            self._committed(commit(self._grown(k, end + plans.length), end, k, v, out))
+            self._under_way()
+        else:
+            self._commit_when_due(plans.length, out if tail is None else None, backend, None)
+        return out
+
+    def _hold(self, k: mx.array, v: mx.array, length: int) -> None:
+        self._tail, self._tail_length = (k, v), length
 
     def _advance(
         self, r: SlidingWindowAttention, out: mx.array, backend: Backend, stream: mx.Stream | mx.Device | None
@@ -161,8 +214,13 @@ class KVCache:
         # In place nothing is gained by waiting. A tail from before this call was attended by calls that may not be
         # computed yet and still read the ring: then the commit makes a new ring.
         after = out if self._tail is None else None
-        self._tail = (r.tail_k, r.tail_v)
-        if backend.in_place or self._tail_length >= self._tail_limit(r.q.shape[2]):
+        self._hold(r.tail_k, r.tail_v, r.tail_k.shape[2])
+        self._commit_when_due(r.q.shape[2], after, backend, stream)
+
+    def _commit_when_due(
+        self, chunk: int, after: mx.array | None, backend: Backend, stream: mx.Stream | mx.Device | None
+    ) -> None:
+        if backend.in_place or self._tail_length >= self._tail_limit(chunk):
             self._commit(lambda ring, k, v: backend.commit(ring, self._ring_end, k, v, after, stream), stream)
         self._under_way()
 
@@ -186,10 +244,13 @@ class KVCache:
         """Write the tail into the ring: ``write(ring, k, v)`` returns the ring that holds it."""
         assert self._tail is not None
         k, v = self._tail
-        with mx.stream(stream or mx.default_stream(mx.default_device())):
-            self._ring = write(self._grown(k, self._ring_end + k.shape[2]), k, v)
-        self._ring_end += k.shape[2]
-        self._tail = None
+        with contextlib.nullcontext() if stream is None else mx.stream(stream):
+            self._committed(write(self._grown(k, self._ring_end + self._tail_length), k, v))
+
+    def _committed(self, ring: mx.array) -> None:
+        self._ring, self._size = ring, ring.shape[3]
+        self._ring_end += self._tail_length
+        self._tail, self._tail_length = None, 0
         self._commits += 1
 
     def _grown(self, like: mx.array, positions: int) -> mx.array:
@@ -197,10 +258,10 @@ class KVCache:
         capacity = self._capacity()
         size = -(-positions // GROWTH) * GROWTH
         size = size if capacity is None else min(size, capacity)
-        batch, kv_heads, _, dim = like.shape
-        have = 0 if self._ring is None else self._ring.shape[3]
+        have = self._size
         if self._ring is not None and have >= size:
             return self._ring
+        batch, kv_heads, _, dim = like.shape
         fresh = mx.zeros((2, batch, kv_heads, size - have, dim), like.dtype)
         return fresh if self._ring is None else mx.concatenate([self._ring, fresh], axis=3)
 

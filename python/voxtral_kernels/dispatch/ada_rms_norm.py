@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
@@ -70,31 +71,40 @@ def canary(r: AdaRmsNorm) -> AdaRmsNorm:
     return AdaRmsNorm(x, weight, scale, 1e-5, None if r.residual is None else residual)
 
 
-def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, ...]:
-    """``y``, or ``(y, h)`` where the request has a residual."""
+def prepare(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None) -> Callable[..., Any]:
+    """`launch` for every request of this form, by the request's fields."""
     if r.x.size == 0:
-        return (r.x, r.x) if r.residual is not None else r.x
+        return lambda x, weight, scale, eps, residual: x if residual is None else (x, x)
     dim = r.x.shape[-1]
     rows = r.x.size // dim
-    x = r.x.reshape(rows, dim)
-    rows_per_scale = rows // r.scale.shape[0] if r.scale is not None and r.scale.ndim == 2 else rows
-    # An operand that is absent is not read: x stands in its place.
-    inputs = [x, x if r.weight is None else r.weight, x if r.scale is None else r.scale]
-    names: tuple[str, ...] = INPUTS
-    outputs: tuple[str, ...] = ("y",)
-    body = "ada_rms_norm"
-    if r.residual is not None:
-        inputs.append(r.residual.reshape(rows, dim))
-        names, outputs, body = (*INPUTS, "residual"), ("y", "h"), "ada_rms_norm_residual"
-    threads = min(MAX_THREADS, 32 * -(-dim // (32 * width(x) * pieces(x))))
-    results = kernel(factory, FILE, body, (*names, "row_info", "eps"), outputs)(
-        inputs=[*inputs, ints(rows_per_scale), floats(r.eps)],
-        template=template(r),
-        grid=(threads, rows, 1),
-        threadgroup=(threads, 1, 1),
-        output_shapes=[x.shape] * len(outputs),
-        output_dtypes=[x.dtype] * len(outputs),
-        stream=stream,
-    )
-    results = tuple(a.reshape(r.x.shape) for a in results)
-    return results if r.residual is not None else results[0]
+    info = ints(dim, rows // r.scale.shape[0] if r.scale is not None and r.scale.ndim == 2 else rows)
+    pair = r.residual is not None
+    names, outputs = (*INPUTS, "residual") if pair else INPUTS, ("y", "h") if pair else ("y",)
+    body = "ada_rms_norm_residual" if pair else "ada_rms_norm"
+    run = kernel(factory, FILE, body, (*names, "row_info", "eps"), outputs)
+    threads = min(MAX_THREADS, 32 * -(-dim // (32 * width(r.x) * pieces(r.x))))
+    fixed = {
+        "template": template(r),
+        "grid": (threads, rows, 1),
+        "threadgroup": (threads, 1, 1),
+        "output_shapes": [r.x.shape] * len(outputs),
+        "output_dtypes": [r.x.dtype] * len(outputs),
+        "stream": stream,
+    }
+
+    def norm(x: mx.array, weight: mx.array | None, scale: mx.array | None, eps: float, residual: Any) -> Any:
+        # An operand that is absent is not read: x stands in its place.
+        inputs = [x, x if weight is None else weight, x if scale is None else scale]
+        if pair:
+            return run(inputs=[*inputs, residual, info, floats(eps)], **fixed)
+        return run(inputs=[*inputs, info, floats(eps)], **fixed)[0]
+
+    return norm
+
+
+def launch(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array | tuple[mx.array, ...]:
+    """``y``, or ``(y, h)`` where the request has a residual."""
+    # Where x stands for an operand that is absent too, MLX would copy it for each.
+    x = mx.contiguous(r.x, stream=stream) if r.weight is None or r.scale is None else r.x
+    result = prepare(r, factory, stream)(x, r.weight, r.scale, r.eps, r.residual)
+    return result if r.residual is None else tuple(result)

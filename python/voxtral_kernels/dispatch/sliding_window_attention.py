@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
 
 from ..backends.source import Factory, floats, ints, kernel
 from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
+from ._attention_variants import cpu_variant, n_splits, padded, rows_of, splits_at, tiles, variant
 from ._canary import normal
 
 VECTOR, TILED = "sliding_window_attention_vector", "sliding_window_attention_tiled"
+__all__ = ["canary", "cpu_variant", "launch", "n_splits", "prepare", "splits_at", "template", "unsupported", "variant"]
 VARIANTS = ("vector", "vector_split", "tiled")
 INPUTS = ("q", "ring", "tail_k", "tail_v", "state", "scale")
 SIMDS = 8  # simdgroups of a vector threadgroup
-MAX_ROWS = 8  # queries times heads of a group that the vector variant takes
-MAX_VECTOR = 1024  # rows times D that fit a simdgroup's registers
 NO_WINDOW = 1 << 30
-KEYS_PER_SPLIT = 256
-MAX_SPLITS = 32  # bounds what the splits write and read again to 3 % of the keys at 8192
 
 
 def unsupported(r: SlidingWindowAttention) -> list[str]:
@@ -28,53 +27,10 @@ def unsupported(r: SlidingWindowAttention) -> list[str]:
     return [] if fits else [f"D = {dim}; the kernels take multiples of 16 up to 256."]
 
 
-def _rows(r: SlidingWindowAttention) -> int:
-    return r.q.shape[1] // r.tail_k.shape[1] * r.q.shape[2]
-
-
-def _padded(rows: int) -> int:
-    return 1 << (rows - 1).bit_length()
-
-
-def n_splits(r: SlidingWindowAttention) -> int:
-    """Threadgroups that share the keys of one kv head in the vector variant."""
-    keys = r.offset + r.q.shape[2] - r.first_key
-    enough_heads = r.q.shape[0] * r.tail_k.shape[1] >= 16
-    if keys <= (1024 if enough_heads else 2 * KEYS_PER_SPLIT):
-        return 1
-    return min(MAX_SPLITS, -(-keys // KEYS_PER_SPLIT))
-
-
-def variant(r: SlidingWindowAttention) -> tuple[str, str]:
-    """``vector``, ``vector_split`` or ``tiled``, and why."""
-    rows, dim = _rows(r), r.q.shape[3]
-    if rows > MAX_ROWS or _padded(rows) * dim > MAX_VECTOR:
-        return "tiled", f"{rows} rows (queries times heads of a group) of D = {dim} are taken in matrix tiles."
-    keys, splits = r.offset + r.q.shape[2] - r.first_key, n_splits(r)
-    few = f"{rows} rows (queries times heads of a group) share each key"
-    if splits == 1:
-        return "vector", f"{few}; one threadgroup a kv head takes all {keys} keys."
-    return "vector_split", f"{few}; {splits} threadgroups a kv head share {keys} keys and a second launch merges them."
-
-
-def cpu_variant(r: SlidingWindowAttention, lanes: int) -> tuple[str, str]:
-    """What the extension does on a CPU with vectors of ``lanes`` floats, and why."""
-    rows, most = _rows(r), min(4, lanes // 2)
-    if rows <= most:
-        return "vector", f"{rows} rows share a key-value head, at most {most}: lanes run along head_dim."
-    return "tiled", f"{rows} rows share a key-value head, more than {most}: lanes run along rows."
-
-
-def tiles(r: SlidingWindowAttention) -> tuple[int, int]:
-    """Rows and keys of a tile, so that both fit 32 KB of threadgroup memory."""
-    row_bytes = r.q.shape[3] * r.q.dtype.size
-    return (32, 32) if row_bytes <= 256 else (32, 16) if row_bytes <= 512 else (16, 8)
-
-
 def template(r: SlidingWindowAttention) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
     tiled = [*zip(("BQ", "BK"), tiles(r), strict=True)]
-    sizes = tiled if variant(r)[0] == "tiled" else [("ROWS", _padded(_rows(r))), ("SIMDS", SIMDS)]
+    sizes = tiled if variant(r)[0] == "tiled" else [("ROWS", padded(rows_of(r))), ("SIMDS", SIMDS)]
     return [("T", r.q.dtype), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes]
 
 
@@ -90,31 +46,57 @@ def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
 
 
 def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
-    """``[B, Hq, L, D]``, a view of the ``[B, L, Hq, D]`` that the kernels write."""
-    tails = [mx.contiguous(a, stream=stream) for a in (r.tail_k, r.tail_v)]
-    ring = tails[0] if r.ring is None else mx.contiguous(r.ring, stream=stream)
-    window = NO_WINDOW if r.window is None else min(r.window, NO_WINDOW)
-    inputs = [r.q, ring, *tails, ints(r.ring_end, window), floats(r.scale)]
+    """``[B, Hq, L, D]``, a view of the ``[B, L, Hq, D]`` that the kernels write; or that as rows."""
+    tail_k, tail_v = (mx.contiguous(a, stream=stream) for a in (r.tail_k, r.tail_v))
+    ring = None if r.ring is None else mx.contiguous(r.ring, stream=stream)
+    attend = prepare(r, factory, stream)
+    return attend(r.q, ring, r.ring_end, tail_k, tail_v, r.window, r.scale, r.as_rows)
+
+
+def prepare(
+    r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None
+) -> Callable[..., mx.array]:
+    """`launch` for every request of this form, by its fields; ring and tails are row-contiguous, as a cache's are."""
+    moving = splits_at(r)
+    forms: dict[int, Callable[[list[Any]], mx.array]] = {}
+
+    def attend(
+        q: mx.array, ring: Any, ring_end: int, tail_k: mx.array, tail_v: mx.array, window: Any, scale: float, *_: bool
+    ) -> mx.array:
+        # How many threadgroups share the keys is all that moves with the stream.
+        splits = moving(ring_end)
+        if splits not in forms:
+            forms[splits] = _form(r, splits, factory, stream)
+        state = ints(ring_end, NO_WINDOW if window is None else min(window, NO_WINDOW))
+        y = forms[splits]([q, tail_k if ring is None else ring, tail_k, tail_v, state, floats(scale)])
+        return y if r.as_rows else y.transpose(0, 2, 1, 3)
+
+    return attend
+
+
+def _form(
+    r: SlidingWindowAttention, splits: int, factory: Factory, stream: mx.Stream | mx.Device | None
+) -> Callable[[list[Any]], mx.array]:
+    """The launches of one variant from the kernels' inputs; 0 splits: in matrix tiles."""
     batch, heads, length, dim = r.q.shape
-    out = {"output_shapes": [(batch, length, heads, dim)], "output_dtypes": [r.q.dtype], "stream": stream}
-    name = variant(r)[0]
-    if name == "tiled":
-        file, threads, groups = TILED, 4 * tiles(r)[0], -(-_rows(r) // tiles(r)[0])
+    shape = (batch * length, heads * dim) if r.as_rows else (batch, length, heads, dim)
+    out = {"output_shapes": [shape], "output_dtypes": [r.q.dtype], "stream": stream}
+    if splits == 0:
+        file, threads, groups = TILED, 4 * tiles(r)[0], -(-rows_of(r) // tiles(r)[0])
     else:
-        file, threads, groups = VECTOR, 32 * SIMDS, n_splits(r)
+        file, threads, groups = VECTOR, 32 * SIMDS, splits
     grid = (threads * groups, r.tail_k.shape[1], batch)
-    over = {"inputs": inputs, "template": template(r), "grid": grid, "threadgroup": (threads, 1, 1)}
-    if name != "vector_split":
-        y = kernel(factory, f"{file}.metal", file, INPUTS, ("out",), False)(**over, **out)[0]
-        return y.transpose(0, 2, 1, 3)
-    parts = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_split", INPUTS, ("partial", "stats"), False)(
-        **over,
-        output_shapes=[(batch, heads, length, groups, n) for n in (dim, 2)],
-        output_dtypes=[mx.float32, mx.float32],
-        stream=stream,
-    )
+    over = {"template": template(r), "grid": grid, "threadgroup": (threads, 1, 1)}
+    if splits <= 1:
+        run = kernel(factory, f"{file}.metal", file, INPUTS, ("out",), False)
+        return lambda inputs: run(inputs=inputs, **over, **out)[0]
+    part = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_split", INPUTS, ("partial", "stats"), False)
+    parts = {
+        "output_shapes": [(batch, heads, length, groups, n) for n in (dim, 2)],
+        "output_dtypes": [mx.float32, mx.float32],
+        "stream": stream,
+    }
     merge = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))
     lanes = 32 * -(-dim // 32)
-    over = {"grid": (lanes, batch * heads * length, 1), "threadgroup": (lanes, 1, 1)}
-    y = merge(inputs=parts, template=[("T", r.q.dtype)], **over, **out)[0]
-    return y.transpose(0, 2, 1, 3)
+    behind = {"grid": (lanes, batch * heads * length, 1), "threadgroup": (lanes, 1, 1), "template": [("T", r.q.dtype)]}
+    return lambda inputs: merge(inputs=part(inputs=inputs, **over, **parts), **behind, **out)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,15 +10,15 @@ from typing import TYPE_CHECKING
 import mlx.core as mx
 import mlx.nn as nn
 
+from .._check import dtype_name
 from ..backends import native
-from ..ops.ada_rms_norm import ada_rms_norm
-from ..ops.sliding_window_attention import sliding_window_attention
+from ..backends.plan import Heads
 from .fused import fused
 from .quantization import Quantization
-from .rope import Tables, rotate
 
 if TYPE_CHECKING:
     from ..caches import KVCache
+    from .stack import Step
 
 
 @fused
@@ -25,12 +26,6 @@ def gelu(x: mx.array) -> mx.array:
     """``x/2 (1 + erf(x/sqrt(2)))``, computed in float32, rounded once."""
     y = x.astype(mx.float32)
     return (0.5 * y * (1 + mx.erf(y * math.sqrt(0.5)))).astype(x.dtype)
-
-
-@fused
-def _gated(gate: mx.array, up: mx.array) -> mx.array:
-    wide = gate.astype(mx.float32)
-    return (wide * mx.sigmoid(wide) * up.astype(mx.float32)).astype(gate.dtype)
 
 
 class Matrix(nn.Module):
@@ -55,6 +50,7 @@ class Matrix(nn.Module):
         super().__init__()
         self.weight, self.scales, self.biases = weight, scales, biases
         self.quantization, self.dtype = quantization, dtype
+        self._seen: _Seen | None = None
 
     @classmethod
     def stack(cls, parts: Sequence[Matrix]) -> Matrix:
@@ -82,6 +78,17 @@ class Matrix(nn.Module):
         )
         return y if bias is None else y + bias
 
+    def product(self, x: mx.array, bias: mx.array | None, step: Step) -> mx.array:
+        """`matmul` of rows ``[N, columns]`` within a step: one node of the graph, two with a bias on stock MLX."""
+        if self.quantization is not None:
+            return self.matmul(x, bias)
+        weight, seen = self["weight"], self._seen
+        if seen is None or seen.weight is not weight or seen.bias is not bias:
+            seen = self._seen = _Seen(weight, bias)
+        if step.linear is not None and seen.dtype == step.dtype:
+            return step.linear(x, weight, bias)
+        return x @ seen.transposed if bias is None else mx.addmm(bias, x, seen.transposed)
+
     def take(self, ids: mx.array) -> mx.array:
         """Rows by index: ``[...]`` to ``[..., columns]``."""
         rows, q = self.weight[ids], self.quantization
@@ -91,6 +98,22 @@ class Matrix(nn.Module):
         return mx.dequantize(
             rows, self["scales"][ids], biases, group_size=q.group_size, bits=q.bits, mode=q.mode, dtype=self.dtype
         )
+
+
+class _Seen:
+    """What is known of a weight while it stays the same array."""
+
+    def __init__(self, weight: mx.array, bias: mx.array | None) -> None:
+        self.weight, self.bias = weight, bias
+        same = bias is None or bias.dtype == weight.dtype
+        self.dtype = dtype_name(weight.dtype) if same else None
+
+    @functools.cached_property
+    def transposed(self) -> mx.array:
+        """A view, evaluated: no node of any step's graph."""
+        view = self.weight.T
+        mx.eval(view)
+        return view
 
 
 class Linear(nn.Module):
@@ -114,6 +137,11 @@ class Linear(nn.Module):
     def __call__(self, x: mx.array) -> mx.array:
         return self.matrix.matmul(x, self.bias)
 
+    def product(self, x: mx.array, step: Step) -> mx.array:
+        """The same of rows ``[N, columns]`` within a step."""
+        # Items, not attributes: a module's attribute that is an array is found by a detour through Python.
+        return self["matrix"].product(x, self.get("bias"), step)
+
 
 class SwiGLU(nn.Module):
     """``down(silu(gate(x)) * up(x))``, gate and up packed into one matmul."""
@@ -122,8 +150,9 @@ class SwiGLU(nn.Module):
         super().__init__()
         self.gate_up, self.down = Linear.packed([gate, up]), down
 
-    def __call__(self, x: mx.array) -> mx.array:
-        return self.down(_gated(*mx.split(self.gate_up(x), 2, axis=-1)))
+    def __call__(self, x: mx.array, step: Step) -> mx.array:
+        """Rows ``[B * L, D]`` to the same shape."""
+        return self["down"].product(step.silu_mul(self["gate_up"].product(x, step)), step)
 
 
 class Attention(nn.Module):
@@ -136,18 +165,20 @@ class Attention(nn.Module):
     def __init__(self, q: Linear, k: Linear, v: Linear, out: Linear, *, head_dim: int, window: int | None) -> None:
         super().__init__()
         self.qkv, self.out = Linear.packed([q, k, v]), out
-        self.head_dim, self.window = head_dim, window
-        self.n_heads = q.matrix.weight.shape[0] // head_dim
-        self.n_kv_heads = k.matrix.weight.shape[0] // head_dim
+        n_heads, n_kv_heads = (p.matrix.weight.shape[0] // head_dim for p in (q, k))
+        self.heads = Heads(n_heads, n_kv_heads, head_dim)
+        self.window, self.scale = window, head_dim**-0.5
 
-    def __call__(self, x: mx.array, tables: Tables, cache: KVCache | None = None) -> mx.array:
-        """``[B, L, D]`` to the same shape; with a cache x holds the newest L positions, without one all of them."""
-        rotated = self.n_heads + self.n_kv_heads
-        heads = mx.unflatten(self.qkv(x), -1, (-1, self.head_dim)).transpose(0, 2, 1, 3)
-        qk = rotate(heads[:, :rotated], tables)
-        q, k, v = qk[:, : self.n_heads], qk[:, self.n_heads :], heads[:, rotated:]
-        y = sliding_window_attention(q, k, v, window=self.window, cache=cache)
-        return self.out(mx.flatten(y.transpose(0, 2, 1, 3), -2))
+    def __call__(self, x: mx.array, rotation: mx.array, cache: KVCache | None, step: Step) -> mx.array:
+        """Rows ``[B * L, D]`` to the same shape; with a cache they are the newest L positions, without one all."""
+        qkv, heads = self["qkv"].product(x, step), self["heads"]
+        if cache is not None:
+            y = cache._attend(step.plans, heads, (qkv, None, None), rotation, self.window, self.scale)
+        else:
+            append, attend, *_ = step.plans.attention(heads, self.window, 0, 0)
+            q, k, v = append(qkv, None, None, rotation, None, None, heads.n_heads, heads.n_kv_heads)
+            y = attend(q, None, 0, k, v, self.window, self.scale, True)
+        return self["out"].product(y, step)
 
 
 class Block(nn.Module):
@@ -166,27 +197,30 @@ class Block(nn.Module):
         self.mlp_norm, self.mlp, self.eps = mlp_norm, mlp, eps
 
     def __call__(
-        self, h: mx.array, delta: mx.array | None, tables: Tables, cache: KVCache | None, scale: mx.array | None = None
+        self,
+        h: mx.array,
+        delta: mx.array | None,
+        rotation: mx.array,
+        cache: KVCache | None,
+        step: Step,
+        scale: mx.array | None = None,
     ) -> tuple[mx.array, mx.array]:
         """One layer on the pair (residual stream, what the layer before adds to it).
 
         Args:
-            h, delta: ``[B, L, D]``; ``delta`` None before the first layer.
-            tables: Rotary tables of these positions.
+            h, delta: Rows ``[B * L, D]``; ``delta`` None before the first layer.
+            rotation: Of these positions, see `rope.rotation`.
             cache: This layer's cache, or None.
+            step: What serves the step.
             scale: ``[D]``; the second norm's output is multiplied by ``1 + scale``.
 
         Returns:
             The pair for the next layer.
         """
-        normed, h = add_norm(h, delta, self.attention_norm, self.eps)
-        attended = self.attention(normed, tables, cache)
-        normed, h = ada_rms_norm(attended, self.mlp_norm, scale, eps=self.eps, residual=h)
-        return h, self.mlp(normed)
-
-
-def add_norm(h: mx.array, delta: mx.array | None, weight: mx.array, eps: float) -> tuple[mx.array, mx.array]:
-    """``(norm(h + delta), h + delta)`` in one op."""
-    if delta is None:
-        return ada_rms_norm(h, weight, eps=eps), h
-    return ada_rms_norm(delta, weight, eps=eps, residual=h)
+        if delta is None:
+            normed = step.first(h, self["attention_norm"], None, self.eps, None)
+        else:
+            normed, h = step.norm(delta, self["attention_norm"], None, self.eps, h)
+        attended = self["attention"](normed, rotation, cache, step)
+        normed, h = step.mlp_norm(attended, self["mlp_norm"], scale, self.eps, h)
+        return h, self["mlp"](normed, step)

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from ..caches import KVCache, LinearKVCache, RingKVCache
+from .. import _check
+from .._check import dtype_name
+from ..backends import plan, select, transforms
+from ..caches import GROWTH, KVCache, LinearKVCache, RingKVCache
 from . import rope
-from .layers import Block, add_norm
+from .layers import Block
+
+OP = "sliding_window_attention"
+
+
+class Step(NamedTuple):
+    """What serves one pass of a stack over its layers.
+
+    Args:
+        plans: For these rows.
+        first: The norm in front of the first layer, which has no residual yet.
+        norm: The norm of a residual add.
+        mlp_norm: The same with the layer's scale, where there is one.
+        silu_mul: The gated product.
+        linear: ``(x, weight, bias)`` of plain weights of ``dtype``; None: stock MLX.
+        dtype: Of the rows, by name.
+    """
+
+    plans: plan.Plans
+    first: Callable[..., Any]
+    norm: Callable[..., Any]
+    mlp_norm: Callable[..., Any]
+    silu_mul: Callable[..., mx.array]
+    linear: Callable[..., mx.array] | None
+    dtype: str
 
 
 class Stack(nn.Module):
@@ -38,6 +66,51 @@ class Stack(nn.Module):
             return [LinearKVCache(offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
         return [RingKVCache(window, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
 
+    def step(
+        self, batch: int, length: int, dtype: mx.Dtype, *, scale: mx.Dtype | None = None, stateful: bool = True
+    ) -> Step:
+        """What serves ``[batch, length, D]``; made at the first call, found again while nothing changes.
+
+        Args:
+            batch, length, dtype: Of the input.
+            scale: Dtype of the layers' conditioning, if any.
+            stateful: With caches.
+        """
+        p, dim = plan.plans(batch, length, dtype, stateful=stateful), self.config.dim
+        norm = p.norm(dim, None, True)
+        mlp_norm = norm if scale is None else p.norm(dim, scale, True)
+        silu_mul = p.silu_mul(self.config.hidden_dim)
+        return Step(p, p.norm(dim, None, False), norm, mlp_norm, silu_mul, p.linear, dtype_name(dtype))
+
+    def warm(self, length: int, dtype: mx.Dtype, *, scale: mx.Dtype | None = None) -> None:
+        """Make the plans of a stream's steps, so that its first one finds them.
+
+        On a GPU one layer runs, behind an empty and behind a full cache: that compiles its kernels. A backend asked for
+        by name that cannot serve them says so at the first call.
+
+        Args:
+            length, dtype, scale: As for `step`.
+        """
+        with contextlib.suppress(RuntimeError):
+            step, block = self.step(1, length, dtype, scale=scale), self["blocks"][0]
+            heads, window = block["attention"]["heads"], self.config.window
+            for capacity in (0, min(GROWTH, window or GROWTH), window or GROWTH):
+                step.plans.attention(heads, window, capacity, 0)
+            if select.device_type(None) == mx.gpu:
+                mx.eval([self._probed(step, full, scale) for full in (False, True)])
+
+    def _probed(self, step: Step, full: bool, scale: mx.Dtype | None) -> tuple[mx.array, mx.array]:
+        """What the first layer makes of zeros."""
+        c, p = self.config, step.plans
+        cache, block = self.new_caches()[0], self["blocks"][0]
+        if full:
+            kv = mx.zeros((1, block["attention"]["heads"].n_kv_heads, c.window or GROWTH, c.head_dim), p.dtype)
+            cache.append(kv, kv)
+        rows = mx.zeros((p.length, c.dim), p.dtype)
+        rotation = rope.rotation(cache.offset, p.length, c.head_dim, c.rope_theta)
+        h, delta = block(rows, rows, rotation, cache, step, None if scale is None else mx.zeros((c.dim,), scale))
+        return h, delta
+
     def __call__(
         self, x: mx.array, caches: Sequence[KVCache] | None = None, scales: Sequence[mx.array] | None = None
     ) -> mx.array:
@@ -48,10 +121,17 @@ class Stack(nn.Module):
             caches: From ``new_caches``; changed in place.
             scales: Each layer's conditioning ``[D]``, see `Block`.
         """
-        c = self.config
-        offset = caches[0].offset if caches else 0
-        tables = rope.tables(offset, x.shape[1], c.head_dim, c.rope_theta)
-        delta = None
-        for i, block in enumerate(self.blocks):
-            x, delta = block(x, delta, tables, caches[i] if caches else None, scales[i] if scales else None)
-        return add_norm(x, delta, self.norm, c.norm_eps)[0]
+        c, (batch, length, dim) = self.config, x.shape
+        if caches and transforms.in_transformation(x):
+            raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(caches[0]).__name__)
+        scale = scales[0].dtype if scales else None
+        step = self.step(batch, length, x.dtype, scale=scale, stateful=bool(caches))
+        rotation = rope.rotation(caches[0].offset if caches else 0, length, c.head_dim, c.rope_theta)
+        h, delta = x.reshape(batch * length, dim), None
+        for i, block in enumerate(self["blocks"]):
+            h, delta = block(h, delta, rotation, caches[i] if caches else None, step, scales[i] if scales else None)
+        if delta is None:
+            y = step.first(h, self["norm"], None, c.norm_eps, None)
+        else:
+            y, _ = step.norm(delta, self["norm"], None, c.norm_eps, h)
+        return y.reshape(x.shape)

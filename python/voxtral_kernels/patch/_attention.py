@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,27 +11,35 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from .. import _check
+from ..backends import plan, transforms
+from ..backends.plan import Heads
 from ..caches import KVCache, LinearKVCache, RingKVCache
 from ..models import rope
-from ..ops.sliding_window_attention import sliding_window_attention
 
+OP = "sliding_window_attention"
 # The attribute of a host's cache object that holds ours.
 _SLOT = "_voxtral_kernels_cache"
 Rotate = Callable[[mx.array, int], mx.array]
 
 
-def tables(head_dim: int, theta: float) -> Rotate:
-    """Interleaved rotary positions from float64 angles; the layers of a stack share one, hence one table a chunk."""
-    memo: tuple[tuple[int, int], rope.Tables] | None = None
+class Tables:
+    """Interleaved rotary positions from float64 angles; the layers of a stack share one, hence one table a chunk.
 
-    def rotate(x: mx.array, offset: int) -> mx.array:
-        nonlocal memo
-        held, key = memo, (offset, x.shape[2])
+    Args:
+        head_dim: D.
+        theta: Base of the frequencies.
+    """
+
+    def __init__(self, head_dim: int, theta: float) -> None:
+        self._sizes = head_dim, theta
+        self._held: tuple[tuple[int, int], mx.array] | None = None
+
+    def rotation(self, offset: int, length: int) -> mx.array:
+        """As `rope.rotation`."""
+        held, key = self._held, (offset, length)
         if held is None or held[0] != key:
-            memo = held = key, rope.tables(offset, x.shape[2], head_dim, theta)
-        return rope.rotate(x, held[1])
-
-    return rotate
+            self._held = held = key, rope.rotation(offset, length, *self._sizes)
+        return held[1]
 
 
 def stock(head_dim: int, theta: float) -> Rotate:
@@ -46,7 +55,7 @@ class Spec:
         names: Children for q, k, v and out.
         n_heads, n_kv_heads, head_dim: Sizes.
         scale: Factor of the scores.
-        rotate: Rotates ``[B, H, L, D]`` from an absolute position on.
+        rotate: The angles of the positions, or what rotates ``[B, H, L, D]`` from an absolute position on.
         window: Visible keys in a call without a cache; None for plain causal.
         new_cache: Our cache for a host's fresh cache object.
         offset: Attribute of the host's cache that counts its positions.
@@ -57,10 +66,16 @@ class Spec:
     n_kv_heads: int
     head_dim: int
     scale: float
-    rotate: Rotate
+    rotate: Tables | Rotate
     window: int | None
     new_cache: Callable[[Any], KVCache]
     offset: str
+
+    @functools.cached_property
+    def heads(self) -> Heads:
+        """What the attention is."""
+        rotates = isinstance(self.rotate, Tables)
+        return Heads(self.n_heads, self.n_kv_heads, self.head_dim, packed=False, rotates=rotates)
 
 
 def ring(window: int | None, capacity: str | None, layer: int, n_layers: int) -> Callable[[Any], KVCache]:
@@ -85,30 +100,50 @@ def serve(module: nn.Module, spec: Spec, x: mx.array, cache: Any, offset: int | 
     Args:
         module: Holds the projections.
         spec: Its sizes.
-        x: ``[B, L, D]``; L = 0 gives an empty result.
+        x: ``[B, L, D]``, or ``[L, D]`` of one sequence; L = 0 gives an empty result.
         cache: The host's cache object, ours, or None.
         offset: Absolute position of the first row; None: that of the cache, or 0.
 
     Returns:
-        ``[B, L, D]``.
+        The shape of ``x``.
     """
-    if x.shape[1] == 0:
+    *lead, length, _ = x.shape
+    if length == 0:
         return x
     ours = _behind(cache, spec)
     if offset is None:
         offset = 0 if ours is None else ours.offset
-    q, k, v = (
-        mx.unflatten(module[name](x), -1, (heads, spec.head_dim)).transpose(0, 2, 1, 3)
-        for name, heads in zip(spec.names, (spec.n_heads, spec.n_kv_heads, spec.n_kv_heads), strict=False)
-    )
-    q, k = spec.rotate(q, offset), spec.rotate(k, offset)
-    window = spec.window if ours is None else None
-    out = sliding_window_attention(q, k, v, scale=spec.scale, window=window, cache=ours)
+    # As rows a projection is one node of the graph; MLX flattens and unflattens around a matmul of more axes.
+    rows = mx.flatten(x, 0, 1) if lead else x
+    q, k, v = (module[name](rows) for name in spec.names[:3])
+    if ours is not None and transforms.in_transformation(q):
+        raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(ours).__name__)
+    plans = plan.plans(lead[0] if lead else 1, length, q.dtype, stateful=ours is not None)
+    y = _attended(plans, spec, (q, k, v), ours, offset)
     if ours is not None and ours is not cache:
         setattr(cache, spec.offset, ours.offset)
         # The hosts evaluate these to bound their graph; they hold no keys, only the dependency.
-        cache.keys = cache.values = out[..., :0]
-    return module[spec.names[3]](mx.flatten(out.transpose(0, 2, 1, 3), -2))
+        cache.keys = cache.values = y[:0]
+    out = module[spec.names[3]](y)
+    return mx.unflatten(out, 0, (*lead, length)) if lead else out
+
+
+def _attended(
+    plans: plan.Plans, spec: Spec, qkv: tuple[mx.array, mx.array, mx.array], ours: KVCache | None, offset: int
+) -> mx.array:
+    """Rows ``[B * L, Hq * D]`` from the projections' rows."""
+    heads, rotation = spec.heads, None
+    if isinstance(spec.rotate, Tables):
+        rotation = spec.rotate.rotation(offset, plans.length)
+    else:
+        shape = (plans.batch, plans.length, -1, spec.head_dim)
+        q, k, v = (a.reshape(shape).transpose(0, 2, 1, 3) for a in qkv)
+        qkv = spec.rotate(q, offset), spec.rotate(k, offset), v
+    if ours is not None:
+        return ours._attend(plans, heads, qkv, rotation, ours.window, spec.scale)
+    append, attend, *_ = plans.attention(heads, spec.window, 0, 0)
+    q, k, v = append(*qkv, rotation, None, None, heads.n_heads, heads.n_kv_heads)
+    return attend(q, None, 0, k, v, spec.window, spec.scale, True)
 
 
 def _behind(cache: Any, spec: Spec) -> KVCache | None:

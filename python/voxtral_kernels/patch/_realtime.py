@@ -71,7 +71,7 @@ class DecoderLayer:
         if scale is None:
             scale = Scales([self[n.ada]])(t_cond, x.dtype)[0]
         attended = self[n.attention](self[n.attention_norm](x), mask, cache)
-        normed, h = add_norm(attended, x, self[n.ffn_norm], scale)
+        normed, h = add_norm(attended, x, self[n.ffn_norm], scale, stateful=cache is not None)
         return h + self[n.mlp](normed)
 
 
@@ -123,7 +123,7 @@ def fill_encoder_attention(plan: Plan, check: Structure, encoder: Any, names: Na
         check.signature(host, "__call__", names.encoder_call, path)
         sizes = _sizes(check, host, "n_heads", path)
         check.attention(host, sizes, names.projections, path)
-        rotate = rotate or (_attention.tables if right else _attention.stock)(sizes[2], host.rope_theta)
+        rotate = rotate or (_attention.Tables if right else _attention.stock)(sizes[2], host.rope_theta)
         new_cache = _attention.ring(window, None, i, len(layers))
         spec = Spec(names.projections, *sizes, rotate, window, new_cache, "_offset")
         what = f"sliding_window_attention, {f'RingKVCache({window})' if right else 'LinearKVCache'}"
@@ -146,7 +146,7 @@ def fill_decoder(plan: Plan, check: Structure, model: Any, names: Names, window:
     check.attributes(decoder, f"{names.final_norm}, {names.embedding}", nn.Module, names.decoder)
     layers = decoder[names.layers]
     right = plan.semantics == "right"
-    rotates: list[_attention.Rotate] = []
+    rotates: list[Any] = []
     for i, layer in enumerate(layers):
         path = f"{names.decoder}.{names.layers}.{i}"
         check.signature(layer, "__call__", parameters, path)
@@ -157,7 +157,7 @@ def fill_decoder(plan: Plan, check: Structure, model: Any, names: Names, window:
         sizes = _sizes(check, attention, "n_heads, n_kv_heads", path)
         check.attention(attention, sizes, names.projections, f"{path}.{names.attention}")
         check.rows(layer[names.ada], names.ada_linear[1], layer[names.ffn_norm].weight.shape[0], f"{path}.{names.ada}")
-        rotates = rotates or [(_attention.tables if right else _attention.stock)(sizes[2], attention.rope_theta)]
+        rotates = rotates or [(_attention.Tables if right else _attention.stock)(sizes[2], attention.rope_theta)]
         new_cache = _attention.ring(window, names.capacity, i, len(layers))
         bare = (window or HOST_DECODER_WINDOW) if right else None
         spec = Spec(names.projections, *sizes, rotates[0], bare, new_cache, "_offset")

@@ -27,14 +27,14 @@ class EncoderAttention:
     """Encoder attention of ``x [L, D]``; the host's mask says the same as the window and is not looked at."""
 
     def __call__(self: Any, x: mx.array, rope_offset: int, mask: Any, cache: Any = None) -> mx.array:
-        return _attention.serve(self, self._spec, x[None], cache, rope_offset)[0]
+        return _attention.serve(self, self._spec, x, cache, rope_offset)
 
 
 class DecoderAttention:
     """Decoder attention of ``x [L, D]``."""
 
     def __call__(self: Any, x: mx.array, start_pos: int, cache: Any = None) -> mx.array:
-        return _attention.serve(self, self._spec, x[None], cache, start_pos)[0]
+        return _attention.serve(self, self._spec, x, cache, start_pos)
 
 
 class DecoderLayer:
@@ -43,7 +43,7 @@ class DecoderLayer:
     def __call__(self: Any, x: mx.array, start_pos: int, ada_scale: Any = None, cache: Any = None) -> mx.array:
         attended = self.attention(self.attention_norm(x), start_pos, cache=cache)
         scale = None if self.ada_rms_norm_t_cond is None else ada_scale
-        normed, h = add_norm(attended, x, self.ffn_norm, scale)
+        normed, h = add_norm(attended, x, self.ffn_norm, scale, stateful=cache is not None)
         gated = nn.silu(self.feed_forward_w1(normed)) * self.feed_forward_w3(normed)
         return h + self.feed_forward_w2(gated)
 
@@ -100,7 +100,7 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     check.attributes(model, "encoder, decoder", nn.Module, "")
     check.attributes(model, "config", object, "")
     right = plan.semantics == "right"
-    rotary = _attention.tables if right else _attention.stock
+    rotary = _attention.Tables if right else _attention.stock
     _fill_stem(plan, check, model)
     _fill_encoder(plan, check, model.encoder, rotary)
     _fill_decoder(plan, check, model.decoder, rotary, decoder_window)

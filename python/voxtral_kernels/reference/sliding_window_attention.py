@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 import numpy as np
@@ -32,6 +32,7 @@ class SlidingWindowAttention:
     tail_v: mx.array  # [B, Hkv, T, D]
     window: int | None  # visible keys including the query's own; None: plain causal
     scale: float
+    as_rows: bool = False  # the result is [B * L, Hq * D]: a row a position, heads side by side
 
     @property
     def offset(self) -> int:
@@ -54,7 +55,7 @@ Request = SlidingWindowAttention
 
 
 def oracle(r: SlidingWindowAttention) -> np.ndarray:
-    """Ground truth in float64, ``[B, Hq, L, D]``. Never optimise this function."""
+    """Ground truth in float64, ``[B, Hq, L, D]`` or as rows. Never optimise this function."""
     q, k, v = float64(r.q), float64(r.tail_k), float64(r.tail_v)
     if r.ring is not None:
         slots = np.arange(r.ring_start, r.ring_end) % r.ring.shape[3]
@@ -74,10 +75,12 @@ def oracle(r: SlidingWindowAttention) -> np.ndarray:
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights = weights / weights.sum(-1, keepdims=True)
     if np.isfinite(v).all():
-        return np.einsum("bhln,bhnd->bhld", weights, v, optimize=True)
-    # A key that a query does not see is not there for it, whatever its value.
-    rows = [np.einsum("bhn,bhnd->bhd", weights[:, :, i, seen], v[:, :, seen]) for i, seen in enumerate(visible)]
-    return np.stack(rows, axis=2)
+        out = np.einsum("bhln,bhnd->bhld", weights, v, optimize=True)
+    else:
+        # A key that a query does not see is not there for it, whatever its value.
+        rows = [np.einsum("bhn,bhnd->bhd", weights[:, :, i, seen], v[:, :, seen]) for i, seen in enumerate(visible)]
+        out = np.stack(rows, axis=2)
+    return out.transpose(0, 2, 1, 3).reshape(-1, q.shape[1] * q.shape[3]) if r.as_rows else out
 
 
 def composed(r: SlidingWindowAttention) -> mx.array:
@@ -99,7 +102,8 @@ def composed(r: SlidingWindowAttention) -> mx.array:
         blocks.append(
             mx.fast.scaled_dot_product_attention(q, keys[:, :, cut], values[:, :, cut], scale=r.scale, mask=mask)
         )
-    return blocks[0] if len(blocks) == 1 else mx.concatenate(blocks, axis=2)
+    out = blocks[0] if len(blocks) == 1 else mx.concatenate(blocks, axis=2)
+    return out.transpose(0, 2, 1, 3).reshape(-1, r.q.shape[1] * r.q.shape[3]) if r.as_rows else out
 
 
 def _in_order_of_use(r: SlidingWindowAttention) -> tuple[mx.array, mx.array, np.ndarray]:
@@ -168,12 +172,13 @@ class Case:
     capacity: int | None = None  # of the ring; None: the window
     outlier: bool = False
     view: bool = False
+    as_rows: bool = False
     extreme: str = ""  # one of rule.EXTREMES
 
     def __str__(self) -> str:
         state = f"past{self.past}+{self.tail}" if self.past else "fresh"
         size = f"-C{self.capacity}" if self.capacity else ""
-        flags = "".join(f"-{n}" for n in ("outlier", "view") if getattr(self, n))
+        flags = "".join(f"-{n}" for n in ("outlier", "view", "as_rows") if getattr(self, n))
         flags += f"-{self.extreme}" if self.extreme else ""
         return f"B{self.B}-H{self.Hq}.{self.Hkv}-L{self.L}-D{self.D}-W{self.window}-{state}{size}{flags}"
 
@@ -200,6 +205,9 @@ CASES = [
     Case(2, 4, 2, 2, 64, 20, past=50, tail=6),  # few queries of a batch
     Case(2, 2, 1, 1, 32, None, past=700, tail=30, capacity=1024),  # a batch whose keys are split
     Case(1, 3, 3, 6, 64, 50, past=121, tail=5),  # rows for half a vector; odd runs of keys
+    Case(1, 4, 2, 1, 32, 640, past=700, tail=9, as_rows=True),  # as a model's layer asks for it, keys split
+    Case(2, 4, 2, 2, 32, 24, past=60, tail=6, as_rows=True),
+    Case(2, 4, 4, 20, 32, 24, past=60, tail=6, as_rows=True),
 ]
 
 EXTREMES = [
@@ -239,7 +247,8 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SlidingWindowAttentio
         q, k, v = _extreme(case, q, k, v)
     if case.view:
         q, k, v = strided(q), strided(k), strided(v)
-    return from_sequence(q, k, v, case.window, case.past - case.tail, case.capacity or case.window)
+    r = from_sequence(q, k, v, case.window, case.past - case.tail, case.capacity or case.window)
+    return replace(r, as_rows=case.as_rows)
 
 
 def _extreme(case: Case, q: mx.array, k: mx.array, v: mx.array) -> tuple[mx.array, mx.array, mx.array]:

@@ -72,7 +72,9 @@ class Voxtral(Module):
         tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
         if tokenizer is not None:
             check_tokenizer(tokenizer, w.config)
-        return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)
+        model = cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)
+        model.decoder.warm(1, w.dtype)
+        return model
 
     def stream(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: this family transcribes whole recordings."""

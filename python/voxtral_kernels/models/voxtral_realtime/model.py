@@ -84,7 +84,10 @@ class VoxtralRealtime(Module):
         if tokenizer is not None:
             check_tokenizer(tokenizer, w.config)
         time_dtype = time_dtype or w.stored_dtype
-        return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype, time_dtype=time_dtype)
+        model = cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype, time_dtype=time_dtype)
+        model.encoder.warm(w.config.downsample, w.dtype)
+        model.decoder.warm(1, w.dtype, scale=w.dtype)
+        return model
 
     @property
     def mel_config(self) -> MelConfig:

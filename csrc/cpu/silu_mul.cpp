@@ -1,0 +1,51 @@
+// y = g / (1 + exp(-g)) * u, g and u the halves of a row.
+#include "kernels.h"
+#include "tile.h"
+
+namespace voxtral::cpu {
+namespace {
+
+// e = exp(-|g|) never overflows: 1 / (1 + e) above zero, e / (1 + e) below, where exp_nonpositive stops at exp(-87).
+inline Vec silu(Vec g) {
+  const Vec e = exp_nonpositive(g < 0.0f ? g : -g);
+  const Vec below = g < -87.0f ? splat(0.0f) : e;
+  return g * (g < 0.0f ? below : splat(1.0f)) / (1.0f + e);
+}
+
+template <class T>
+void rows(const SiluMulArgs& args, Index first, Index last) {
+  for (Index r = first; r < last; ++r) {
+    const T* gate = static_cast<const T*>(args.x) + r * 2 * args.dim;
+    const T* up = gate + args.dim;
+    T* y = static_cast<T*>(args.y) + r * args.dim;
+    for (Index d = 0; d < args.dim; d += kLanes) {
+      const int part = int(least(kLanes, args.dim - d));
+      store_part(y + d, silu(load_part(gate + d, part)) * load_part(up + d, part), part);
+    }
+  }
+}
+
+void task(const SiluMulArgs& args, Index task, float*) {
+  const Index first = task * args.rows_per_task, last = least(first + args.rows_per_task, args.rows);
+  switch (args.dtype) {
+    case Dtype::float32:
+      return rows<float>(args, first, last);
+    case Dtype::float16:
+      return rows<Half>(args, first, last);
+    case Dtype::bfloat16:
+      return rows<Bfloat>(args, first, last);
+  }
+}
+
+Index work(const SiluMulArgs& args) { return args.rows * args.dim; }
+
+Tasks cut(SiluMulArgs& args, Index threads) {
+  args.rows_per_task = threads == 1 ? args.rows : divide_up(args.rows, 4 * threads);
+  return {divide_up(args.rows, args.rows_per_task), 0};
+}
+
+}  // namespace
+
+extern const Kernel<SiluMulArgs> VOXTRAL_KERNEL(silu_mul){work, cut, task};
+
+}  // namespace voxtral::cpu

@@ -1,0 +1,87 @@
+// y = silu(g) u, x = [g, u]: the gated product of a SwiGLU whose projections are packed.
+#include "metal/encoder.h"
+#include "ops/binding.h"
+#include "ops/primitive.h"
+
+#include "cpu/launch.h"
+#include "mlx/allocator.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/ops.h"
+
+namespace voxtral {
+namespace {
+
+constexpr const char* kOp = "silu_mul";
+
+mx::Shape output_shape(const mx::array& x) {
+  mx::Shape shape = x.shape();
+  shape.back() /= 2;
+  return shape;
+}
+
+Arrays composed(const Arrays& inputs, mx::Stream s) {
+  const Arrays halves = mx::split(mx::astype(inputs[0], mx::float32, s), 2, -1, s);
+  const mx::array gated = mx::multiply(halves[0], mx::sigmoid(halves[0], s), s);
+  return {mx::astype(mx::multiply(gated, halves[1], s), inputs[0].dtype(), s)};
+}
+
+class SiluMul : public Differentiable {
+ public:
+  SiluMul(mx::Stream stream, MetalLaunches launches)
+      : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, stream); }),
+        launches_(std::move(launches)) {}
+
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
+  void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
+  const char* name() const override { return "VoxtralSiluMul"; }
+  bool is_equivalent(const mx::Primitive& other) const override {
+    return launches_ == static_cast<const SiluMul&>(other).launches_;
+  }
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override { return {output_shape(inputs[0])}; }
+
+ private:
+  MetalLaunches launches_;
+};
+
+}  // namespace
+
+// x: [..., 2 H]. Returns [..., H] of its dtype.
+mx::array silu_mul(const mx::array& x, mx::StreamOrDevice device, const LaunchList* launches) {
+  kernel_dtype(kOp, x);
+  require(x.ndim() >= 1 && x.shape(-1) >= 2 && x.shape(-1) % 2 == 0, kOp, "x: expected [..., 2 H].");
+  const mx::Stream stream = mx::to_stream(device);
+  Arrays inputs = contiguous_on_gpu({x}, stream);
+  auto primitive = std::make_shared<SiluMul>(stream, launches_of(launches));
+  return mx::array(output_shape(x), x.dtype(), std::move(primitive), std::move(inputs));
+}
+
+void SiluMul::eval_cpu(const Arrays& inputs, Arrays& outputs) {
+  mx::array& y = outputs[0];
+  y.set_data(mx::allocator::malloc(y.nbytes()));
+  const mx::array x = readable(inputs[0], stream(), true);
+  cpu::SiluMulArgs args{};
+  args.x = x.data<void>();
+  args.y = y.data<void>();
+  args.dim = y.shape(-1);
+  args.rows = cpu::Index(y.size()) / args.dim;
+  args.dtype = kernel_dtype(kOp, x);
+  mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
+}
+
+void SiluMul::eval_gpu(const Arrays& inputs, Arrays& outputs) {
+  mx::array& y = outputs[0];
+  y.set_data(mx::allocator::malloc(y.nbytes()));
+  if (y.size() == 0) return;
+  Encoder encoder(stream(), launch_at(kOp, launches_, 0));
+  encoder.input(inputs[0]);
+  encoder.ints({int(y.size() / y.shape(-1)), y.shape(-1)});
+  encoder.output(y);
+  encoder.dispatch();
+}
+
+const Binding binding([](nanobind::module_& m) {
+  using namespace nanobind::literals;
+  m.def("silu_mul", &silu_mul, "x"_a, "stream"_a.none() = nanobind::none(), "launches"_a.none() = nanobind::none());
+});
+
+}  // namespace voxtral

@@ -1,0 +1,163 @@
+"""Choices made once: what serves a step of a model, below the public ops and their checks.
+
+The public ops look at every argument and choose anew at each call. A model knows its own arrays: `plans` gives it what
+serves its rows of one batch, length and dtype, chosen at the first call of each form and used while only positions
+move. What a choice depends on beside that, `select.context`, is looked at once a step.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+
+from ..reference.ada_rms_norm import AdaRmsNorm
+from ..reference.kv_append import KvAppend
+from ..reference.rope_append import RopeAppend
+from ..reference.silu_mul import SiluMul
+from ..reference.sliding_window_attention import SlidingWindowAttention
+from . import native, select
+from .select import Backend, Choice
+
+# Lengths and dtypes differ little within a process; more than this many are begun anew.
+_KEPT = 64
+
+
+class Heads(NamedTuple):
+    """What an attention is.
+
+    Args:
+        n_heads, n_kv_heads, dim: Sizes.
+        packed: q, k and v come in one row.
+        rotates: q and k are turned by the angles of their positions; False: they are already, and come as
+            ``[B, H, L, D]``.
+    """
+
+    n_heads: int
+    n_kv_heads: int
+    dim: int
+    packed: bool = True
+    rotates: bool = True
+
+
+class Attention(NamedTuple):
+    """What serves an attention behind a ring of one capacity and a tail of one length.
+
+    Args:
+        append: ``(q, k, v, rotation, tail_k, tail_v, n_heads, n_kv_heads)`` to q ``[B, Hq, L, D]`` and both tails.
+        attend: The fields of the request to rows ``[B * L, Hq * D]``.
+        commit: ``(ring, start, k, v, after)`` to the ring that holds them.
+        backend: Of the attention.
+    """
+
+    append: Callable[..., Any]
+    attend: Callable[..., mx.array]
+    commit: Callable[..., mx.array]
+    backend: Backend
+
+
+class Plans:
+    """What serves ``batch * length`` rows of one dtype.
+
+    Args:
+        batch, length, dtype: Of the rows.
+        stateful: A step behind caches. Otherwise the plans can be differentiated through.
+    """
+
+    def __init__(self, batch: int, length: int, dtype: mx.Dtype, *, stateful: bool) -> None:
+        self.batch, self.length, self.dtype, self.stateful = batch, length, dtype, stateful
+        self.linear = native.linear_function() if batch * length else None
+        self.choices: dict[tuple[str, str], Choice] = {}
+        self.norm = functools.cache(self._norm)
+        self.silu_mul = functools.cache(self._silu_mul)
+        self.attentions: dict[tuple[Heads, int | None, int, int], Attention] = {}
+
+    def _norm(self, dim: int, scale: mx.Dtype | None, residual: bool, batched: bool = False) -> Callable[..., Any]:
+        """With a weight; the dtype of the scale ``[dim]`` or None; of ``[B * L, dim]`` or, batched, ``[B, L, dim]``."""
+        x = self._zeros(*((self.batch, self.length) if batched else (self.batch * self.length,)), dim)
+        request = AdaRmsNorm(
+            x,
+            self._zeros(dim),
+            None if scale is None else mx.zeros((dim,), scale),
+            1e-5,
+            x if residual else None,
+        )
+        return self._prepared("ada_rms_norm", request)
+
+    def _silu_mul(self, dim: int) -> Callable[..., mx.array]:
+        """Of rows ``[B * L, 2 dim]``."""
+        return self._prepared("silu_mul", SiluMul(self._zeros(self.batch * self.length, 2 * dim)))
+
+    def attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int) -> Attention:
+        """Behind a ring of this capacity (0: nothing is committed) and a tail of this length."""
+        key = heads, window, capacity, n_tail
+        found = self.attentions.get(key)
+        if found is None:
+            found = self.attentions[key] = self._attention(*key)
+        return found
+
+    def _attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int) -> Attention:
+        kv = (self.batch, heads.n_kv_heads)
+        tails = [self._zeros(*kv, n_tail, heads.dim) if n_tail else None for _ in range(2)]
+        grown = self._zeros(*kv, n_tail + self.length, heads.dim)
+        q = self._zeros(self.batch, heads.n_heads, self.length, heads.dim)
+        ring = self._zeros(2, *kv, capacity, heads.dim) if capacity else None
+        request = SlidingWindowAttention(q, ring, capacity, grown, grown, window, heads.dim**-0.5, True)
+        append = self._rope_append(heads, tails) if heads.rotates else self._kv_append(heads, tails)
+        choice = self._choice("sliding_window_attention", request)
+        backend = choice.implementation
+        attend = self._function(backend, request)
+        return Attention(append, attend, backend.prepare_commit(request), backend)
+
+    def _rope_append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:
+        rows = self.batch * self.length
+        both = heads.n_kv_heads * heads.dim
+        k = None if heads.packed else self._zeros(rows, both)
+        q = self._zeros(rows, heads.n_heads * heads.dim + (2 * both if heads.packed else 0))
+        rotation = mx.zeros((self.length, heads.dim // 2, 2), mx.float32)
+        request = RopeAppend(q, k, k, rotation, tails[0], tails[1], heads.n_heads, heads.n_kv_heads)
+        return self._prepared("rope_append", request)
+
+    def _kv_append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:
+        if tails[0] is None:
+            return lambda q, k, v, *_: (q, k, v)
+        new = self._zeros(self.batch, heads.n_kv_heads, self.length, heads.dim)
+        append = self._prepared("kv_append", KvAppend(tails[0], tails[1], new, new))
+        return lambda q, k, v, _, tail_k, tail_v, *__: (q, *append(tail_k, tail_v, k, v))
+
+    def _zeros(self, *shape: int) -> mx.array:
+        return mx.zeros(shape, self.dtype)
+
+    def _prepared(self, op: str, request: Any) -> Callable[..., Any]:
+        return self._function(self._choice(op, request).implementation, request)
+
+    def _choice(self, op: str, request: Any) -> Choice:
+        choice = select.select(op, request)
+        self.choices.setdefault((op, choice.variant), choice)
+        return choice
+
+    def _function(self, backend: Backend, request: Any) -> Callable[..., Any]:
+        return backend.prepare(request) if self.stateful else Backend.prepare(backend, request)
+
+
+_plans: dict[tuple[Any, ...], Plans] = {}
+
+
+def plans(batch: int, length: int, dtype: mx.Dtype, *, stateful: bool = True) -> Plans:
+    """The plans for these rows, as the device, the backend asked for by name and what is loaded here have it now.
+
+    Args:
+        batch, length, dtype, stateful: As for `Plans`.
+
+    Raises:
+        RuntimeError: when one is made, as `select.select`.
+    """
+    key = batch, length, dtype, stateful, select.context()
+    found = _plans.get(key)
+    if found is None:
+        if len(_plans) >= _KEPT:
+            _plans.clear()
+        found = _plans[key] = Plans(batch, length, dtype, stateful=stateful)
+    return found

@@ -1,0 +1,205 @@
+"""A plan is never stale: whatever changed before, a call gives what a fresh process gives, bit for bit."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from unittest import mock
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import voxtral_kernels as vk
+from voxtral_kernels.backends import composed, plan, select, selfcheck
+from voxtral_kernels.models.layers import Attention, Block, Linear, Matrix, SwiGLU
+from voxtral_kernels.models.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+DIM, HEAD_DIM, HIDDEN = 24, 16, 40
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One call: two chunks through a stack of one layer, the second one looked at."""
+
+    batch: int
+    first: int
+    length: int
+    dtype: str
+    window: int | None
+    heads: tuple[int, int]
+    eps: float
+    scaled: bool
+    cached: bool
+    backend: str | None
+    by_environment: bool
+
+
+CALLS = st.builds(
+    Setting,
+    batch=st.sampled_from([1, 2]),
+    first=st.sampled_from([1, 9]),
+    length=st.sampled_from([1, 3]),
+    dtype=st.sampled_from(["float32", "float16", "bfloat16"]),
+    window=st.sampled_from([None, 4, 7]),
+    heads=st.sampled_from([(4, 2), (2, 2)]),
+    eps=st.sampled_from([1e-5, 1e-1]),
+    scaled=st.booleans(),
+    cached=st.booleans(),
+    backend=st.sampled_from([None, "composed", "native", "planted"]),
+    by_environment=st.booleans(),
+)
+
+
+class Planted(composed.Composed):
+    """On a device of its own: three times the result, so that a choice from before shows."""
+
+    def run(self, request, stream):
+        result = super().run(request, stream)
+        return tuple(3 * a for a in result) if isinstance(result, tuple) else 3 * result
+
+
+@contextlib.contextmanager
+def served(setting):
+    """As the setting says: by name, by the environment, or by another device with a backend of its own."""
+    with contextlib.ExitStack() as stack:
+        if setting.backend == "planted":
+            ops = ("ada_rms_norm", "rope_append", "silu_mul", "sliding_window_attention")
+            planted = {("metal", op): Planted(op, composed.backend(op)._composed) for op in ops}
+            stack.enter_context(mock.patch.dict(select._loaded, planted))
+            stack.enter_context(mock.patch.object(select, "device_type", return_value=mx.gpu))
+            stack.enter_context(mock.patch.dict(select.ORDER, {mx.gpu: ("metal",)}))
+        elif setting.by_environment and setting.backend:
+            stack.enter_context(mock.patch.dict(os.environ, {select.ENVIRONMENT: setting.backend}))
+        elif setting.backend:
+            stack.enter_context(vk.use_backend(setting.backend))
+        yield
+
+
+@dataclass
+class Config:
+    dim, hidden_dim, head_dim, rope_theta = DIM, HIDDEN, HEAD_DIM, 1e4
+    norm_eps: float
+    window: int | None
+
+
+def outcome(setting):
+    """The values of the second chunk."""
+    rng, dtype = np.random.default_rng(0), getattr(mx, setting.dtype)
+
+    def array(*shape):
+        return mx.array(rng.normal(size=shape).astype(np.float32) * 0.3).astype(dtype)
+
+    def linear(rows, columns):
+        return Linear(Matrix(array(rows, columns)), array(rows))
+
+    hq, hkv = setting.heads
+    q, k, v = (linear(h * HEAD_DIM, DIM) for h in (hq, hkv, hkv))
+    attention = Attention(q, k, v, linear(DIM, hq * HEAD_DIM), head_dim=HEAD_DIM, window=setting.window)
+    mlp = SwiGLU(linear(HIDDEN, DIM), linear(HIDDEN, DIM), linear(DIM, HIDDEN))
+    stack = Stack(
+        Config(setting.eps, setting.window),
+        [Block(array(DIM), attention, array(DIM), mlp, setting.eps)],
+        array(DIM),
+    )
+    scales = [array(DIM)] if setting.scaled else None
+    chunks = [array(setting.batch, n, DIM) for n in (setting.first, setting.length)]
+    with served(setting):
+        caches = stack.new_caches() if setting.cached else None
+        for chunk in chunks:
+            y = stack(chunk, caches, scales)
+    return np.array(y.astype(mx.float32)).tobytes().hex()
+
+
+def serve():
+    """Answers each line of settings from a process that has made no plan before."""
+    for line in sys.stdin:
+        values = json.loads(line)
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.write(write, outcome(Setting(**values | {"heads": tuple(values["heads"])})).encode())
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as answer:
+            print(answer.read(), flush=True)
+        os.wait()
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """The outcome of a setting in a fresh process."""
+    command = [sys.executable, "-c", "from tests.backends import test_plan; test_plan.serve()"]
+    known = {}
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def ask(setting):
+            if setting not in known:
+                process.stdin.write(json.dumps(asdict(setting)) + "\n")
+                process.stdin.flush()
+                known[setting] = process.stdout.readline().strip()
+            return known[setting]
+
+        yield ask
+        process.stdin.close()
+
+
+@settings(max_examples=40)
+@given(calls=st.lists(CALLS, min_size=2, max_size=5))
+def test_a_plan_is_never_stale(fresh, calls):
+    for call in calls:
+        got = outcome(call)
+        assert got
+        assert got == fresh(call), call
+
+
+def test_a_plan_is_made_once_and_again_after_a_change():
+    with mock.patch.object(select, "select", wraps=select.select) as chosen:
+        first = plan.plans(1, 1, mx.float32)
+        first.norm(48, None, True)
+        made = chosen.call_count
+        assert plan.plans(1, 1, mx.float32) is first
+        first.norm(48, None, True)
+        assert chosen.call_count == made
+    assert plan.plans(1, 2, mx.float32) is not first
+    assert plan.plans(1, 1, mx.float16) is not first
+    with vk.use_backend("composed"):
+        other = plan.plans(1, 1, mx.float32)
+        assert other is not first
+        assert plan.plans(1, 1, mx.float32) is other
+    assert plan.plans(1, 1, mx.float32) is first
+    for change in (selfcheck.forget, select.forget):
+        change()
+        assert plan.plans(1, 1, mx.float32) is not first
+
+
+def test_an_unknown_backend_of_the_environment_is_refused_below_the_public_ops_too(monkeypatch):
+    plan.plans(1, 1, mx.float32)
+    monkeypatch.setenv(select.ENVIRONMENT, "fastest")
+    with pytest.raises(ValueError, match=r"VOXTRAL_KERNELS_BACKEND: expected one of .*, got 'fastest'\."):
+        plan.plans(1, 1, mx.float32)
+    monkeypatch.setenv(select.ENVIRONMENT, "")
+    plan.plans(1, 1, mx.float32)
+
+
+def test_a_cache_of_another_window_or_form_is_refused_and_unchanged():
+    p = plan.plans(1, 1, mx.float32)
+    heads = plan.Heads(2, 1, 16)
+    qkv, rotation = mx.ones((1, 4 * 16)), mx.zeros((1, 8, 2))
+    cache = vk.RingKVCache(8)
+    with pytest.raises(ValueError, match=r"\] window: expected the cache's 8, got 9\."):
+        cache._attend(p, heads, (qkv, None, None), rotation, 9, 0.25)
+    cache._attend(p, heads, (qkv, None, None), rotation, 8, 0.25)
+    other = plan.plans(1, 1, mx.float16)
+    with pytest.raises(ValueError, match=r"\] k: expected float32, got float16\."):
+        cache._attend(other, heads, (qkv.astype(mx.float16), None, None), rotation, 8, 0.25)
+    with pytest.raises(
+        ValueError, match=r"\] k: expected B, Hkv, D = \(1, 1, 16\) as the cache holds, got \(2, 1, 16\)"
+    ):
+        cache._attend(plan.plans(2, 1, mx.float32), heads, (mx.ones((2, 64)), None, None), rotation, 8, 0.25)
+    assert cache.offset == 1

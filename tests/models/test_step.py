@@ -1,0 +1,98 @@
+"""A stream's step: what the host waits for, what replaced weights do, what loading plans."""
+
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+
+import voxtral_kernels as vk
+from voxtral_kernels.audio.load import load_audio
+from voxtral_kernels.backends import plan
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SAMPLES = load_audio(EXAMPLES / "one-minute.wav")
+# What makes the host wait for an array, or starts its computation.
+WAITS = {mx.array: ("item", "tolist", "__array__", "__bool__", "__int__", "__float__"), mx: ("eval", "synchronize")}
+STARTS = {mx: ("async_eval",)}
+
+
+@pytest.fixture
+def trace(monkeypatch):
+    """The order of what is built, started and waited for."""
+    events = []
+
+    def noted(name, function):
+        def call(*args, **kwargs):
+            events.append(name)
+            return function(*args, **kwargs)
+
+        return call
+
+    for holder, names in [*WAITS.items(), *STARTS.items()]:
+        for name in names:
+            monkeypatch.setattr(holder, name, noted(name, getattr(holder, name)))
+    return events, lambda target, name: monkeypatch.setattr(target, name, noted(name, getattr(target, name)))
+
+
+def test_a_token_is_read_while_the_next_is_computed_and_nothing_else_waits(trace):
+    events, watch = trace
+    model = vk.load("tiny")
+    stream = model.stream()
+    stream.feed(SAMPLES[:64000])
+    watch(type(model), "embed_audio")
+    watch(type(model.decoder), "logits")
+    events.clear()
+    tokens = len(stream.feed(SAMPLES[64000 : 64000 + 10 * 1280]))
+    assert tokens == 10
+    step = ["logits", "async_eval"]
+    # One wait for the state at the end of the call: any thread may make the next one.
+    assert events == ["embed_audio", *step, *[*step, "item"] * (tokens - 1), "item", "eval"]
+
+
+def test_loading_plans_what_a_stream_asks_for(monkeypatch):
+    model = vk.load("tiny")
+    before = {id(p): set(p.choices) for p in plan._plans.values()}
+    stream = model.stream()
+    for start in range(0, 48000, 1280):
+        stream.feed(SAMPLES[start : start + 1280])
+    steps = [p for p in plan._plans.values() if (p.length, p.stateful) in {(1, True), (4, True)}]
+    assert {id(p) for p in steps} <= set(before)
+    assert all(set(p.choices) == before[id(p)] for p in steps)
+
+
+@pytest.mark.parametrize("backend", ["native", "composed"])
+def test_replaced_weights_serve_the_next_step(backend):
+    with vk.use_backend(backend):
+        model = vk.load("tiny")
+        x = mx.random.normal((1, 3, model.config.encoder.dim), key=mx.random.key(0)).astype(model.dtype)
+        encoder = model.encoder
+        before = encoder(x, encoder.new_caches())
+        down = encoder.blocks[0].mlp.down.matrix
+        down.weight = mx.zeros_like(down.weight)
+        after = encoder(x, encoder.new_caches())
+        assert not mx.allclose(before, after)
+        # Another dtype than the rows': MLX's own rules, as ever.
+        linear, step = encoder.blocks[0].attention.out, encoder.step(1, 3, model.dtype)
+        rows = mx.ones((3, linear.matrix.columns), model.dtype)
+        same = linear.product(rows, step)
+        linear.matrix.weight = linear.matrix.weight.astype(mx.float32)
+        other = linear.product(rows, step)
+        assert (same.dtype, other.dtype) == (model.dtype, mx.float32)
+        assert mx.allclose(other, same.astype(mx.float32), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("transform", [mx.compile, mx.grad])
+def test_a_step_behind_caches_inside_a_transformation_is_refused(transform):
+    model = vk.load("tiny")
+    caches = model.encoder.new_caches()
+
+    def total(x):
+        return model.encoder(x, caches).sum()
+
+    with pytest.raises(
+        ValueError, match=r"cache: expected None inside mx.compile, mx.grad or mx.vmap, got RingKVCache"
+    ):
+        mx.eval(transform(total)(mx.ones((1, 2, model.config.encoder.dim), model.dtype)))
+    assert caches[0].offset == 0
+    whole = mx.grad(lambda x: model.encoder(x).astype(mx.float32).sum())
+    assert mx.isfinite(whole(mx.ones((1, 2, model.config.encoder.dim), model.dtype))).all()
