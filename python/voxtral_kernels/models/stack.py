@@ -102,7 +102,7 @@ class Stack(nn.Module):
     def _probed(self, step: Step, full: bool, scale: mx.Dtype | None) -> tuple[mx.array, mx.array]:
         """What the first layer makes of zeros."""
         c, p = self.config, step.plans
-        cache, block = self.new_caches()[0], self["blocks"][0]
+        cache, block = self.new_caches(lazy=True)[0], self["blocks"][0]
         if full:
             kv = mx.zeros((1, block["attention"]["heads"].n_kv_heads, c.window or GROWTH, c.head_dim), p.dtype)
             cache.append(kv, kv)
