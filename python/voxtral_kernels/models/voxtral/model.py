@@ -72,9 +72,7 @@ class Voxtral(Module):
         tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
         if tokenizer is not None:
             check_tokenizer(tokenizer, w.config)
-        model = cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)
-        model.decoder.warm(1, w.dtype)
-        return model
+        return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)
 
     def stream(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: this family transcribes whole recordings."""

@@ -120,4 +120,5 @@ def build(w: Weights) -> tuple[Encoder, Projector, Decoder]:
     head = w.matrix(_HEAD.removesuffix(".weight")) if _HEAD in w.shapes else None
     decoder = Decoder(d, embedding, layers, w.array("language_model.norm.weight"), head)
     w.evaluate(encoder.parameters(), projector.parameters(), decoder.parameters())
+    decoder.warm(1, w.dtype)
     return encoder, projector, decoder
