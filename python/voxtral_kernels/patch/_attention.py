@@ -122,8 +122,8 @@ def serve(module: nn.Module, spec: Spec, x: mx.array, cache: Any, offset: int | 
     y = _attended(plans, spec, (q, k, v), ours, offset)
     if ours is not None and ours is not cache:
         setattr(cache, spec.offset, ours.offset)
-        # The hosts evaluate these to bound their graph; they hold no keys, only the dependency.
-        cache.keys = cache.values = y[:0]
+        # The hosts evaluate these to bound their graph, some by their axes; they hold no keys, only the dependency.
+        cache.keys = cache.values = y[:, :0].reshape(plans.batch, 1, length, 0)
     out = module[spec.names[3]](y)
     return mx.unflatten(out, 0, (*lead, length)) if lead else out
 
