@@ -30,11 +30,10 @@ MSL_SIMD(float)
   namespace simd {                         \
   using metal::T##size;                    \
   }
-#define MSL_SIMDS(T)                                                                                    \
-  MSL_SIMD(T, 2x2)                                                                                      \
-  MSL_SIMD(T, 2x3)                                                                                      \
-  MSL_SIMD(T, 2x4) MSL_SIMD(T, 3x2) MSL_SIMD(T, 3x3) MSL_SIMD(T, 3x4) MSL_SIMD(T, 4x2) MSL_SIMD(T, 4x3) \
-      MSL_SIMD(T, 4x4)
+#define MSL_SIMDS(T) \
+  MSL_SIMD(T, 2x2)   \
+  MSL_SIMD(T, 2x3)   \
+  MSL_SIMD(T, 2x4) MSL_SIMD(T, 3x2) MSL_SIMD(T, 3x3) MSL_SIMD(T, 3x4) MSL_SIMD(T, 4x2) MSL_SIMD(T, 4x3) MSL_SIMD(T, 4x4)
 MSL_SIMDS(float)
 MSL_SIMDS(half)
 #undef MSL_SIMDS
