@@ -127,6 +127,7 @@ CASES = [
     Case(2, 4, 2, 3, 48, T=5, offset=17),  # a batch, off every vector
     Case(2, 2, 2, 2, 24, T=1, packed=False, view=True),  # a host's own projections
     Case(1, 4, 1, 1, 64, T=7, packed=False, offset=3),
+    Case(1, 4, 2, 3, 16, T=2, packed=False, offset=5),  # rows of queries longer than those of keys
     Case(1, 1, 1, 2, 8, view=True),
 ]
 
