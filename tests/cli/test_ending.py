@@ -125,6 +125,27 @@ def test_a_signal_between_recordings(run, kill, cards, examples, tmp_path):
     assert err.endswith("0 of 2 recordings transcribed\n")
 
 
+@pytest.mark.parametrize(("number", "status"), SIGNALS, ids=lambda v: getattr(v, "name", ""))
+def test_a_signal_before_the_first_audio(run, monkeypatch, kill, cards, tmp_path, number, status):
+    """SIGTERM and SIGHUP leave an empty transcript that is marked; Ctrl-C, whose sender knows, nothing."""
+    kill(number)
+    new_stream = streaming.new_stream
+
+    def before(*arguments):
+        os.kill(os.getpid(), number)
+        return new_stream(*arguments)
+
+    monkeypatch.setattr(streaming, "new_stream", before)
+    out = tmp_path / "a.srt"
+    got = run("transcribe", cards, "-m", "tiny", "-o", out)
+    if number == signal.SIGINT:
+        assert (got, out.exists()) == ((130, "", ""), False)
+        return
+    said = f"incomplete, ended by {number.name} after 0.0 s of audio"
+    assert got == (status, "", f"voxtral-kernels: {cards}: {said}; what there is of it is in {out}\n")
+    assert f"[{said.replace(', ', ': ')}]" in out.read_text()
+
+
 def test_a_second_signal_does_not_wait_for_the_last_words(run, at_second_piece, kill, cards):
     def twice():
         os.kill(os.getpid(), signal.SIGINT)

@@ -107,7 +107,7 @@ def test_closed_standard_input_is_said(cards):
     assert "expected audio on standard input, got none: it is closed." in done.stderr
 
 
-# Starts the command; Ctrl-C comes when it looks for the module named first.
+# Starts the command; the signal comes when it looks for the module named first.
 AT_IMPORT = """
 import os, signal, sys
 
@@ -115,9 +115,9 @@ class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == wanted:
             sys.meta_path.remove(self)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
-wanted = sys.argv.pop(1)
+wanted, number = sys.argv.pop(1), int(sys.argv.pop(1))
 sys.meta_path.insert(0, Finder())
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from voxtral_kernels.cli import main
@@ -128,9 +128,35 @@ sys.exit(main())
 @pytest.mark.fault("live pipes: a traceback after Ctrl-C in the first 0.2 s")
 @pytest.mark.parametrize("module", ["voxtral_kernels.cli.console", "typer", "numpy", "voxtral_kernels.models"])
 def test_ctrl_c_before_the_work_has_begun(cards, module):
-    command = [sys.executable, "-c", AT_IMPORT, module, "transcribe", cards, "-m", "tiny"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = at_import(module, signal.SIGINT, "transcribe", cards, "-m", "tiny")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def at_import(module, number, *arguments):
+    command = [sys.executable, "-c", AT_IMPORT, module, str(int(number)), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.fault("work lost: SIGTERM while the model was loaded ended without a word and without a file")
+def test_a_signal_while_the_model_is_loaded_leaves_its_mark(cards, examples, tmp_path):
+    module, number, name, status = "voxtral_kernels.models", signal.SIGTERM, "SIGTERM", 143
+    out, said = tmp_path / "a.json", f"voxtral-kernels: {cards}: incomplete, ended by {name} after 0.0 s of audio"
+    done = at_import(module, number, "transcribe", cards, "-m", "tiny", "-o", out)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr == f"{said}; what there is of it is in {out}\n"
+    got = json.loads(out.read_text())
+    assert (got["complete"], got["reason"], got["text"], got["words"]) == (False, f"ended by {name}", "", [])
+    done = at_import(module, number, "transcribe", cards, "-m", "tiny")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"{said}\n")
+    done = at_import(module, number, "ask", cards, "What is it?", "-m", "tiny-offline", "-f", "json")
+    assert (done.returncode, json.loads(done.stdout)["complete"]) == (status, False)
+    folder = tmp_path / "out"
+    both = (cards, examples / "human-card-1.wav")
+    done = at_import(module, number, "transcribe", *both, "-m", "tiny", "-o", f"{folder}/")
+    assert (done.returncode, [p.read_text() for p in folder.iterdir()]) == (
+        status,
+        [f"[incomplete: ended by {name} after 0.0 s of audio]\n"],
+    )
 
 
 @pytest.mark.soak

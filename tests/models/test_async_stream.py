@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 
+import numpy as np
 import pytest
 
 import voxtral_kernels as vk
@@ -42,6 +43,18 @@ def test_it_gives_what_a_stream_gives(tiny, clip, expected):
     assert events == expected_events
     for name in ("text", "words", "tokens", "duration_s"):
         assert getattr(stream, name) == getattr(sync, name), name
+
+
+def test_another_sample_rate(tiny, clip, expected):
+    async def run():
+        async with vk.AsyncStream(tiny, sample_rate=48_000) as stream:
+            for part in parts(np.repeat(clip, 3)):
+                await stream.feed(part)
+        return stream
+
+    stream = asyncio.run(run())
+    assert stream.text == expected[0].text
+    assert stream.duration_s == expected[0].duration_s
 
 
 @pytest.mark.fault("threads: there was no stream for asyncio that leaves the event loop free")

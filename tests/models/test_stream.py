@@ -5,6 +5,7 @@ import itertools
 import mlx.core as mx
 import numpy as np
 import pytest
+import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -263,3 +264,30 @@ def test_a_language_is_refused_in_words(tiny, clip):
     message = r"^\[transcribe\] language: expected None for Voxtral Realtime, which is told none, got 'en'\.$"
     with pytest.raises(ValueError, match=message):
         tiny.transcribe(clip, language="en")
+
+
+@pytest.mark.fault("audio: a stream took 16 kHz alone, and users resampled block by block")
+@pytest.mark.parametrize("rate", [48_000, 44_100, 8_000, 22_050.5])
+def test_another_sample_rate_is_resampled_as_one_signal(tiny, clip, rate):
+    at_rate = soxr.resample(clip, TOKEN / 0.08, rate)
+    expected = tiny.transcribe(soxr.resample(at_rate, rate, TOKEN / 0.08))
+    stream = tiny.stream(sample_rate=rate)
+    events = [event for piece in pieces_of(at_rate, [1, 1023, 4801]) for event in stream.feed(piece)]
+    assert abs(stream.duration_s - len(at_rate) / rate) < 1e-9
+    events += stream.finish()
+    assert stream.text == expected.text == "".join(event.text for event in events)
+    assert (stream.tokens, stream.words) == (expected.tokens, expected.words)
+    assert tiny.transcribe(at_rate, sample_rate=rate).tokens == stream.tokens
+
+
+def test_a_stream_of_another_rate_is_heard_in_the_same_pieces(tiny, clip):
+    """What bounds the memory of a large feed counts tokens, at any rate."""
+    twice = np.repeat(np.tile(clip, 12), 2)
+    pieces = list(tiny.stream(sample_rate=32_000).pieces(twice))
+    assert len(pieces) == -(-len(twice) // (2 * TOKEN * stream_module.PIECE))
+
+
+@pytest.mark.parametrize("rate", [0, -16_000, float("nan"), "48000", True, 10**9])
+def test_a_sample_rate_that_is_none(tiny, rate):
+    with pytest.raises(ValueError, match=r"^\[stream\] sample_rate: expected a sample rate from \d+ to \d+ Hz, got "):
+        tiny.stream(sample_rate=rate)

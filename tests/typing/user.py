@@ -28,13 +28,13 @@ def captions(stream: Stream, samples: np.ndarray[tuple[int], np.dtype[np.float32
 
 def live() -> None:
     tiny: vk.VoxtralRealtime = vk.load("tiny", dtype=mx.float32)
-    print(captions(tiny.stream(delay_ms=480), vk.load_audio("speech.m4a")))
+    print(captions(tiny.stream(delay_ms=480, sample_rate=44_100), vk.load_audio("speech.m4a")))
     result: Result = tiny.transcribe(Path("speech.wav"), delay_ms=960)
     print(result.text, words(result), len(result.tokens))
 
 
 async def asynchronous(model: vk.VoxtralRealtime | vk.Voxtral, samples: mx.array) -> str:
-    async with vk.AsyncStream(model, delay_ms=480) as stream:
+    async with vk.AsyncStream(model, delay_ms=480, sample_rate=48_000.0) as stream:
         heard: list[StreamEvent] = await stream.feed(samples)
         async for event in stream:
             print(event.text, event.start_s)

@@ -9,7 +9,7 @@ import typer
 
 from .._check import fail
 from . import ending, offline
-from .delivery import Output, Show, deliver
+from .delivery import Output, Show, before_work, deliver
 from .ending import Mode
 from .formats import Format, Transcript
 from .options import MaxTokens, Raw, Revision, load_model
@@ -58,12 +58,13 @@ def ask(
     """Ask an offline Voxtral model about a recording."""
     check_file(OP, file)
     targets([file], Format(form), None)
-    recording = open_recording(OP, file, raw)
-    loaded = load_model(model, revision, offline=True)
-    if not loaded.offline:
-        raise fail(OP, "--model", "a Voxtral (offline) model", f"{loaded.name}, which is {loaded.model.family}")
-    settings = {"model": loaded.name, "question": question, "stop": None}
-    output = Output(Transcript(file, settings=settings), None, Format(form))
+    output = Output(Transcript(file), None, Format(form))
+    with before_work(output):
+        recording = open_recording(OP, file, raw)
+        loaded = load_model(model, revision, offline=True)
+        if not loaded.offline:
+            raise fail(OP, "--model", "a Voxtral (offline) model", f"{loaded.name}, which is {loaded.model.family}")
+    output.transcript.settings = {"model": loaded.name, "question": question, "stop": None}
 
     def answer() -> None:
         with recording.heard(output.transcript):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +66,9 @@ class Output:
     def finish_early(self) -> str:
         """Write what there is, without touching a file that was there; returns where it is, in words."""
         if self.is_live:
-            self._begin()
-            print_text("\n")
+            if self.transcript.duration_s > 0:
+                self._begin()
+                print_text("\n")
             return ""
         if self.path is None:
             print_text(self._whole())
@@ -105,16 +107,36 @@ def deliver(run: Callable[[], None], output: Output) -> None:
     except BrokenPipeError:
         raise
     except (Exception, KeyboardInterrupt) as cause:
-        if transcript.text.strip() or (isinstance(cause, KeyboardInterrupt) and transcript.duration_s > 0):
-            with ending.mode(Mode.HOLD):
-                transcript.complete, transcript.reason = False, _reason(cause)
-                _write_early(output, cause)
+        interrupted = isinstance(cause, KeyboardInterrupt) and transcript.duration_s > 0
+        if transcript.text.strip() or interrupted or _is_told(cause):
+            _deliver_early(output, cause)
         raise
     with ending.mode(Mode.HOLD):
         _write(output)
         for note in transcript.notes:
             print_note(note)
     ending.check()
+
+
+def before_work(output: Output) -> ending.farewell:
+    """Inside ``with``, SIGTERM and SIGHUP leave their mark, though nothing was heard yet."""
+
+    def tell(number: int) -> None:
+        if _is_told(ended := Ended(number)):
+            _deliver_early(output, ended)
+
+    return ending.farewell(tell)
+
+
+def _is_told(cause: BaseException) -> bool:
+    """Whether somebody waits who does not know: SIGTERM and SIGHUP come from elsewhere, Ctrl-C from the keyboard."""
+    return isinstance(cause, Ended) and cause.number != signal.SIGINT
+
+
+def _deliver_early(output: Output, cause: BaseException) -> None:
+    with ending.mode(Mode.HOLD):
+        output.transcript.complete, output.transcript.reason = False, _reason(cause)
+        _write_early(output, cause)
 
 
 def _write(output: Output) -> None:

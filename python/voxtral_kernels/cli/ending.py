@@ -1,8 +1,8 @@
 """How a command ends early. SIGINT (Ctrl-C), SIGTERM and SIGHUP do one of four things, by what there is to lose.
 
-``Mode.QUIT``, while there is nothing: the process ends at once. ``Mode.RAISE``: `Ended` is raised where the program is.
-``Mode.FINISH``: the first signal only sets ``seen``, for a loop that wants to end in order; the second raises.
-``Mode.HOLD``: it is remembered, while results are being written.
+``Mode.QUIT``, while there is nothing: the process ends at once, after the words of `farewell`. ``Mode.RAISE``: `Ended`
+is raised where the program is. ``Mode.FINISH``: the first signal only sets ``seen``, for a loop that wants to end in
+order; the second raises. ``Mode.HOLD``: it is remembered, while results are being written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ import os
 import signal
 from enum import Enum
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -20,6 +24,7 @@ class Ended(KeyboardInterrupt):
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
+        self.number = number
         self.status = 128 + number
 
 
@@ -35,6 +40,7 @@ class Mode(Enum):
 class _State:
     mode = Mode.QUIT
     seen: int | None = None
+    farewell: Callable[[int], None] | None = None
 
 
 class Signals:
@@ -81,6 +87,19 @@ class mode:  # noqa: N801 - used as a function is
         _State.mode = self._before
 
 
+class farewell:  # noqa: N801 - used as a function is
+    """``with farewell(tell):`` a signal in ``Mode.QUIT`` calls ``tell`` with its number before the process ends."""
+
+    def __init__(self, tell: Callable[[int], None]):
+        self._tell = tell
+
+    def __enter__(self) -> None:
+        _State.farewell = self._tell
+
+    def __exit__(self, *exception: object) -> None:
+        _State.farewell = None
+
+
 def seen() -> int | None:
     """The first signal that came, or None."""
     return _State.seen
@@ -94,7 +113,12 @@ def check() -> None:
 
 def _handle(number: int, frame: object) -> None:
     if _State.mode is Mode.QUIT:
-        os._exit(128 + number)
+        _State.mode = Mode.HOLD
+        try:
+            if _State.farewell is not None:
+                _State.farewell(number)
+        finally:
+            os._exit(128 + number)
     first, _State.seen = _State.seen is None, _State.seen or number
     if _State.mode is Mode.RAISE or (_State.mode is Mode.FINISH and not first):
         raise Ended(number)

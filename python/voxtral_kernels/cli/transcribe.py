@@ -10,7 +10,7 @@ import typer
 from .._check import fail
 from . import ending, offline, streaming
 from .console import Unwritable, message, print_error, print_note, readable
-from .delivery import Output, deliver
+from .delivery import Output, before_work, deliver
 from .ending import Mode
 from .formats import Format, Transcript
 from .options import Delay, Language, MaxTokens, Model, Raw, Revision, check_delay, load_model
@@ -54,18 +54,21 @@ def transcribe(
     paths = targets(files, form, output)
     for file in files:
         check_file(OP, file)
-    # A single recording is opened before the model, which can take minutes to come: a wrong file is told at once.
-    first = open_recording(OP, files[0], raw) if len(files) == 1 else None
-    loaded = load_model(model, revision)
-    family = offline if loaded.offline else streaming
-    fill = family.method(loaded, delay_ms, language, max_tokens)
+    several = len(files) > 1
+    outputs = [Output(Transcript(f), path, form, several) for f, path in zip(files, paths, strict=True)]
+    with before_work(outputs[0]):
+        # A single recording is opened before the model, which can take minutes to come: a wrong file is told at once.
+        first = None if several else open_recording(OP, files[0], raw)
+        loaded = load_model(model, revision)
+        family = offline if loaded.offline else streaming
+        fill = family.method(loaded, delay_ms, language, max_tokens)
 
     def one(output: Output) -> None:
         recording = first or open_recording(OP, output.transcript.source, raw)
         deliver(lambda: fill(recording, output), output)
 
-    several = len(files) > 1
-    _each([Output(Transcript(f), path, form, several) for f, path in zip(files, paths, strict=True)], one)
+    with ending.mode(Mode.RAISE):
+        _each(outputs, one)
 
 
 def _each(outputs: Sequence[Output], one: Callable[[Output], None]) -> None:
@@ -74,8 +77,7 @@ def _each(outputs: Sequence[Output], one: Callable[[Output], None]) -> None:
     try:
         for output in outputs:
             try:
-                with ending.mode(Mode.RAISE):
-                    one(output)
+                one(output)
                 done += 1
             except (BrokenPipeError, Unwritable):
                 raise

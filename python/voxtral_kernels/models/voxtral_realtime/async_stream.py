@@ -36,14 +36,21 @@ class AsyncStream:
 
     Args:
         model: A realtime model; streams may share one.
-        delay_ms, offset: As for ``model.stream``.
+        delay_ms, sample_rate, offset: As for ``model.stream``.
 
     Raises:
         ValueError: as ``model.stream``.
     """
 
-    def __init__(self, model: VoxtralRealtime | Voxtral, delay_ms: float = 480, *, offset: int = 0) -> None:
-        self._stream = model.stream(delay_ms, offset=offset)
+    def __init__(
+        self,
+        model: VoxtralRealtime | Voxtral,
+        delay_ms: float = 480,
+        *,
+        sample_rate: float | None = None,
+        offset: int = 0,
+    ) -> None:
+        self._stream = model.stream(delay_ms, sample_rate=sample_rate, offset=offset)
         worker = _take_worker()
         self._worker: ThreadPoolExecutor | None = worker
         self._leave = weakref.finalize(self, _leave, worker)

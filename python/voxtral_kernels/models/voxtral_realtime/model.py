@@ -121,17 +121,19 @@ class VoxtralRealtime(Module):
                 mx.async_eval(stem_state)
         return self.adapter(self.encoder(frames, state.caches if state else None))
 
-    def stream(self, delay_ms: float = 480, *, offset: int = 0) -> Stream:
+    def stream(self, delay_ms: float = 480, *, sample_rate: float | None = None, offset: int = 0) -> Stream:
         """A new stream.
 
         Args:
             delay_ms: How far the text runs behind the audio: a multiple of 80 from 80 to 2400.
+            sample_rate: Of the samples that will be fed, in Hz; None for 16 kHz. Any other rate is resampled as one
+                signal, however its blocks are cut.
             offset: Absolute position of the first token; the result does not depend on it.
 
         Raises:
-            ValueError: another delay; or the model's folder had no tekken.json.
+            ValueError: another delay, a sample rate that is none; or the model's folder had no tekken.json.
         """
-        return Stream(self, self._tokenizer(), delay_ms, offset=offset)
+        return Stream(self, self._tokenizer(), delay_ms, sample_rate=sample_rate, offset=offset)
 
     def transcribe(
         self,

@@ -11,7 +11,8 @@ import numpy as np
 from ... import _check, _forked
 from ..._exclusive import Exclusive
 from ...audio.mel import MelStream
-from ...audio.samples import as_samples
+from ...audio.mono import Resampler
+from ...audio.samples import as_samples, check_rate
 from ...caches import evaluate
 from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Word
@@ -53,11 +54,23 @@ class Stream:
         model: The model.
         tokenizer: Its tokenizer.
         delay_ms: How far the text runs behind the audio.
+        sample_rate: Of the samples that are fed, in Hz; None for 16 kHz. Others are resampled as they come.
         offset: Absolute position of the first token.
     """
 
-    def __init__(self, model: VoxtralRealtime, tokenizer: Tokenizer, delay_ms: float, *, offset: int = 0) -> None:
+    def __init__(
+        self,
+        model: VoxtralRealtime,
+        tokenizer: Tokenizer,
+        delay_ms: float,
+        *,
+        sample_rate: float | None = None,
+        offset: int = 0,
+    ) -> None:
         _forked.refuse(OP)
+        own_rate = model.config.sample_rate
+        self._rate = own_rate if sample_rate is None else check_rate(OP, "sample_rate", sample_rate)
+        self._resampler = Resampler(self._rate)
         delay = tokenizer.delay_tokens(delay_ms)
         self._model, self._tokenizer = model, tokenizer
         self._per_token = model.config.samples_per_token
@@ -73,7 +86,7 @@ class Stream:
         self._frames = [self._mel.feed(np.zeros(left_pad, np.float32))]
         self._text = _Text(tokenizer)
         self._tracker = WordTracker(tokenizer, model.config.token_s)
-        self._n_samples, self._finished = 0, False
+        self._n_fed, self._n_samples, self._finished = 0, 0, False  # fed at their rate; at 16 kHz
         self._inside = Exclusive(OP)
         self.tokens: list[int] = []
 
@@ -90,13 +103,13 @@ class Stream:
     @property
     def duration_s(self) -> float:
         """Seconds of audio fed."""
-        return self._n_samples / self._model.config.sample_rate
+        return self._n_fed / self._rate
 
     def feed(self, samples: Samples) -> list[StreamEvent]:
         """Take any number of samples.
 
         Args:
-            samples: ``[T]`` at 16 kHz, float in [-1, 1] or int16.
+            samples: ``[T]`` at the stream's ``sample_rate``, float in [-1, 1] or int16.
 
         Returns:
             An event for each token decoded by them.
@@ -112,7 +125,7 @@ class Stream:
         """As ``feed``, the events of one bounded piece of the samples after another."""
         self._refuse_if_finished()
         samples = as_samples(samples, op=OP, argument="samples")
-        step = PIECE * self._per_token
+        step = round(PIECE * self._model.config.token_s * self._rate)
         return (self._feed(samples[i : i + step]) for i in range(0, len(samples), step))
 
     def finish(self) -> list[StreamEvent]:
@@ -121,6 +134,7 @@ class Stream:
             if self._finished:
                 return []
             self._finished = True
+            self._take(self._resampler.finish())
             rest = -self._n_samples % self._per_token
             silence = np.zeros(rest + self._right_pad * self._per_token, np.float32)
             self._frames += [self._mel.feed(silence), self._mel.finish()]
@@ -133,9 +147,14 @@ class Stream:
         with self._inside:
             _forked.refuse(OP)
             self._refuse_if_finished()
-            self._n_samples += len(samples)
-            self._frames.append(self._mel.feed(samples))
+            self._n_fed += len(samples)
+            self._take(self._resampler.push(samples))
             return self._run()
+
+    def _take(self, samples: np.ndarray) -> None:
+        """Samples at 16 kHz."""
+        self._n_samples += len(samples)
+        self._frames.append(self._mel.feed(samples))
 
     def _refuse_if_finished(self) -> None:
         if self._finished:
