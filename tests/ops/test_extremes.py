@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 
 import voxtral_kernels as vk
+from tests import stages
 from voxtral_kernels import testing
 from voxtral_kernels.backends.extension import extension
 
-CASES = [(op, case) for op in testing.OPS for case in testing.definition(op).EXTREMES]
+
+def extremes(op):
+    return getattr(testing.definition(op), "EXTREMES", [])
+
+
+CASES = [(op, case) for op in stages.SHADED for case in extremes(op)]
 DTYPES = [str(dtype).rpartition(".")[2] for dtype in testing.FLOATS]
 
 
@@ -21,9 +27,9 @@ def isa(request):
 
 
 @pytest.mark.fault("wrong values: inputs at the ends of the number range were never compared, native")
-@pytest.mark.parametrize("op", testing.OPS)
+@pytest.mark.parametrize("op", stages.NATIVE)
 def test_native_on_each_instruction_set(op, isa):
-    for case in testing.definition(op).EXTREMES:
+    for case in extremes(op):
         for dtype in testing.FLOATS:
             testing.check_case(op, case, dtype, "native")
 
@@ -31,7 +37,7 @@ def test_native_on_each_instruction_set(op, isa):
 @pytest.mark.fault("wrong values: inputs at the ends of the number range were never compared, composed")
 @pytest.mark.parametrize("op", testing.OPS)
 def test_composed(op):
-    for case in testing.definition(op).EXTREMES:
+    for case in extremes(op):
         for dtype in testing.FLOATS:
             testing.check_case(op, case, dtype, "composed")
 
