@@ -117,11 +117,9 @@ def request(
     if not 1 <= rows <= MAX_ROWS:
         raise _check.fail(OP, "x", f"[..., K] of 1 to {MAX_ROWS} rows with K >= 1", f"shape {x.shape}")
     _check_weight(x, weight, scales, biases)
-    n, k = weight.shape[0], x.shape[-1]
-    for name, row, width in (("bias", bias, n), ("norm", norm, k)):
-        if row is not None:
-            _typed(name, row, x)
-            _check.shape(OP, name, row, (width,))
+    n = weight.shape[0]
+    for name, row, width in (("bias", bias, n), ("norm", norm, x.shape[-1])):
+        _check_row(name, row, width, x)
     _check_prologue(x, rows, norm, scale, residual)
     _check_forms(x, n, add, gated, rotation)
     length = _check_heads(x, n, rows, rotation, (tail_k, tail_v), n_heads, n_kv_heads, length)
@@ -150,6 +148,12 @@ def request(
 def _typed(name: str, value: Any, x: mx.array, *others: mx.Dtype) -> None:
     _check.floating(OP, **{name: value})
     _check.dtype(OP, name, value, x.dtype, *others)
+
+
+def _check_row(name: str, row: mx.array | None, width: int, x: mx.array) -> None:
+    if row is not None:
+        _typed(name, row, x)
+        _check.shape(OP, name, row, (width,))
 
 
 def _check_weight(x: mx.array, weight: mx.array, scales: mx.array | None, biases: mx.array | None) -> None:
