@@ -113,17 +113,14 @@ def request(
 ) -> SkinnyLinear:
     """The checked call."""
     _check.floating(OP, x=x)
-    rows = x.size // x.shape[-1] if x.ndim and x.shape[-1] else 0
-    if not 1 <= rows <= MAX_ROWS:
-        raise _check.fail(OP, "x", f"[..., K] of 1 to {MAX_ROWS} rows with K >= 1", f"shape {x.shape}")
+    rows = _rows(x)
     _check_weight(x, weight, scales, biases)
     n = weight.shape[0]
-    for name, row, width in (("bias", bias, n), ("norm", norm, x.shape[-1])):
-        _check_row(name, row, width, x)
+    _check_row("bias", bias, n, x)
+    _check_row("norm", norm, x.shape[-1], x)
     _check_prologue(x, rows, norm, scale, residual)
     _check_forms(x, n, add, gated, rotation)
     length = _check_heads(x, n, rows, rotation, (tail_k, tail_v), n_heads, n_kv_heads, length)
-    eps = _check.positive(OP, "eps", eps, or_zero=True)
     return SkinnyLinear(
         x,
         weight,
@@ -132,7 +129,7 @@ def request(
         bias,
         norm,
         scale,
-        eps,
+        _check.positive(OP, "eps", eps, or_zero=True),
         residual,
         add,
         bool(gated),
@@ -143,6 +140,13 @@ def request(
         n_kv_heads,
         length,
     )
+
+
+def _rows(x: mx.array) -> int:
+    rows = x.size // x.shape[-1] if x.ndim and x.shape[-1] else 0
+    if not 1 <= rows <= MAX_ROWS:
+        raise _check.fail(OP, "x", f"[..., K] of 1 to {MAX_ROWS} rows with K >= 1", f"shape {x.shape}")
+    return rows
 
 
 def _typed(name: str, value: Any, x: mx.array, *others: mx.Dtype) -> None:
