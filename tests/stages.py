@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-from voxtral_kernels import testing
-from voxtral_kernels.reference.definitions import OPS
+from voxtral_kernels.testing import INTERNAL, OPS
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def landed(place: str) -> list[str]:
     """The ops that have a file there; ``{}`` stands for the op."""
-    return [op for op in OPS if any(ROOT.glob(place.format(op)))]
+    return [op for op in (*OPS, *INTERNAL) if any(ROOT.glob(place.format(op)))]
 
 
 PUBLIC = landed("python/voxtral_kernels/ops/{}.py")
 NATIVE = landed("csrc/cpu/{}.cpp")
-INTERNAL_NATIVE = [op for op in testing.INTERNAL if (ROOT / f"csrc/cpu/{op}.cpp").is_file()]
-SHADED = [op for op in OPS if op in testing.SHADED]
+SHADED = landed("python/voxtral_kernels/dispatch/{}.py")

@@ -79,7 +79,7 @@ os.waitpid(pid, 0)
 
 def forked(before, inside):
     text = FORK.format(before=before, inside=inside)
-    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120).stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

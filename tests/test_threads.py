@@ -80,13 +80,13 @@ def test_a_second_call_inside_a_stream_is_refused_and_changes_nothing(model, exp
 
     def slow(*args):
         entered.set()
-        assert leave.wait(30)
+        assert leave.wait(60)
         return embed(*args)
 
     monkeypatch.setattr(type(model), "embed_audio", slow)
     first = threading.Thread(target=stream.feed, args=(SAMPLES,), name="the first")
     first.start()
-    assert entered.wait(30)
+    assert entered.wait(60)
     arguments = [SAMPLES] if second == "feed" else []
     message = (
         r"^\[stream\] thread: expected one call at a time, got a call from thread \w+ while .* the first is inside\.$"

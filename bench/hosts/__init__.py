@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..paths import HOSTS as FOLDER
 from ..paths import TINY
-from .importing import host, install, randomize
+from .importing import host, install, installed, randomize
 from .realtime import DELAY, REALTIME, SAMPLE_RATE, SAMPLES_PER_TOKEN, MlxAudio, Voxmlx, WhisperLiveKit
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "WhisperLiveKit",
     "host",
     "install",
+    "installed",
     "randomize",
 ]

@@ -44,6 +44,16 @@ def install() -> None:
             setattr(importlib.import_module(parent), leaf, module)
 
 
+def installed() -> bool:
+    """`install`; where they are not there, standard error says what to do."""
+    try:
+        install()
+    except ModuleNotFoundError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
+
+
 def host(name: str) -> Any:
     """A module of a host by its dotted name; what only servers and microphones need is stood in for while it loads."""
     install()

@@ -8,6 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 
+def console(width: int = 160) -> Console:
+    """The terminal as it is; a file or a pipe gets lines of so many characters."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=width)
+
+
 def time_text(seconds: float | None) -> str:
     """Three significant digits in the unit that suits: ``12.3 us``."""
     if seconds is None:

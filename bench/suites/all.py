@@ -24,7 +24,7 @@ from . import host
 def main(argv: list[str]) -> int:
     """Run what the options ask for; exit 1 where a correctness gate is red or a limit of `host` is missed."""
     options = _options(argv)
-    console = Console(width=None if Console().is_terminal else 160)
+    console = tables.console()
     record: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "environment": environment.describe(),

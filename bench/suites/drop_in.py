@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from ..hosts import loops, offline
 from ..measure import stats, timing
 from ..options import Parser
 from ..paths import EXAMPLES
+from ..report import tables
 
 TOKENS_PER_SECOND = 12.5
 WINDOW = 64  # of the tiny checkpoint's decoder
@@ -34,12 +34,9 @@ WINDOW = 64  # of the tiny checkpoint's decoder
 def main(argv: list[str]) -> int:
     """Print the tables that the options ask for."""
     options = _options(argv)
-    try:
-        hosts.install()
-    except ModuleNotFoundError as error:
-        print(error, file=sys.stderr)
+    if not hosts.installed():
         return 2
-    console = Console(width=None if Console().is_terminal else 160)
+    console = tables.console()
     record: dict[str, Any] = {"steps": list(_steps(options.seconds, options.blocks))}
     _print_steps(record["steps"], options.seconds, console)
     if options.words:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from ..measure.steps import KINDS, Kind, Step, of_host, ours
 from ..measure.timing import paired
 from ..options import Parser
 from ..paths import ROOT
-from ..report import files
+from ..report import files, tables
 
 # Our time over voxmlx's as it is built here; over the same host's, built for the same device, when accelerated.
 OURS, ACCELERATED = 0.5, 1.0
@@ -162,12 +161,9 @@ def works() -> dict[str, Callable[[], Step]]:
 def main(argv: list[str]) -> int:
     """Print the table; exit 1 where a limit is missed, 2 without the hosts."""
     options = _options(argv)
-    try:
-        hosts.install()
-    except ModuleNotFoundError as error:
-        print(error, file=sys.stderr)
+    if not hosts.installed():
         return 2
-    console = Console(width=None if Console().is_terminal else 190)
+    console = tables.console(190)
     found = list(rows(options.blocks))
     show(found, console)
     if options.json:

@@ -10,7 +10,6 @@ from collections import Counter
 from typing import Any
 
 import mlx.core as mx
-from rich.console import Console
 from rich.table import Table
 
 import voxtral_kernels as vk
@@ -21,6 +20,7 @@ from .. import hosts
 from ..measure.graph import Graph, launches, read
 from ..measure.random_model import FULL, cut
 from ..options import Parser
+from ..report import tables
 
 GATES = {"decoder layer": 12, "encoder layer": 13}
 
@@ -119,5 +119,5 @@ def main(argv: list[str]) -> int:
         for package, found in columns.items():
             kinds = ", ".join(f"{n} {kind}" for kind, n in found[layer].items() if n)
             table.add_row(layer, package, str(found[layer].total()), kinds)
-    Console(width=160).print(table)
+    tables.console().print(table)
     return int(any(columns["ours"][layer].total() > gate for layer, gate in GATES.items()))

@@ -1,6 +1,5 @@
 // y = h * rsqrt(mean(h^2) + eps) * weight * (1 + scale), h = x + residual rounded to the storage type.
-#include "kernels.h"
-#include "tile.h"
+#include "rows.h"
 
 namespace voxtral::cpu {
 namespace {
@@ -15,14 +14,7 @@ void multiply_gain(const void* factor, Index dim, float plus, float* gain) {
 }
 
 void multiply_gain(Dtype dtype, const void* factor, Index dim, float plus, float* gain) {
-  switch (dtype) {
-    case Dtype::float32:
-      return multiply_gain<float>(factor, dim, plus, gain);
-    case Dtype::float16:
-      return multiply_gain<Half>(factor, dim, plus, gain);
-    case Dtype::bfloat16:
-      return multiply_gain<Bfloat>(factor, dim, plus, gain);
-  }
+  with_type(dtype, [&]<class T>() { multiply_gain<T>(factor, dim, plus, gain); });
 }
 
 // gain = weight * (1 + scale), once for all rows that share the scale.
@@ -88,23 +80,12 @@ void rows(const AdaRmsNormArgs& args, Index first, Index last, float* gain) {
 }
 
 void task(const AdaRmsNormArgs& args, Index task, float* scratch) {
-  const Index first = task * args.rows_per_task, last = least(first + args.rows_per_task, args.rows);
-  switch (args.dtype) {
-    case Dtype::float32:
-      return rows<float>(args, first, last, scratch);
-    case Dtype::float16:
-      return rows<Half>(args, first, last, scratch);
-    case Dtype::bfloat16:
-      return rows<Bfloat>(args, first, last, scratch);
-  }
+  with_rows(args, task, [&]<class T>(Index first, Index last) { rows<T>(args, first, last, scratch); });
 }
 
 Index work(const AdaRmsNormArgs& args) { return args.rows * args.dim; }
 
-Tasks cut(AdaRmsNormArgs& args, Index threads) {
-  args.rows_per_task = threads == 1 ? args.rows : divide_up(args.rows, 4 * threads);
-  return {divide_up(args.rows, args.rows_per_task), args.dim};
-}
+Tasks cut(AdaRmsNormArgs& args, Index threads) { return cut_rows(args, threads, args.dim); }
 
 }  // namespace
 

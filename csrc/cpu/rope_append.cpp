@@ -1,8 +1,7 @@
 // q and k rotated by the angles of their positions, q, k and v split into heads, k and v behind the tails of a cache.
 //
 // A task takes some heads of the outputs: queries first, then keys, then values, of one batch after the other.
-#include "kernels.h"
-#include "tile.h"
+#include "rows.h"
 
 namespace voxtral::cpu {
 namespace {
@@ -66,19 +65,9 @@ void head(const RopeAppendArgs& args, Index task) {
 void task(const RopeAppendArgs& args, Index task, float*) {
   const Index heads = args.batch * (args.heads + 2 * args.kv_heads);
   const Index last = least((task + 1) * args.heads_per_task, heads);
-  for (Index h = task * args.heads_per_task; h < last; ++h) {
-    switch (args.dtype) {
-      case Dtype::float32:
-        head<float>(args, h);
-        break;
-      case Dtype::float16:
-        head<Half>(args, h);
-        break;
-      case Dtype::bfloat16:
-        head<Bfloat>(args, h);
-        break;
-    }
-  }
+  with_type(args.dtype, [&]<class T>() {
+    for (Index h = task * args.heads_per_task; h < last; ++h) head<T>(args, h);
+  });
 }
 
 Index work(const RopeAppendArgs& args) {
@@ -87,8 +76,7 @@ Index work(const RopeAppendArgs& args) {
 
 Tasks cut(RopeAppendArgs& args, Index threads) {
   const Index heads = args.batch * (args.heads + 2 * args.kv_heads);
-  args.heads_per_task = threads == 1 ? heads : divide_up(heads, 4 * threads);
-  return {divide_up(heads, args.heads_per_task), 0};
+  return cut_evenly(heads, threads, 0, args.heads_per_task);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // y = g / (1 + exp(-g)) * u, g and u the halves of a row.
-#include "kernels.h"
-#include "tile.h"
+#include "rows.h"
 
 namespace voxtral::cpu {
 namespace {
@@ -26,23 +25,12 @@ void rows(const SiluMulArgs& args, Index first, Index last) {
 }
 
 void task(const SiluMulArgs& args, Index task, float*) {
-  const Index first = task * args.rows_per_task, last = least(first + args.rows_per_task, args.rows);
-  switch (args.dtype) {
-    case Dtype::float32:
-      return rows<float>(args, first, last);
-    case Dtype::float16:
-      return rows<Half>(args, first, last);
-    case Dtype::bfloat16:
-      return rows<Bfloat>(args, first, last);
-  }
+  with_rows(args, task, [&]<class T>(Index first, Index last) { rows<T>(args, first, last); });
 }
 
 Index work(const SiluMulArgs& args) { return args.rows * args.dim; }
 
-Tasks cut(SiluMulArgs& args, Index threads) {
-  args.rows_per_task = threads == 1 ? args.rows : divide_up(args.rows, 4 * threads);
-  return {divide_up(args.rows, args.rows_per_task), 0};
-}
+Tasks cut(SiluMulArgs& args, Index threads) { return cut_rows(args, threads); }
 
 }  // namespace
 

@@ -17,25 +17,23 @@ namespace {
 
 constexpr const char* kOp = "ada_rms_norm";
 
-class AdaRmsNorm : public Differentiable {
- public:
-  struct Options {
-    float eps;
-    bool weight, scale, residual;  // which of the optional inputs follow x, in this order
-    MetalLaunches launches;
-    bool operator==(const Options&) const = default;
-  };
+struct Options {
+  float eps;
+  bool weight, scale, residual;  // which of the optional inputs follow x, in this order
+  MetalLaunches launches;
+  bool operator==(const Options&) const = default;
+};
 
-  AdaRmsNorm(mx::Stream stream, const Options& options);
+class AdaRmsNorm : public Op<Options> {
+ public:
+  using Op::Op;
 
   void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
   void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
   const char* name() const override { return "VoxtralAdaRmsNorm"; }
-  bool is_equivalent(const mx::Primitive& other) const override;
-  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override;
-
- private:
-  Options options_;
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override {
+    return std::vector<mx::Shape>(options_.residual ? 2 : 1, inputs[0].shape());
+  }
 };
 
 // The optional inputs of a call, by name.
@@ -45,7 +43,7 @@ struct Inputs {
   const mx::array* scale = nullptr;
   const mx::array* residual = nullptr;
 
-  Inputs(const Arrays& inputs, const AdaRmsNorm::Options& options) : x(inputs[0]) {
+  Inputs(const Arrays& inputs, const Options& options) : x(inputs[0]) {
     std::size_t next = 1;
     if (options.weight) weight = &inputs[next++];
     if (options.scale) scale = &inputs[next++];
@@ -53,7 +51,7 @@ struct Inputs {
   }
 };
 
-Arrays composed(const Arrays& inputs, const AdaRmsNorm::Options& options, mx::Stream s) {
+Arrays composed(const Arrays& inputs, const Options& options, mx::Stream s) {
   const Inputs in(inputs, options);
   const mx::array h = in.residual ? mx::add(in.x, *in.residual, s) : in.x;
   const mx::array wide = mx::astype(h, mx::float32, s);
@@ -99,25 +97,12 @@ std::variant<mx::array, std::pair<mx::array, mx::array>> ada_rms_norm(
     require(residual->shape() == x.shape() && residual->dtype() == x.dtype(), kOp, "residual: expected x's shape.");
     inputs.push_back(*residual);
   }
-  const AdaRmsNorm::Options options{eps, weight.has_value(), scale.has_value(), residual.has_value(),
-                                    launches_of(launches)};
+  const Options options{eps, weight.has_value(), scale.has_value(), residual.has_value(), launches_of(launches)};
   inputs = contiguous_on_gpu(std::move(inputs), stream);
-  const auto primitive = std::make_shared<AdaRmsNorm>(stream, options);
+  const auto primitive = std::make_shared<AdaRmsNorm>(stream, options, composed);
   if (!residual) return mx::array(x.shape(), x.dtype(), primitive, std::move(inputs));
   Arrays both = mx::array::make_arrays({x.shape(), x.shape()}, {x.dtype(), x.dtype()}, primitive, inputs);
   return std::pair{std::move(both[0]), std::move(both[1])};
-}
-
-AdaRmsNorm::AdaRmsNorm(mx::Stream stream, const Options& options)
-    : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
-      options_(options) {}
-
-bool AdaRmsNorm::is_equivalent(const mx::Primitive& other) const {
-  return options_ == static_cast<const AdaRmsNorm&>(other).options_;
-}
-
-std::vector<mx::Shape> AdaRmsNorm::output_shapes(const Arrays& inputs) {
-  return std::vector<mx::Shape>(options_.residual ? 2 : 1, inputs[0].shape());
 }
 
 void AdaRmsNorm::eval_cpu(const Arrays& inputs, Arrays& outputs) {
@@ -154,7 +139,7 @@ void AdaRmsNorm::eval_gpu(const Arrays& inputs, Arrays& outputs) {
   const int dim = x.shape(-1), rows = int(x.size() / dim);
   const int rows_per_scale = options_.scale && scale.ndim() == 2 ? rows / scale.shape(0) : rows;
 
-  Encoder encoder(stream(), launch_at("ada_rms_norm", options_.launches, 0));
+  Encoder encoder(stream(), launch_at(kOp, options_.launches, 0));
   encoder.input(x);
   encoder.input(weight);
   encoder.input(scale);
@@ -167,8 +152,7 @@ void AdaRmsNorm::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("ada_rms_norm", &ada_rms_norm, "x"_a, "weight"_a.none(), "scale"_a.none(), "eps"_a, "residual"_a.none(),
-        "stream"_a.none() = nanobind::none(), "launches"_a.none() = nanobind::none());
+  bind_op(m, kOp, &ada_rms_norm, "x"_a, "weight"_a.none(), "scale"_a.none(), "eps"_a, "residual"_a.none());
 });
 
 }  // namespace voxtral

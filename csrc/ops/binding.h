@@ -28,6 +28,14 @@ struct Binding {
   explicit Binding(Bind bind) { bindings().push_back(bind); }
 };
 
+// Binds an op: its own arguments, then the two that every op has.
+template <class Function, class... Arguments>
+void bind_op(nanobind::module_& m, const char* name, Function function, const Arguments&... arguments) {
+  using namespace nanobind::literals;
+  const auto none = nanobind::none();
+  m.def(name, function, arguments..., "stream"_a.none() = none, "launches"_a.none() = none);
+}
+
 // MetalLaunch, and MetalLaunches: the launches of one form of call.
 inline void bind_launches(nanobind::module_& m) {
   nanobind::class_<MetalLaunch>(m, "MetalLaunch")

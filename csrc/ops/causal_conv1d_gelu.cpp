@@ -17,26 +17,12 @@ namespace {
 
 constexpr const char* kOp = "causal_conv1d_gelu";
 
-class CausalConv1dGelu : public Differentiable {
- public:
-  struct Options {
-    int stride, pad_left, pad_right;
-    bool gelu, bias, context;  // bias and context follow x and weight, where present
-    MetalLaunches launches;
-    bool linear = false;  // x: [..., C_in], weight: [C_out, C_in]; on a CPU only
-    bool operator==(const Options&) const = default;
-  };
-
-  CausalConv1dGelu(mx::Stream stream, const Options& options);
-
-  void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
-  void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
-  const char* name() const override { return "VoxtralCausalConv1dGelu"; }
-  bool is_equivalent(const mx::Primitive& other) const override;
-  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override;
-
- private:
-  Options options_;
+struct Options {
+  int stride, pad_left, pad_right;
+  bool gelu, bias, context;  // bias and context follow x and weight, where present
+  MetalLaunches launches;
+  bool linear = false;  // x: [..., C_in], weight: [C_out, C_in]; on a CPU only
+  bool operator==(const Options&) const = default;
 };
 
 struct Inputs {
@@ -45,14 +31,14 @@ struct Inputs {
   const mx::array* bias = nullptr;
   const mx::array* context = nullptr;
 
-  Inputs(const Arrays& inputs, const CausalConv1dGelu::Options& options) : x(inputs[0]), weight(inputs[1]) {
+  Inputs(const Arrays& inputs, const Options& options) : x(inputs[0]), weight(inputs[1]) {
     std::size_t next = 2;
     if (options.bias) bias = &inputs[next++];
     if (options.context) context = &inputs[next++];
   }
 };
 
-mx::Shape output_shape(const Inputs& in, const CausalConv1dGelu::Options& options) {
+mx::Shape output_shape(const Inputs& in, const Options& options) {
   if (options.linear) {
     mx::Shape shape = in.x.shape();
     shape.back() = in.weight.shape(0);
@@ -63,7 +49,7 @@ mx::Shape output_shape(const Inputs& in, const CausalConv1dGelu::Options& option
   return {in.x.shape(0), rest < 0 ? 0 : rest / options.stride + 1, in.weight.shape(0)};
 }
 
-Arrays composed(const Arrays& inputs, const CausalConv1dGelu::Options& options, mx::Stream s) {
+Arrays composed(const Arrays& inputs, const Options& options, mx::Stream s) {
   const Inputs in(inputs, options);
   if (options.linear) {
     const mx::array y = mx::matmul(in.x, mx::transpose(in.weight, s), s);
@@ -80,6 +66,25 @@ Arrays composed(const Arrays& inputs, const CausalConv1dGelu::Options& options, 
     y = mx::multiply(mx::multiply(y, mx::array(0.5f), s), cdf, s);
   }
   return {mx::astype(y, in.x.dtype(), s)};
+}
+
+class CausalConv1dGelu : public Op<Options> {
+ public:
+  using Op::Op;
+
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
+  void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
+  const char* name() const override { return "VoxtralCausalConv1dGelu"; }
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override {
+    return {output_shape(Inputs(inputs, options_), options_)};
+  }
+};
+
+mx::array call(const Options& options, mx::Stream stream, Arrays inputs) {
+  auto shape = output_shape(Inputs(inputs, options), options);
+  const mx::Dtype dtype = inputs[0].dtype();
+  return mx::array(std::move(shape), dtype, std::make_shared<CausalConv1dGelu>(stream, options, composed),
+                   std::move(inputs));
 }
 
 }  // namespace
@@ -105,11 +110,9 @@ mx::array causal_conv1d_gelu(const mx::array& x, const mx::array& weight, const 
     require(fits && context->dtype() == x.dtype(), kOp, "context: expected [B, S, C_in].");
     inputs.push_back(*context);
   }
-  const CausalConv1dGelu::Options options{
+  const Options options{
       stride, pad_left, pad_right, gelu, bias.has_value(), context.has_value(), launches_of(launches)};
-  inputs = contiguous_on_gpu(std::move(inputs), stream);
-  auto shape = output_shape(Inputs(inputs, options), options);
-  return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(stream, options), std::move(inputs));
+  return call(options, stream, contiguous_on_gpu(std::move(inputs), stream));
 }
 
 // x @ weight^T + bias, as a convolution of one tap: x: [..., C_in]; weight: [C_out, C_in]; bias: [C_out]. One dtype.
@@ -124,22 +127,8 @@ mx::array linear(const mx::array& x, const mx::array& weight, const std::optiona
     require(bias->shape() == mx::Shape{weight.shape(0)} && bias->dtype() == x.dtype(), kOp, "bias: expected [C_out].");
     inputs.push_back(*bias);
   }
-  const CausalConv1dGelu::Options options{1, 0, 0, false, bias.has_value(), false, {}, true};
-  auto shape = output_shape(Inputs(inputs, options), options);
-  return mx::array(std::move(shape), x.dtype(), std::make_shared<CausalConv1dGelu>(mx::to_stream(stream), options),
-                   std::move(inputs));
-}
-
-CausalConv1dGelu::CausalConv1dGelu(mx::Stream stream, const Options& options)
-    : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
-      options_(options) {}
-
-bool CausalConv1dGelu::is_equivalent(const mx::Primitive& other) const {
-  return options_ == static_cast<const CausalConv1dGelu&>(other).options_;
-}
-
-std::vector<mx::Shape> CausalConv1dGelu::output_shapes(const Arrays& inputs) {
-  return {output_shape(Inputs(inputs, options_), options_)};
+  const Options options{1, 0, 0, false, bias.has_value(), false, {}, true};
+  return call(options, mx::to_stream(stream), std::move(inputs));
 }
 
 void CausalConv1dGelu::eval_cpu(const Arrays& inputs, Arrays& outputs) {
@@ -191,7 +180,7 @@ void CausalConv1dGelu::eval_gpu(const Arrays& inputs, Arrays& outputs) {
   const mx::array& context = n_context == 0 ? inputs[0] : *given;
   const mx::array& x = inputs[0].size() == 0 ? context : inputs[0];
 
-  Encoder encoder(stream(), launch_at("causal_conv1d_gelu", options_.launches, 0));
+  Encoder encoder(stream(), launch_at(kOp, options_.launches, 0));
   encoder.input(x);
   encoder.shape(x);
   encoder.input(context);
@@ -205,9 +194,8 @@ void CausalConv1dGelu::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("causal_conv1d_gelu", &causal_conv1d_gelu, "x"_a, "weight"_a, "bias"_a.none(), "context"_a.none(), "stride"_a,
-        "pad_left"_a, "pad_right"_a, "gelu"_a, "stream"_a.none() = nanobind::none(),
-        "launches"_a.none() = nanobind::none());
+  bind_op(m, kOp, &causal_conv1d_gelu, "x"_a, "weight"_a, "bias"_a.none(), "context"_a.none(), "stride"_a, "pad_left"_a,
+          "pad_right"_a, "gelu"_a);
   m.def("linear", &linear, "x"_a, "weight"_a, "bias"_a.none(), "stream"_a.none() = nanobind::none());
 });
 

@@ -31,6 +31,24 @@ class Differentiable : public mx::Primitive {
   Composed composed_;
 };
 
+// An op that is what its options say: two of equal options do the same.
+template <class Options>
+class Op : public Differentiable {
+ public:
+  using Composed = Arrays (*)(const Arrays& inputs, const Options& options, mx::Stream stream);
+
+  Op(mx::Stream stream, const Options& options, Composed composed)
+      : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
+        options_(options) {}
+
+  bool is_equivalent(const mx::Primitive& other) const override {
+    return options_ == static_cast<const Op&>(other).options_;
+  }
+
+ protected:
+  Options options_;
+};
+
 // The array itself where its last axis is contiguous (and, with `rows`, all axes), else a copy made on the stream.
 mx::array readable(const mx::array& a, mx::Stream stream, bool rows);
 

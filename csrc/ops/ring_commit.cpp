@@ -105,8 +105,7 @@ void RingCommit::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("ring_commit", &ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a, "stream"_a.none() = nanobind::none(),
-        "launches"_a.none() = nanobind::none());
+  bind_op(m, "ring_commit", &ring_commit, "ring"_a, "start"_a, "k"_a, "v"_a, "after"_a);
   m.def("commit_bytes", [] { return nanobind::make_tuple(row_bytes.load(), ring_bytes.load()); });
 });
 

@@ -66,25 +66,17 @@ Arrays composed(const Arrays& inputs, const Options& o, mx::Stream s) {
   return {rotated(heads(call.q, 0, o.heads)), k, v};
 }
 
-class RopeAppend : public Differentiable {
+class RopeAppend : public Op<Options> {
  public:
-  RopeAppend(mx::Stream stream, const Options& options)
-      : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
-        options_(options) {}
+  using Op::Op;
 
   void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
   void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
   const char* name() const override { return "VoxtralRopeAppend"; }
-  bool is_equivalent(const mx::Primitive& other) const override {
-    return options_ == static_cast<const RopeAppend&>(other).options_;
-  }
   std::vector<mx::Shape> output_shapes(const Arrays& inputs) override {
     const Call call(inputs, options_);
     return {call.query_shape(options_), call.kv_shape(options_), call.kv_shape(options_)};
   }
-
- private:
-  Options options_;
 };
 
 }  // namespace
@@ -130,7 +122,7 @@ std::tuple<mx::array, mx::array, mx::array> rope_append(const mx::array& q, cons
   const Call call(inputs, options);
   const mx::Shape rows = call.kv_shape(options);
   auto out = mx::array::make_arrays({call.query_shape(options), rows, rows}, {q.dtype(), q.dtype(), q.dtype()},
-                                    std::make_shared<RopeAppend>(stream, options), inputs);
+                                    std::make_shared<RopeAppend>(stream, options, composed), inputs);
   return {std::move(out[0]), std::move(out[1]), std::move(out[2])};
 }
 
@@ -176,9 +168,8 @@ void RopeAppend::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("rope_append", &rope_append, "q"_a, "k"_a.none(), "v"_a.none(), "rotation"_a, "tail_k"_a.none(),
-        "tail_v"_a.none(), "n_heads"_a, "n_kv_heads"_a, "stream"_a.none() = nanobind::none(),
-        "launches"_a.none() = nanobind::none());
+  bind_op(m, kOp, &rope_append, "q"_a, "k"_a.none(), "v"_a.none(), "rotation"_a, "tail_k"_a.none(), "tail_v"_a.none(),
+          "n_heads"_a, "n_kv_heads"_a);
 });
 
 }  // namespace voxtral

@@ -19,28 +19,20 @@ mx::Shape output_shape(const mx::array& x) {
   return shape;
 }
 
-Arrays composed(const Arrays& inputs, mx::Stream s) {
+Arrays composed(const Arrays& inputs, const MetalLaunches&, mx::Stream s) {
   const Arrays halves = mx::split(mx::astype(inputs[0], mx::float32, s), 2, -1, s);
   const mx::array gated = mx::multiply(halves[0], mx::sigmoid(halves[0], s), s);
   return {mx::astype(mx::multiply(gated, halves[1], s), inputs[0].dtype(), s)};
 }
 
-class SiluMul : public Differentiable {
+class SiluMul : public Op<MetalLaunches> {
  public:
-  SiluMul(mx::Stream stream, MetalLaunches launches)
-      : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, stream); }),
-        launches_(std::move(launches)) {}
+  using Op::Op;
 
   void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
   void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
   const char* name() const override { return "VoxtralSiluMul"; }
-  bool is_equivalent(const mx::Primitive& other) const override {
-    return launches_ == static_cast<const SiluMul&>(other).launches_;
-  }
   std::vector<mx::Shape> output_shapes(const Arrays& inputs) override { return {output_shape(inputs[0])}; }
-
- private:
-  MetalLaunches launches_;
 };
 
 }  // namespace
@@ -51,7 +43,7 @@ mx::array silu_mul(const mx::array& x, mx::StreamOrDevice device, const LaunchLi
   require(x.ndim() >= 1 && x.shape(-1) >= 2 && x.shape(-1) % 2 == 0, kOp, "x: expected [..., 2 H].");
   const mx::Stream stream = mx::to_stream(device);
   Arrays inputs = contiguous_on_gpu({x}, stream);
-  auto primitive = std::make_shared<SiluMul>(stream, launches_of(launches));
+  auto primitive = std::make_shared<SiluMul>(stream, launches_of(launches), composed);
   return mx::array(output_shape(x), x.dtype(), std::move(primitive), std::move(inputs));
 }
 
@@ -72,7 +64,7 @@ void SiluMul::eval_gpu(const Arrays& inputs, Arrays& outputs) {
   mx::array& y = outputs[0];
   y.set_data(mx::allocator::malloc(y.nbytes()));
   if (y.size() == 0) return;
-  Encoder encoder(stream(), launch_at(kOp, launches_, 0));
+  Encoder encoder(stream(), launch_at(kOp, options_, 0));
   encoder.input(inputs[0]);
   encoder.ints({int(y.size() / y.shape(-1)), y.shape(-1)});
   encoder.output(y);
@@ -81,7 +73,7 @@ void SiluMul::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("silu_mul", &silu_mul, "x"_a, "stream"_a.none() = nanobind::none(), "launches"_a.none() = nanobind::none());
+  bind_op(m, kOp, &silu_mul, "x"_a);
 });
 
 }  // namespace voxtral

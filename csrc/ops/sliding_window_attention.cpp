@@ -23,34 +23,31 @@ mx::Shape output_shape(const mx::array& q, bool as_rows) {
   return {q.shape(0) * q.shape(2), q.shape(1) * q.shape(3)};
 }
 
-class SlidingWindowAttention : public Differentiable {
- public:
-  struct Options {
-    int64_t ring_end, window;
-    float scale;
-    bool as_rows;  // the output is [B * L, Hq * D], not [B, Hq, L, D]
-    bool ring;     // inputs: q, tail_k, tail_v and, where present, the ring
-    MetalLaunches launches;
-    bool operator==(const Options&) const = default;
-  };
+struct Options {
+  int64_t ring_end, window;
+  float scale;
+  bool as_rows;  // the output is [B * L, Hq * D], not [B, Hq, L, D]
+  bool ring;     // inputs: q, tail_k, tail_v and, where present, the ring
+  MetalLaunches launches;
+  bool operator==(const Options&) const = default;
+};
 
-  SlidingWindowAttention(mx::Stream stream, const Options& options);
+class SlidingWindowAttention : public Op<Options> {
+ public:
+  using Op::Op;
 
   void eval_cpu(const Arrays& inputs, Arrays& outputs) override;
   void eval_gpu(const Arrays& inputs, Arrays& outputs) override;
   const char* name() const override { return "VoxtralSlidingWindowAttention"; }
-  bool is_equivalent(const mx::Primitive& other) const override;
   std::vector<mx::Shape> output_shapes(const Arrays& inputs) override {
     return {output_shape(inputs[0], options_.as_rows)};
   }
-
- private:
-  Options options_;
 };
+
 constexpr int64_t kUnbounded = int64_t(1) << 40;
 constexpr int kNoWindow = 1 << 30;  // as the kernels have it
 
-Arrays composed(const Arrays& inputs, const SlidingWindowAttention::Options& options, mx::Stream s) {
+Arrays composed(const Arrays& inputs, const Options& options, mx::Stream s) {
   const mx::array& q = inputs[0];
   mx::array k = inputs[1], v = inputs[2];
   const int64_t end = options.ring_end + k.shape(2);
@@ -112,22 +109,14 @@ mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::a
             kOp, "ring: expected [2, B, Hkv, C, D] of q's dtype.");
     inputs.push_back(*ring);
   }
-  const SlidingWindowAttention::Options options{ring_end,
-                                                std::min(window.value_or(kUnbounded), kUnbounded),
-                                                scale,
-                                                as_rows,
-                                                ring.has_value(),
-                                                launches_of(launches)};
-  return mx::array(output_shape(q, as_rows), q.dtype(), std::make_shared<SlidingWindowAttention>(stream, options),
-                   std::move(inputs));
-}
-
-SlidingWindowAttention::SlidingWindowAttention(mx::Stream stream, const Options& options)
-    : Differentiable(stream, [=](const Arrays& inputs) { return composed(inputs, options, stream); }),
-      options_(options) {}
-
-bool SlidingWindowAttention::is_equivalent(const mx::Primitive& other) const {
-  return options_ == static_cast<const SlidingWindowAttention&>(other).options_;
+  const Options options{ring_end,
+                        std::min(window.value_or(kUnbounded), kUnbounded),
+                        scale,
+                        as_rows,
+                        ring.has_value(),
+                        launches_of(launches)};
+  auto primitive = std::make_shared<SlidingWindowAttention>(stream, options, composed);
+  return mx::array(output_shape(q, as_rows), q.dtype(), std::move(primitive), std::move(inputs));
 }
 
 void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
@@ -205,9 +194,8 @@ void SlidingWindowAttention::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("sliding_window_attention", &sliding_window_attention, "q"_a, "ring"_a.none(), "ring_end"_a, "tail_k"_a,
-        "tail_v"_a, "window"_a.none(), "scale"_a, "as_rows"_a, "stream"_a.none() = nanobind::none(),
-        "launches"_a.none() = nanobind::none());
+  bind_op(m, kOp, &sliding_window_attention, "q"_a, "ring"_a.none(), "ring_end"_a, "tail_k"_a, "tail_v"_a,
+          "window"_a.none(), "scale"_a, "as_rows"_a);
 });
 
 }  // namespace voxtral

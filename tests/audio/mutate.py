@@ -133,10 +133,10 @@ def memory(what: str = "VmRSS") -> int:
 def read(name: object, data: bytes) -> str:
     """What a case comes to, ``"wrong"`` among it; told."""
     print("case", name, flush=True)
-    start = time.perf_counter()
+    start = time.process_time()  # not the clock's: other processes run beside this one
     try:
         result = outcome(data)
-        took = time.perf_counter() - start
+        took = time.process_time() - start
         assert took < LIMIT_S, f"{took:.1f} s"
     except BaseException as error:
         print("wrong", name, type(error).__name__, error, flush=True)

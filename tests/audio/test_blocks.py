@@ -228,7 +228,7 @@ def test_a_live_pipe_is_heard_as_it_is_written():
     def write():
         with open(writer, "wb", buffering=0) as file:
             file.write(data[:96_044])
-            waited.append(heard.wait(20))
+            waited.append(heard.wait(60))
             file.write(data[96_044:])
 
     thread = threading.Thread(target=write)

@@ -8,6 +8,7 @@ import pytest
 import voxtral_kernels as vk
 from bench import hosts
 from bench.gate.compare import compare_counters
+from bench.hosts import importing
 from bench.measure import nodes
 from bench.measure.routes import ROUTES, blank, route
 from bench.measure.stats import Ratio
@@ -166,11 +167,8 @@ def test_every_route_and_every_host_is_held_against_another():
     )
 
 
-def test_without_the_hosts_it_says_what_to_do(monkeypatch, capsys):
-    def absent():
-        raise ModuleNotFoundError("no hosts in build/hosts: run `make build/hosts/.installed`")
-
-    monkeypatch.setattr(hosts, "install", absent)
+def test_without_the_hosts_it_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importing, "FOLDER", tmp_path)
     assert host.main([]) == 2
     assert "make build/hosts/.installed" in capsys.readouterr().err
 

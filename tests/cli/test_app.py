@@ -96,7 +96,7 @@ def test_a_raw_pipe_is_heard_as_it_comes_and_ctrl_c_brings_the_last_words(exampl
         text += os.read(process.stdout.fileno(), 100)
         assert text
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130, "while the recorder goes on"
+    assert process.wait(timeout=120) == 130, "while the recorder goes on"
     rest, err = process.communicate()
     assert (text + rest).decode() == "eight of spades four of clubs seven of hearts\n"
     assert err.decode() == "voxtral-kernels: -: incomplete, ended by SIGINT after 3.5 s of audio\n"

@@ -91,7 +91,7 @@ def test_a_standard_output_that_fills_up(run, cards, monkeypatch, form):
 )
 def test_standard_streams(cards, tmp_path, redirection, status, out, err):
     command = f'exec "$0" -m voxtral_kernels transcribe "$1" -m tiny {redirection.format(tmp=tmp_path)}'
-    done = subprocess.run(["sh", "-c", command, sys.executable, cards], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(["sh", "-c", command, sys.executable, cards], capture_output=True, text=True, timeout=120)
     assert done.returncode == status
     assert done.stdout == out
     assert err in done.stderr
@@ -102,7 +102,7 @@ def test_standard_streams(cards, tmp_path, redirection, status, out, err):
 
 def test_closed_standard_input_is_said(cards):
     command = 'exec "$0" -m voxtral_kernels transcribe - -m tiny <&-'
-    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert "expected audio on standard input, got none: it is closed." in done.stderr
 
@@ -134,7 +134,7 @@ def test_ctrl_c_before_the_work_has_begun(cards, module):
 
 def at_import(module, number, *arguments):
     command = [sys.executable, "-c", AT_IMPORT, module, str(int(number)), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.fault("work lost: SIGTERM while the model was loaded ended without a word and without a file")
@@ -173,7 +173,7 @@ def test_ctrl_c_at_any_moment(cards):
         assert os.read(process.stdout.fileno(), 1) == b"*"
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=120)
         assert b"Traceback" not in err, delay
         assert process.returncode in (0, 130), delay
         assert CARDS.startswith(out.decode().strip()[:28])

@@ -1,4 +1,7 @@
-"""Every op's case list against its float64 oracle, in each dtype, on the composed backend."""
+"""Every op's case list, the internal ones' too, against its float64 oracle in each dtype, on the composed backend.
+
+On the others: `test_kernels_emulated.py`, `test_kernels_metal.py` and `backends/test_native.py`.
+"""
 
 import mlx.core as mx
 import numpy as np
@@ -6,7 +9,8 @@ import pytest
 
 from voxtral_kernels import testing
 
-CASES = [(op, case) for op in testing.OPS for case in testing.definition(op).CASES]
+OPS = [*testing.OPS, *testing.INTERNAL]
+CASES = [(op, case) for op in OPS for case in testing.definition(op).CASES]
 
 
 @pytest.mark.parametrize("dtype", testing.FLOATS, ids=lambda d: str(d).rpartition(".")[2])
@@ -17,7 +21,7 @@ def test_composed_matches_oracle(op, case, dtype):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("dtype", testing.FLOATS, ids=lambda d: str(d).rpartition(".")[2])
-@pytest.mark.parametrize("op", testing.OPS)
+@pytest.mark.parametrize("op", OPS)
 def test_composed_matches_oracle_over_the_full_cross(op, dtype):
     for case in testing.definition(op).cross():
         testing.check_case(op, case, dtype, "composed")

@@ -1,4 +1,4 @@
-"""Rotation, split into heads and growth of the tails in one op: every backend, and that the models go through it."""
+"""Rotation, heads and tails in one op: what it refuses, its angles and derivatives. Values: test_cases.py."""
 
 import mlx.core as mx
 import numpy as np
@@ -11,27 +11,6 @@ from voxtral_kernels.models import rope
 
 OP = "rope_append"
 REF = testing.definition(OP)
-DTYPES = [*testing.FLOATS] * 3
-
-
-@pytest.mark.parametrize("dtype", testing.FLOATS, ids=lambda d: str(d).rpartition(".")[2])
-@pytest.mark.parametrize("backend", ["composed", "native"])
-@pytest.mark.parametrize("case", REF.CASES, ids=str)
-def test_matches_oracle(case, dtype, backend):
-    testing.check_case(OP, case, dtype, backend)
-
-
-@pytest.mark.parametrize(("case", "dtype"), list(zip(REF.CASES, DTYPES, strict=False)), ids=str)
-def test_emulated_matches_oracle(case, dtype):
-    testing.check_case(OP, case, dtype, "emulator")
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("dtype", testing.FLOATS, ids=lambda d: str(d).rpartition(".")[2])
-@pytest.mark.parametrize("backend", ["composed", "native", "emulator"])
-def test_matches_oracle_over_the_full_cross(dtype, backend):
-    for case in REF.cross():
-        testing.check_case(OP, case, dtype, backend)
 
 
 def test_head_sizes_that_the_kernel_does_not_take_are_said():

@@ -12,6 +12,7 @@ from ._canary import normal
 
 FILE = "kv_append.metal"
 MAX_THREADS = 256
+VARIANTS = ("copy",)
 
 
 def width(r: KvAppend) -> int:

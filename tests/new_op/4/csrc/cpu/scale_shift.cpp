@@ -1,6 +1,5 @@
 // y = x * scale + shift.
-#include "kernels.h"
-#include "tile.h"
+#include "rows.h"
 
 namespace voxtral::cpu {
 namespace {
@@ -19,23 +18,12 @@ void rows(const ScaleShiftArgs& args, Index first, Index last) {
 }
 
 void task(const ScaleShiftArgs& args, Index task, float*) {
-  const Index first = task * args.rows_per_task, last = least(first + args.rows_per_task, args.rows);
-  switch (args.dtype) {
-    case Dtype::float32:
-      return rows<float>(args, first, last);
-    case Dtype::float16:
-      return rows<Half>(args, first, last);
-    case Dtype::bfloat16:
-      return rows<Bfloat>(args, first, last);
-  }
+  with_rows(args, task, [&]<class T>(Index first, Index last) { rows<T>(args, first, last); });
 }
 
 Index work(const ScaleShiftArgs& args) { return args.rows * args.dim; }
 
-Tasks cut(ScaleShiftArgs& args, Index threads) {
-  args.rows_per_task = divide_up(args.rows, threads);
-  return {divide_up(args.rows, args.rows_per_task), 0};
-}
+Tasks cut(ScaleShiftArgs& args, Index threads) { return cut_rows(args, threads); }
 
 }  // namespace
 

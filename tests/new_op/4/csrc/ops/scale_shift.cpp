@@ -12,13 +12,13 @@ namespace {
 
 constexpr const char* kOp = "scale_shift";
 
-class ScaleShift : public Differentiable {
+Arrays composed(const Arrays& in, const MetalLaunches&, mx::Stream s) {
+  return {mx::add(mx::multiply(in[0], in[1], s), in[2], s)};
+}
+
+class ScaleShift : public Op<MetalLaunches> {
  public:
-  ScaleShift(mx::Stream stream, const MetalLaunches& launches)
-      : Differentiable(
-            stream,
-            [=](const Arrays& in) -> Arrays { return {mx::add(mx::multiply(in[0], in[1], stream), in[2], stream)}; }),
-        launches_(launches) {}
+  using Op::Op;
 
   void eval_cpu(const Arrays& inputs, Arrays& outputs) override {
     outputs[0].set_data(mx::allocator::malloc(outputs[0].nbytes()));
@@ -36,7 +36,7 @@ class ScaleShift : public Differentiable {
     outputs[0].set_data(mx::allocator::malloc(outputs[0].nbytes()));
     if (inputs[0].size() == 0) return;
     const int dim = inputs[0].shape(-1);
-    Encoder encoder(stream(), launch_at(kOp, launches_, 0));
+    Encoder encoder(stream(), launch_at(kOp, options_, 0));
     encoder.input(inputs[0]);
     encoder.ints({int(inputs[0].size()) / dim, dim});
     encoder.input(inputs[1]);
@@ -46,32 +46,26 @@ class ScaleShift : public Differentiable {
   }
 
   const char* name() const override { return "VoxtralScaleShift"; }
-  bool is_equivalent(const mx::Primitive& other) const override {
-    return launches_ == static_cast<const ScaleShift&>(other).launches_;
-  }
   std::vector<mx::Shape> output_shapes(const Arrays& inputs) override { return {inputs[0].shape()}; }
-
- private:
-  MetalLaunches launches_;
 };
 
 }  // namespace
 
 // x: [..., D]; scale, shift: [D]. One dtype.
 mx::array scale_shift(const mx::array& x, const mx::array& scale, const mx::array& shift, mx::StreamOrDevice device,
-                      const MetalLaunches& launches) {
+                      const LaunchList* launches) {
   kernel_dtype(kOp, x);
   const mx::Shape row{x.shape(-1)};
   require(scale.shape() == row && shift.shape() == row, kOp, "scale, shift: expected [D].");
   require(scale.dtype() == x.dtype() && shift.dtype() == x.dtype(), kOp, "scale, shift: expected x's dtype.");
   const mx::Stream stream = mx::to_stream(device);
-  return mx::array(x.shape(), x.dtype(), std::make_shared<ScaleShift>(stream, launches),
+  return mx::array(x.shape(), x.dtype(), std::make_shared<ScaleShift>(stream, launches_of(launches), composed),
                    contiguous_on_gpu({x, scale, shift}, stream));
 }
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
-  m.def("scale_shift", &scale_shift, "x"_a, "scale"_a, "shift"_a, "stream"_a.none(), "launches"_a = MetalLaunches{});
+  bind_op(m, kOp, &scale_shift, "x"_a, "scale"_a, "shift"_a);
 });
 
 }  // namespace voxtral
