@@ -46,6 +46,31 @@ METAL_FUNC void load_tile(RingTail<T, D, HAS_RING> rows_kv, int base, int end, t
   }
 }
 
+// One row again, key by key, by a simdgroup: 0 times an infinite value that the row does not see is no number either.
+template <typename T, int D, bool HAS_RING>
+METAL_FUNC void attend_row(RingTail<T, D, HAS_RING> rows_kv, threadgroup T* row, int position, int window, float scale,
+                           uint lane) {
+  constexpr int E = (D + 31) / 32;
+  float sum[E] = {0};
+  OnlineSoftmax softmax;
+  for (int seen = rows_kv.first_visible(position, window); seen <= position; ++seen) {
+    float score = 0;
+    for (int d = int(lane); d < D; d += 32) {
+      score = fma(float(row[d]), float(rows_kv.key(seen)[d]), score);
+    }
+    score = simd_sum(score) * scale;
+    const float factor = softmax.raise(score);
+    const float weight = softmax.weight(score, true);
+    softmax.total += weight;
+    for (int e = 0; e < E && int(lane) + 32 * e < D; ++e) {
+      sum[e] = fma(weight, float(rows_kv.value(seen)[int(lane) + 32 * e]), sum[e] * factor);
+    }
+  }
+  for (int e = 0; e < E && int(lane) + 32 * e < D; ++e) {
+    row[int(lane) + 32 * e] = T(sum[e] / softmax.total);
+  }
+}
+
 template <typename T, int D, int BQ, int BK, bool HAS_RING>
 METAL_FUNC void sliding_window_attention_tiled(
     const device T* q,                  // [B, Hq, L, D], element strides q_strides
@@ -158,10 +183,22 @@ METAL_FUNC void sliding_window_attention_tiled(
 
   // Through threadgroup memory, so that the rows are stored whole; a simdgroup overwrites only its own queries.
   const float inv_total = 1 / row_sum(softmax.total);
+  bool no_number = false;
 #pragma unroll
   for (int n = 0; n < D / 8; ++n) {
-    store_fragment(queries + simd * 8 * LD + n * 8, LD, at, sum[n].thread_elements()[0] * inv_total,
-                   sum[n].thread_elements()[1] * inv_total);
+    no_number |= isnan(sum[n].thread_elements()[0]) || isnan(sum[n].thread_elements()[1]);
+  }
+  if (simd_any(no_number)) {
+    for (int row = 0; row < 8 && simd_row + row < n_rows; ++row) {
+      attend_row<T, D>(rows_kv, queries + (int(simd) * 8 + row) * LD, first + (simd_row + row) / group, window, scale,
+                       lane);
+    }
+  } else {
+#pragma unroll
+    for (int n = 0; n < D / 8; ++n) {
+      store_fragment(queries + simd * 8 * LD + n * 8, LD, at, sum[n].thread_elements()[0] * inv_total,
+                     sum[n].thread_elements()[1] * inv_total);
+    }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (int i = int(tid); i < BQ * Tiles::PIECES; i += Tiles::THREADS) {

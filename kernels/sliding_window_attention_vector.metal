@@ -114,9 +114,11 @@ METAL_FUNC void sliding_window_attention_vector(
       const float factor = softmax[r].raise(visible ? score : kNothingSeen);
       const float weight = softmax[r].weight(score, visible);
       softmax[r].total += weight;
+      if (visible) {  // 0 times an infinite value is no number; where nothing is seen, factor is 1
 #pragma unroll
-      for (int e = 0; e < E; ++e) {
-        sum[r][e] = fma(weight, value[e], sum[r][e] * factor);
+        for (int e = 0; e < E; ++e) {
+          sum[r][e] = fma(weight, value[e], sum[r][e] * factor);
+        }
       }
     }
   }

@@ -121,6 +121,42 @@ Keys keys_at(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head,
   return keys;
 }
 
+// 0 times an infinite value that a row does not see is no number either: a row with one is summed again, key by key.
+template <class T>
+void attend_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, const Block& block, Index r) {
+  const Index row = block.first_row + r, dim = args.dim;
+  const Index last = args.ring_end + args.tail - args.queries + row / (args.heads / args.kv_heads);
+  float *q = block.k, *k = block.k + block.width, *v = block.v, *out = block.out + r * block.width;
+  to_float_rows(query_row<T>(args, batch, kv_head, row), 0, 1, dim, q, block.width);
+  clear(out, block.width, 0.0f);
+  float largest = kMasked, total = 0.0f;
+  for (Index position = most(most(0, args.ring_end - args.capacity), last - args.window + 1); position <= last;
+       ++position) {
+    const Keys keys = keys_at<T>(args, batch, kv_head, position, position + 1);
+    to_float_rows(static_cast<const T*>(keys.k), 0, 1, dim, k, block.width);
+    to_float_rows(static_cast<const T*>(keys.v), 0, 1, dim, v, block.width);
+    float score = 0.0f;
+    for (Index d = 0; d < dim; ++d) score += q[d] * k[d];
+    score *= args.scale;
+    const float before = std::exchange(largest, score > largest ? score : largest);
+    const float decay = exp_nonpositive(splat(before - largest))[0], p = exp_nonpositive(splat(score - largest))[0];
+    total = total * decay + p;
+    for (Index d = 0; d < dim; ++d) out[d] = out[d] * decay + p * v[d];
+  }
+  block.total[r] = total;
+}
+
+template <class T>
+void attend_rows_without_a_number(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head,
+                                  const Block& block) {
+  for (Index r = 0; r < block.rows; ++r) {
+    const float* out = block.out + r * block.width;
+    bool bad = false;
+    for (Index d = 0; d < args.dim; ++d) bad |= out[d] != out[d];
+    if (bad) attend_row<T>(args, batch, kv_head, block, r);
+  }
+}
+
 template <class T>
 void write_out(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, const Block& block) {
   const Index group = args.heads / args.kv_heads;
@@ -189,6 +225,7 @@ void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) 
     attend_keys<T, Mac>(args, block, keys, tiled);
     position += keys.count;
   }
+  if (args.queries > 1) attend_rows_without_a_number<T>(args, batch, kv_head, block);  // else all keys are seen
   write_out<T>(args, batch, kv_head, block);
 }
 

@@ -85,3 +85,32 @@ def test_a_key_that_scores_minus_infinity_is_not_there(backend, length):
         expected = vk.sliding_window_attention(q[:, :, kept], k[:, :, kept], v[:, :, kept], window=15)
     last = np.array(out[:, :, -1])
     assert np.abs(last - np.array(expected[:, :, -1])).max() <= 1e-5
+
+
+@pytest.mark.fault("wrong values: a NaN behind the mask, in a later value, made earlier queries NaN")
+@pytest.mark.parametrize("backend", ["native", "composed", "emulator"])
+@pytest.mark.parametrize(("length", "heads"), [(1, 2), (4, 2), (6, 4), (40, 2)], ids=["decode", "few", "rows", "tiles"])
+def test_what_is_behind_the_mask_never_reaches_the_result(backend, length, heads):
+    """NaN or infinity at one position after the other: a query that does not see it has the same result."""
+    rng = np.random.default_rng(1)
+    past, window = 9, 7
+    q = mx.array(rng.normal(size=(1, heads, length, 32)).astype(np.float32))
+    k, v = (mx.array(rng.normal(size=(1, 2, past + length, 32)).astype(np.float32)) for _ in range(2))
+
+    def run(keys, values):
+        cache = vk.RingKVCache(window)
+        with vk.use_backend(backend):
+            cache.append(keys[:, :, :past], values[:, :, :past])
+            return np.array(vk.sliding_window_attention(q, keys[:, :, past:], values[:, :, past:], cache=cache))
+
+    clean = run(k, v)
+    spoiled = [0, 3, past - window, past - 1, past, past + 1, past + length // 2, past + length - 1]
+    for i, position in enumerate(sorted(set(spoiled))):
+        bad = (np.nan, np.inf, -np.inf)[i % 3]
+        keys, values = mx.array(k), mx.array(v)
+        keys[:, :, position, 1], values[:, :, position, 5] = (np.nan if i % 2 else 1.0), bad
+        out = run(keys, values)
+        queries = np.arange(past, past + length)
+        sees = (position <= queries) & (position > queries - window)
+        assert np.allclose(out[:, :, ~sees], clean[:, :, ~sees], rtol=1e-5, atol=1e-6), position
+        assert not np.isfinite(out[:, :, sees][..., 5]).any(), position

@@ -32,5 +32,6 @@ class Composed(Backend):
 
 
 def backend(op: str) -> Composed:
-    """The ``composed`` backend's implementation of ``op``."""
-    return Composed(op, definition(op).composed)
+    """The ``composed`` backend's implementation of ``op``: what the definition serves, or its stock form."""
+    ref = definition(op)
+    return Composed(op, getattr(ref, "served", ref.composed))

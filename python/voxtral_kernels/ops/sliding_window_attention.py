@@ -45,7 +45,8 @@ def sliding_window_attention(
         stream: Stream or device to run on; None for MLX's default.
 
     Returns:
-        ``[B, Hq, L, D]``, dtype of ``q``; softmax and sums in float32.
+        ``[B, Hq, L, D]``, dtype of ``q``; softmax and sums in float32. Keys and values that a query does not see never
+        reach its result, NaN and infinities included; those that it sees count as in IEEE arithmetic.
 
     Raises:
         ValueError: a shape or dtype differs from the above or from the cache's; a window that disagrees with the
