@@ -128,6 +128,11 @@ kernel void bfloat16_t_is_not_declared(device bfloat16_t* out, uint i [[thread_p
   out[i] = bfloat16_t(1.0f);
 }
 
+//= refused common_functions_of_bfloat
+// source: ml-explore/mlx bf16_math.h (which adds abs, max and the like to namespace metal)
+// says: call to 'max' is ambiguous
+kernel void common_functions_of_bfloat(device bfloat* out, device const bfloat* x) { out[0] = max(x[0], x[1]); }
+
 //= accepted explicit_conversions
 // source: tracel-ai/cubecl#1522 (what it says to write instead)
 // in: 1 2.5

@@ -43,7 +43,6 @@ kernel void swizzles(device float* out) {
 
 //= accepted packed_vectors
 // source: MSL 2.2.3 (conversion and swizzles of packed vectors)
-// differs: packed vectors have no swizzles
 // out: 12 1 2 3 6
 kernel void packed_vectors(device float* out) {
   packed_float3 p = packed_float3(1, 2, 3);
@@ -54,6 +53,23 @@ kernel void packed_vectors(device float* out) {
   out[2] = p.xy.y;
   out[3] = v.zyx.x;
   out[4] = q[2];
+}
+
+//= accepted four_components_of_packed_vectors
+// source: MSL 2.2.3 (conversion and swizzles of packed vectors)
+// out: 4 3 8 4 7
+kernel void four_components_of_packed_vectors(device float* out) {
+  packed_float4 p = packed_float4(1, 2, 3, 4);
+  p.xyzw = p.wzyx;
+  out[0] = p.x;
+  out[1] = p.rgba.g;
+  float4 v = p.xxyy + p.yyxx;
+  out[2] = v.x + 1;
+  packed_half2 h = packed_half2(3, 4);
+  half4 w = h.xyxy;
+  out[3] = w.w;
+  h.yx.y = 7;
+  out[4] = h.x;
 }
 
 //= accepted matrix_of_another_type

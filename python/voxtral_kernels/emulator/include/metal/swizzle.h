@@ -1,18 +1,58 @@
-// The storage of packed and Boolean vectors: components by name, and two or three of them together (p.xz, p.zyx).
+// The storage of packed and Boolean vectors: components by name, and several of them together (p.xz, p.zyx).
 #pragma once
 
 namespace metal {
 
+// Component I of the N elements that it lies over: p.xy.y.
+template <typename T, int N, int I>
+struct msl_component {
+  T elements[N];
+  MSL_FN operator T() const { return elements[I]; }
+  MSL_FN operator T() const constant { return elements[I]; }
+  MSL_FN T operator=(T v) { return elements[I] = v; }
+};
+// The components of components I..., by their names.
+template <typename T, int N, int... I>
+struct msl_components {
+  T elements[N];
+};
+template <typename T, int N, int I, int J>
+struct msl_components<T, N, I, J> {
+  union {
+    T elements[N];
+    msl_component<T, N, I> x, r;
+    msl_component<T, N, J> y, g;
+  };
+};
+template <typename T, int N, int I, int J, int K>
+struct msl_components<T, N, I, J, K> {
+  union {
+    T elements[N];
+    msl_component<T, N, I> x, r;
+    msl_component<T, N, J> y, g;
+    msl_component<T, N, K> z, b;
+  };
+};
+template <typename T, int N, int I, int J, int K, int L>
+struct msl_components<T, N, I, J, K, L> {
+  union {
+    T elements[N];
+    msl_component<T, N, I> x, r;
+    msl_component<T, N, J> y, g;
+    msl_component<T, N, K> z, b;
+    msl_component<T, N, L> w, a;
+  };
+};
+
 // Components I of the N elements that it lies over.
 template <typename T, int N, int... I>
-struct msl_swizzle {
+struct msl_swizzle : msl_components<T, N, I...> {
   using vector = T __attribute__((ext_vector_type(sizeof...(I))));
-  T elements[N];
-  MSL_FN operator vector() const { return vector{elements[I]...}; }
-  MSL_FN operator vector() const constant { return vector{elements[I]...}; }
+  MSL_FN operator vector() const { return vector{this->elements[I]...}; }
+  MSL_FN operator vector() const constant { return vector{this->elements[I]...}; }
   MSL_FN vector operator=(vector v) {
     int at = 0;
-    (..., (elements[I] = v[at++]));
+    (..., (this->elements[I] = v[at++]));
     return v;
   }
   MSL_FN T operator[](int i) const { return vector(*this)[i]; }
@@ -27,7 +67,13 @@ struct msl_swizzle<bool, N, I...> {
 };
 
 #define MSL_2(a, b, r, g, i, j) msl_swizzle<T, N, i, j> a##b, r##g;
-#define MSL_3(a, b, c, r, g, h, i, j, k) msl_swizzle<T, N, i, j, k> a##b##c, r##g##h;
+#define MSL_4(A, B, C, D, R, G, H, Q, i, j, k, l) msl_swizzle<T, N, i, j, k, l> A##B##C##D, R##G##H##Q;
+// Each three, and the fours that begin with them, of which a storage has as many as it has components.
+#define MSL_3(A, B, C, R, G, H, i, j, k)       \
+  msl_swizzle<T, N, i, j, k> A##B##C, R##G##H; \
+  MSL_4(A, B, C, x, R, G, H, r, i, j, k, 0)    \
+  MSL_4(A, B, C, y, R, G, H, g, i, j, k, 1)    \
+  MSL_LAST(A, B, C, R, G, H, i, j, k)
 // clang-format off
 #define MSL_OF_2 \
   MSL_2(x, x, r, r, 0, 0) MSL_2(x, y, r, g, 0, 1) MSL_2(y, x, g, r, 1, 0) MSL_2(y, y, g, g, 1, 1) \
@@ -97,13 +143,21 @@ struct packed_storage<T, 1> {
     };                                   \
   };
 #define MSL_NAMES(...) __VA_ARGS__
+#define MSL_LAST(A, B, C, R, G, H, i, j, k)
 MSL_STORAGE(2, MSL_NAMES(x, y), MSL_NAMES(r, g))
+#undef MSL_LAST
+#define MSL_LAST(A, B, C, R, G, H, i, j, k) MSL_4(A, B, C, z, R, G, H, b, i, j, k, 2)
 MSL_STORAGE(3, MSL_NAMES(x, y, z), MSL_NAMES(r, g, b))
+#undef MSL_LAST
+#define MSL_LAST(A, B, C, R, G, H, i, j, k) \
+  MSL_4(A, B, C, z, R, G, H, b, i, j, k, 2) MSL_4(A, B, C, w, R, G, H, a, i, j, k, 3)
 MSL_STORAGE(4, MSL_NAMES(x, y, z, w), MSL_NAMES(r, g, b, a))
+#undef MSL_LAST
 #undef MSL_STORAGE
 #undef MSL_NAMES
 #undef MSL_2
 #undef MSL_3
+#undef MSL_4
 #undef MSL_OF_2
 #undef MSL_OF_3
 #undef MSL_OF_4
