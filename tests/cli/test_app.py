@@ -103,7 +103,10 @@ def test_a_raw_pipe_is_heard_as_it_comes_and_ctrl_c_brings_the_last_words(exampl
 
 
 def test_live_text_on_a_terminal(examples, tmp_path):
-    """Standard output has the text as it is decoded. Where it goes to a file, text and position are shown meanwhile."""
+    """Standard output has the text as it is decoded. Where it goes to a file, text and position are shown meanwhile.
+
+    A bar below text on the same terminal: test_footer.py.
+    """
     samples, rate = soundfile.read(examples / "one-minute.wav", dtype="int16", stop=31 * 16_000)
     soundfile.write(tmp_path / "long.wav", samples, rate)
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
@@ -111,6 +114,7 @@ def test_live_text_on_a_terminal(examples, tmp_path):
     for options in ((), ("-o", tmp_path / "a.txt")):
         with terminal() as (shown, end):
             command = [*COMMAND, "transcribe", tmp_path / "long.wav", "--model", "tiny", *options]
+            environment["TERM"] = "xterm" if options else "dumb"
             process = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, env=environment)
             os.close(end)
             shown_by[bool(options)] = list(shown())

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from .console import readable, visible
+from .footer import Footer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,13 +24,16 @@ class LiveView:
     Args:
         title: The name of the audio.
         total_s: Its length in seconds; None if that is not known yet (a pipe).
-        shows: False: where standard output is a terminal too, the text appears on that; nothing is drawn.
+        shows: False: where standard output is a terminal too, the text appears on that; long audio has its progress bar
+            below the text.
     """
 
     def __init__(self, title: str, total_s: float | None, *, shows: bool = True):
         self.title = visible(readable(title))
         self._drawn = sys.stderr.isatty() and (shows or not sys.stdout.isatty())
         self.total_s = total_s
+        bar = sys.stderr.isatty() and not self._drawn and total_s is not None and total_s > LONG_SECONDS
+        self._footer = Footer(total_s) if bar and total_s is not None and Footer.fits() else None
         self.text = ""
         self.heard_s = 0.0
         self._live: Live | None = None
@@ -48,10 +52,14 @@ class LiveView:
     def __exit__(self, *exception: object) -> None:
         if self._live is not None:
             self._live.stop()
+        if self._footer is not None:
+            self._footer.clear()
 
     def update(self, text: str, heard_s: float) -> None:
         """The transcript so far and the seconds heard."""
         self.text, self.heard_s = visible(text), heard_s
+        if self._footer is not None:
+            self._footer.draw(self.text, heard_s, _clock(heard_s, self.total_s))
 
     def _render(self) -> RenderableType:
         from rich.console import Group

@@ -61,6 +61,7 @@ def _run(stream: Any, recording: Recording, output: Output) -> None:
                 ending.check()
                 raise fail(OP, transcript.source, "at least one sample", "none")
             output.show("".join(event.text for event in stream.finish()))
+            view.update(stream.text, stream.duration_s)
         finally:
             transcript.text = stream.text
             transcript.words = list(stream.words)
