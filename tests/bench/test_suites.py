@@ -32,3 +32,14 @@ def test_a_wrong_option_is_refused_in_one_line(name, capsys):
         main([name, "--no-such-option"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_decoding_is_measured_for_each_kind_of_file():
+    from bench.suites import audio
+
+    rows = list(audio.measure(minutes=1, rounds=1))
+    assert [row.name for row in rows] == [name for name, *_ in audio.KINDS]
+    for row in rows:
+        assert abs(row.audio_s - 60) < 0.1, row
+        assert row.hours_a_second > 0
+        assert row.megabytes < 20, row
