@@ -2,7 +2,8 @@
 
 ``truth/<subject>.metal`` holds sections. ``//= refused NAME`` or ``//= accepted NAME`` opens one; its head says
 
-* ``// source:`` the public report of a compiler's message (owner/repository#number) or the clause of the specification;
+* ``// source:`` the public report of a compiler's message (owner/repository#number) or the clause of the specification,
+  numbered as in its editions since 3.1 (before, chapter 1 counts one less: restrictions are 1.4.4 in 3.0);
 * ``// says:`` what the compiler says, or the clause;
 * ``// version:`` of the language, 3.1 if none is given;
 * ``// differs:`` why our verdict is another one: an exception, which the tests count;

@@ -64,7 +64,7 @@ kernel void shuffled_ulongs(device ulong* out, uint lane [[thread_index_in_simdg
 }
 
 //= refused bits_of_floats_in_a_simdgroup
-// source: MSL table 6.14 (simd_and takes integers)
+// source: MSL 6.9.2 (simd_and takes integers)
 // says: no matching function for call to 'simd_and'
 kernel void bits_of_floats_in_a_simdgroup(device float* out, uint lane [[thread_index_in_simdgroup]]) {
   out[lane] = simd_and(out[lane]);
@@ -146,7 +146,7 @@ kernel void geometry(device float* out) {
 }
 
 //= accepted determinants
-// source: MSL 6.7 (matrix functions)
+// source: MSL 6.6 (matrix functions)
 // out: -2 24
 kernel void determinants(device float* out) {
   out[0] = determinant(float2x2(float2(1, 2), float2(3, 4)));
@@ -154,7 +154,7 @@ kernel void determinants(device float* out) {
 }
 
 //= accepted saturated_integers
-// source: MSL 6.4 (integer functions)
+// source: MSL 6.3 (integer functions)
 // out: 127 -128 2147483647 3 65535
 kernel void saturated_integers(device float* out) {
   out[0] = addsat(char(100), char(100));
@@ -165,7 +165,7 @@ kernel void saturated_integers(device float* out) {
 }
 
 //= accepted packing
-// source: MSL 6.13 (pack and unpack functions)
+// source: MSL 6.14 (pack and unpack functions)
 // out: 4294967295 1 0 1 -1 255
 kernel void packing(device float* out) {
   out[0] = pack_float_to_unorm4x8(float4(1.0f));
@@ -197,7 +197,7 @@ kernel void vectors_with_two_results(device float* out) {
 }
 
 //= accepted constants_of_half
-// source: MSL table 6.6 (M_PI_H and its like)
+// source: MSL 6.5 (its constants, M_PI_H and the like)
 // out: 3.140625 0.318359375 0.693359375 6.103515625e-05 65504
 kernel void constants_of_half(device float* out) {
   out[0] = M_PI_H;
@@ -208,7 +208,7 @@ kernel void constants_of_half(device float* out) {
 }
 
 //= accepted common_functions
-// source: MSL 6.3
+// source: MSL 6.2 (common functions)
 // out: 0.5 1 2 0.5 1 -1
 kernel void common_functions(device float* out) {
   out[0] = saturate(0.5f);
@@ -220,7 +220,7 @@ kernel void common_functions(device float* out) {
 }
 
 //= accepted selected_by_vectors
-// source: MSL 6.6 (relational functions), gfx-rs/naga#1468 (select with a comparison)
+// source: MSL 6.4 (relational functions), gfx-rs/naga#1468 (select with a comparison)
 // out: 1 20 1 0
 kernel void selected_by_vectors(device float* out) {
   float2 low = float2(1, 2), high = float2(10, 20);

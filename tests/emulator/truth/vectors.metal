@@ -86,7 +86,7 @@ kernel void matrix_of_another_type(device float* out) {
 }
 
 //= accepted matrix_arithmetic
-// source: MSL 2.3.2, 6.9 (matrices)
+// source: MSL 2.3.2, 6.6 (matrices)
 // out: 3 0 4.5 -1.5 2 5 -2
 kernel void matrix_arithmetic(device float* out) {
   float2x2 a = float2x2(1.5f);
