@@ -8,11 +8,9 @@
 #include <metal_stdlib>
 
 #include "common/packed.h"
+#include "common/silu.h"
 
 using namespace metal;
-
-// precise: a fast exp loses bits where the gate is large.
-METAL_FUNC float silu(float g) { return g / (1.0f + precise::exp(-g)); }
 
 template <typename T, int V, typename X>
 METAL_FUNC void silu_mul(X x,          // [rows, 2 * dim]; X: pointer, device or constant

@@ -1,0 +1,129 @@
+// Formula   y = epilogue(rsqrt(mean(h^2) + eps) (h norm (1 + scale)) W^T + bias), h = x or T(x + residual)
+// Layout    x, residual, h: [rows, K]; weight [N, K], affine: words [N, K BITS / 32], scales, biases [N, K / group]
+// Grid      a threadgroup per 4 columns of each of its simdgroups; a lane takes pieces of V along K; then the tails
+// Numerics  float32, y rounded once; a row's sums have one order, whatever the rows, ROWS and the threadgroup's size
+// Traffic   every weight once; x, residual, norm and scale once a threadgroup and row
+// Limits    rows <= ROWS, ROWS one of 1, 2, 4, 8, 16; heads: D a multiple of 8
+// Source    gemv with lanes along K as in MLX; Zhang & Sennrich 2019, Shazeer 2020, Su et al. 2021
+#include <metal_stdlib>
+
+#include "common/packed.h"
+#include "common/reduce.h"
+#include "common/weight_piece.h"
+#include "common/skinny_rows.h"
+
+using namespace metal;
+
+// layout = {n_heads, n_kv_heads, length, tail, D, turns}
+template <typename T>
+METAL_FUNC void skinny_linear_split(float2 sums, const device float* rotation, const constant int* layout,
+                                    device T* out_q, device T* out_k, device T* out_v, uint rows, uint row,
+                                    uint column) {
+  const uint n_heads = layout[0];
+  const uint n_kv_heads = layout[1];
+  const uint length = layout[2];
+  const uint dim = layout[4];
+  uint head = column / dim;
+  if (row >= rows || head >= n_heads + 2 * n_kv_heads) {
+    return;
+  }
+  const uint d = column % dim;
+  if (head < n_heads + n_kv_heads) {
+    const device float* angle = rotation + (row % layout[5]) * dim + d;
+    sums = float2(fma(sums.x, angle[0], -(sums.y * angle[1])), fma(sums.x, angle[1], sums.y * angle[0]));
+  }
+  device T* out = out_q;
+  uint heads = n_heads;
+  uint tail = 0;
+  if (head >= n_heads) {
+    head -= n_heads;
+    out = head < n_kv_heads ? out_k : out_v;
+    head -= head < n_kv_heads ? 0 : n_kv_heads;
+    heads = n_kv_heads;
+    tail = layout[3];
+  }
+  const size_t to = (size_t(row / length) * heads + head) * (tail + length) + tail + row % length;
+  Packed<T, 2> rounded;
+  rounded.v[0] = T(sums.x);
+  rounded.v[1] = T(sums.y);
+  store_packed<2>(out + to * dim + d, rounded);
+}
+
+// Eight elements of both tails.
+template <typename T, typename A>
+METAL_FUNC void skinny_linear_tails(A tail_k, A tail_v, const constant int* sizes, const constant int* layout,
+                                    device T* out_k, device T* out_v, size_t at) {
+  if (at < size_t(sizes[0] / layout[2]) * layout[1] * layout[3] * layout[4]) {
+    const size_t to = at + at / (layout[3] * layout[4]) * (layout[2] * layout[4]);
+    store_packed<8>(out_k + to, load_packed<8>(tail_k + at));
+    store_packed<8>(out_v + to, load_packed<8>(tail_v + at));
+  }
+}
+
+// Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
+template <typename T, typename U, typename S, int BITS, int V, int ROWS>
+[[kernel]] void skinny_linear_heads_kernel(
+    const device T* x [[buffer(0)]], const device typename WeightWord<T, BITS>::Type* weight [[buffer(1)]],
+    const device S* scales [[buffer(2)]], const device S* biases [[buffer(3)]], const device T* bias [[buffer(4)]],
+    const device T* norm [[buffer(5)]], const device U* scale [[buffer(6)]], const device float* rotation [[buffer(7)]],
+    const device T* tail_k [[buffer(8)]], const device T* tail_v [[buffer(9)]],
+    const constant int* sizes [[buffer(10)]], const constant int* layout [[buffer(11)]],
+    const constant float* eps [[buffer(12)]], device T* out_q [[buffer(13)]], device T* out_k [[buffer(14)]],
+    device T* out_v [[buffer(15)]], uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint3 threads_per_threadgroup [[threads_per_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY skinny_linear_heads
+  threadgroup float4 staged[Stage<ROWS, V>::UNITS];
+  threadgroup float partial[32];
+  const uint tid = thread_position_in_threadgroup.x;
+  const uint pairs = threads_per_threadgroup.x / 16;
+  const uint group = threadgroup_position_in_grid.x;
+  const uint groups = (uint(sizes[2]) + 2 * pairs - 1) / (2 * pairs);
+  if (group >= groups) {
+    skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v,
+                           8 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
+    return;
+  }
+  const float2 sums = skinny_linear<T, U, BITS, V, ROWS>(x, weight, scales, biases, bias, norm, scale, x, sizes, eps[0],
+                                                         out_q, staged, partial, group, tid, pairs / 2,
+                                                         thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+  skinny_linear_split<T>(sums, rotation, layout, out_q, out_k, out_v, sizes[0], tid / pairs,
+                         2 * (group * pairs + tid % pairs));
+  // END
+}
+
+template <typename T, typename U, typename S, int BITS, int V, int ROWS>
+[[kernel]] void skinny_linear_heads_residual_kernel(
+    const device T* x [[buffer(0)]], const device typename WeightWord<T, BITS>::Type* weight [[buffer(1)]],
+    const device S* scales [[buffer(2)]], const device S* biases [[buffer(3)]], const device T* bias [[buffer(4)]],
+    const device T* norm [[buffer(5)]], const device U* scale [[buffer(6)]], const device T* residual [[buffer(7)]],
+    const device float* rotation [[buffer(8)]], const device T* tail_k [[buffer(9)]],
+    const device T* tail_v [[buffer(10)]], const constant int* sizes [[buffer(11)]],
+    const constant int* layout [[buffer(12)]], const constant float* eps [[buffer(13)]], device T* out_q [[buffer(14)]],
+    device T* out_k [[buffer(15)]], device T* out_v [[buffer(16)]], device T* h [[buffer(17)]],
+    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
+    uint3 threads_per_threadgroup [[threads_per_threadgroup]],
+    uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
+    uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
+  // BODY skinny_linear_heads_residual
+  threadgroup float4 staged[Stage<ROWS, V>::UNITS];
+  threadgroup float partial[32];
+  const uint tid = thread_position_in_threadgroup.x;
+  const uint pairs = threads_per_threadgroup.x / 16;
+  const uint group = threadgroup_position_in_grid.x;
+  const uint groups = (uint(sizes[2]) + 2 * pairs - 1) / (2 * pairs);
+  if (group >= groups) {
+    skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v,
+                           8 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
+    return;
+  }
+  const float2 sums = skinny_linear<T, U, BITS, V, ROWS>(x, weight, scales, biases, bias, norm, scale, residual, sizes,
+                                                         eps[0], h, staged, partial, group, tid, pairs / 2,
+                                                         thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+  skinny_linear_split<T>(sums, rotation, layout, out_q, out_k, out_v, sizes[0], tid / pairs,
+                         2 * (group * pairs + tid % pairs));
+  // END
+}

@@ -1,0 +1,120 @@
+"""Launches ``kernels/skinny_linear.metal``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mlx.core as mx
+
+from ..backends.source import Factory, floats, ints, kernel
+from ..reference.skinny_linear import SkinnyLinear
+from ._skinny_canary import small_like
+
+FILES = ("skinny_linear.metal", "skinny_linear_heads.metal")
+COLUMNS = 4  # of a simdgroup
+VARIANTS = ("product", "gated", "heads")
+PROLOGUE = ("x", "weight", "scales", "biases", "bias", "norm", "scale")
+_COPIED = 8  # elements of a tail that a thread copies
+
+
+def width(r: SkinnyLinear) -> int:
+    """Numbers that a lane takes at once: 16 bytes of a plain weight; whole words of a quantised one."""
+    return (32 if r.bits % 2 else 16) if r.bits else 16 // r.x.dtype.size
+
+
+def rows(r: SkinnyLinear) -> int:
+    """Rows that the instance has room for: the power of two that holds those of x."""
+    return 1 << (r.rows - 1).bit_length()
+
+
+def threads(r: SkinnyLinear) -> int:
+    """Of a threadgroup: each reads the prologue's operands, so it takes more columns where there is one."""
+    return 512 if r.norm is not None and r.rows <= 4 else 256
+
+
+def columns(r: SkinnyLinear) -> int:
+    """That a threadgroup takes."""
+    return threads(r) // 32 * COLUMNS
+
+
+def unsupported(r: SkinnyLinear) -> list[str]:
+    """Sentences that say why the kernel cannot serve the request; empty when it can."""
+    return [f"D = {r.dim}; the kernel takes multiples of {_COPIED}."] if r.dim % _COPIED else []
+
+
+def variant(r: SkinnyLinear) -> tuple[str, str]:
+    """``product``, ``gated`` or ``heads``, and why."""
+    name = "heads" if r.rotation is not None else "gated" if r.gated else "product"
+    return name, f"An instance for {rows(r)} rows reads every weight once; a row's sums are those of one row alone."
+
+
+def cpu_variant(r: SkinnyLinear, lanes: int) -> tuple[str, str]:
+    """What the extension does on a CPU with vectors of ``lanes`` floats, and why."""
+    return variant(r)[0], "A thread takes whole columns and reads their weights once for all rows."
+
+
+def template(r: SkinnyLinear) -> list[tuple[str, Any]]:
+    """The template arguments: dtypes and sizes; nothing that changes as a stream moves."""
+    return [
+        ("T", r.x.dtype),
+        ("U", r.x.dtype if r.scale is None else r.scale.dtype),
+        ("S", r.x.dtype if r.scales is None else r.scales.dtype),
+        ("BITS", r.bits),
+        ("V", width(r)),
+        ("ROWS", rows(r)),
+    ]
+
+
+def canary(r: SkinnyLinear) -> SkinnyLinear:
+    """A small request with the same template arguments: all operands, two blocks of K, a ragged end of both sizes."""
+    return small_like(r, 33 * width(r), 2 * columns(r) - 6, _COPIED)
+
+
+def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | None) -> Callable[..., Any]:
+    """`launch` for every request of this form, by the request's fields."""
+    n, k = r.weight.shape[0], r.x.shape[-1]
+    present = (r.bias, r.norm, r.scale, r.residual, r.add, r.gated or None)
+    options = sum(1 << i for i, value in enumerate(present) if value is not None)
+    per_scale = r.rows // r.scale.shape[0] if r.scale is not None and r.scale.ndim == 2 else r.rows
+    numbers = [ints(r.rows, k, n, options, per_scale, r.group_size or 1)]
+    groups = -(-n // columns(r))
+    names, sizes, outputs, shapes = ["add"], ["sizes"], ["y"], [(*r.x.shape[:-1], n // 2 if r.gated else n)]
+    if r.rotation is not None:
+        batch, tail = r.rows // r.length, 0 if r.tail_k is None else r.tail_k.shape[2]
+        numbers.append(ints(r.n_heads, r.n_kv_heads, r.length, tail, r.dim, r.rotation.shape[0]))
+        groups += -(-batch * r.n_kv_heads * tail * r.dim // (_COPIED * threads(r)))
+        kv = (batch, r.n_kv_heads, tail + r.length, r.dim)
+        names, sizes = ["rotation", "tail_k", "tail_v"], ["sizes", "layout"]
+        outputs, shapes = ["out_q", "out_k", "out_v"], [(batch, r.n_heads, r.length, r.dim), kv, kv]
+    body = "skinny_linear" if r.rotation is None else "skinny_linear_heads"
+    if r.residual is not None:
+        body, names = f"{body}_residual", ["residual", *names]
+        outputs, shapes = [*outputs, "h"], [*shapes, r.x.shape]
+    names = [*PROLOGUE, *names]
+    run = kernel(factory, FILES[r.rotation is not None], body, (*names, *sizes, "eps"), tuple(outputs))
+    fixed = {
+        "template": template(r),
+        "grid": (groups * threads(r), 1, 1),
+        "threadgroup": (threads(r), 1, 1),
+        "output_shapes": shapes,
+        "output_dtypes": [r.x.dtype] * len(shapes),
+        "stream": stream,
+    }
+    fields = tuple(r.__dataclass_fields__)
+    places = [fields.index(name) for name in names]
+
+    def linear(*values: Any) -> Any:
+        # An operand that is absent is not read: x stands in its place.
+        operands = [values[0] if values[i] is None else values[i] for i in places]
+        found = run(inputs=[*operands, *numbers, floats(values[7])], **fixed)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    return linear
+
+
+def launch(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | None) -> Any:
+    """As `reference.skinny_linear.composed`."""
+    # Where x stands for operands that are absent too, MLX would copy it for each.
+    values = {name: getattr(r, name) for name in r.__dataclass_fields__}
+    return prepare(r, factory, stream)(*(values | {"x": mx.contiguous(r.x, stream=stream)}).values())
