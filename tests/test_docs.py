@@ -49,6 +49,17 @@ def test_files_are_there(document):
     assert not missing
 
 
+def test_the_map_names_what_is_there_in_under_ten_lines():
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## The map\n")[2].partition("\n## ")[0]
+    package = ROOT / "python" / "voxtral_kernels"
+    bases = (ROOT, package, package / "models" / "voxtral_realtime", ROOT / "bench")
+    paths = set(re.findall(r"`([\w/<>]+(?:/|\.\w+))`", text))
+    assert len(paths) > 30
+    assert not [p for p in paths if not any((base / p.replace("<op>", "ada_rms_norm")).exists() for base in bases)]
+    lists = re.findall(r"(?:^(?:\d\.| {3}) ?.*\n)+", text, re.MULTILINE)
+    assert [part.count("\n") < 10 for part in lists] == [True, True], "the path of a call, the path of the data"
+
+
 @each_document
 def test_commands_and_their_options_are_there(document):
     lines = named(r"(?:^|[^\w-])voxtral-kernels ([a-z][^\n#`]*(?:\n {20,}\S.*)*)", document)

@@ -16,7 +16,7 @@ from typing import Any, cast
 import mlx.core as mx
 
 from .. import _check
-from .._files import exists, refuse_pointer
+from .._model_files import exists, refuse_pointer
 from .section import OP, Section
 
 _MAX_HEADER = 100 << 20

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .. import _check
-from .._files import exists, refuse_pointer
+from .._model_files import exists, refuse_pointer
 from ..audio.mel import MelConfig
 
 OP = "load"

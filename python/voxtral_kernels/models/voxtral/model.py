@@ -11,7 +11,7 @@ import numpy as np
 from mlx.nn.layers.base import Module  # mlx.nn exports it to no strict type checker
 
 from ... import _check
-from ..._files import exists
+from ..._model_files import exists
 from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig, log_mel
 from ...tokenizer import TextDecoder, Tokenizer

@@ -12,7 +12,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module  # mlx.nn exports it to no strict type checker
 
 from ... import _check
-from ..._files import exists
+from ..._model_files import exists
 from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig
 from ...caches import KVCache
