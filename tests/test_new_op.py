@@ -80,18 +80,27 @@ TESTS = {
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """A copy of the tracked files, installed, as a repository of its own."""
+    """A copy of the tree, installed, as a repository of its own."""
     copy = tmp_path_factory.mktemp("tree") / "voxtral-kernels"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, tracked.split("\0")):
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, files):
+        if not (ROOT / name).is_file():  # removed, and not yet committed
+            continue
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, copy / name)
     run(copy, "git", "init", "--quiet")
     commit(copy, "The tree as it is")
     run(copy, sys.executable, "-m", "venv", ".venv")
     link_packages(Path(sys.prefix), copy / ".venv")
-    run(copy, "make", ".venv/.installed")
+    install(copy)
     return copy
+
+
+def install(tree):
+    """What has to be built is built: without it the package would be installed all the same."""
+    run(tree, "make", ".venv/.installed")
+    run(tree, ".venv/bin/python", "-c", "import voxtral_kernels._ext")
 
 
 def link_packages(here, there):
@@ -137,7 +146,7 @@ def take(tree, step):
         text = (tree / file).read_text()
         assert there in text, f"step {step}: {file} has no {there!r} any more; EDITS says what is changed there"
         (tree / file).write_text(text.replace(there, instead, 1))
-    run(tree, "make", ".venv/.installed")
+    install(tree)
     commit(tree, f"{OP}, step {step}")
 
 

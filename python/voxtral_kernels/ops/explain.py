@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 from .. import _check
+from .._paths import PACKAGE
 from ..backends import select
 from ..reference.definitions import OPS
 
@@ -18,9 +18,9 @@ def public_ops() -> dict[str, tuple[Callable[..., Any], str]]:
     """Public name -> what checks its arguments, and the stem: each ``ops/<op>.py`` says its own as ``REQUESTS``."""
     found: dict[str, tuple[Callable[..., Any], str]] = {}
     for op in OPS:
-        module = f"{__package__}.{op}"
-        if importlib.util.find_spec(module):
-            found |= {name: (request, op) for name, request in importlib.import_module(module).REQUESTS.items()}
+        if (PACKAGE / "ops" / f"{op}.py").is_file():
+            module = importlib.import_module(f"{__package__}.{op}")
+            found |= {name: (request, op) for name, request in module.REQUESTS.items()}
     return found
 
 

@@ -3,26 +3,6 @@
 
 namespace metal {
 
-#define MSL_VECTOR_1(name)                            \
-  template <typename T, int N>                        \
-  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a) {        \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i])); \
-    return a;                                         \
-  }
-#define MSL_VECTOR_2(name)                                      \
-  template <typename T, int N>                                  \
-  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b) { \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]));  \
-    return a;                                                   \
-  }                                                             \
-  MSL_MIXED_2(name)
-#define MSL_VECTOR_3(name)                                                       \
-  template <typename T, int N>                                                   \
-  MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b, msl_vec<T, N> c) { \
-    for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]), T(c[i]));          \
-    return a;                                                                    \
-  }                                                                              \
-  MSL_MIXED_3(name)
 MSL_VECTOR_1(popcount)
 MSL_VECTOR_1(clz)
 MSL_VECTOR_1(ctz)

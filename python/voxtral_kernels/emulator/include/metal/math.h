@@ -20,46 +20,53 @@ float fmaf(float, float, float);
 
 namespace metal {
 
-// name(x), name(x, y) and name(x, y, z) for float, half and their vectors, from one float expression.
-#define MSL_MATH_1(name, expression)                  \
-  MSL_FN float name(float x) { return expression; }   \
-  MSL_FN half name(half x_) {                         \
-    float x = x_;                                     \
-    return half(expression);                          \
-  }                                                   \
+// A scalar function's vectors, element by element.
+#define MSL_VECTOR_1(name)                            \
   template <typename T, int N>                        \
   MSL_FN msl_vec<T, N> name(msl_vec<T, N> a) {        \
     for (int i = 0; i < N; ++i) a[i] = name(T(a[i])); \
     return a;                                         \
-  }                                                   \
-  template <typename T, int N>                        \
-  MSL_FN msl_vec<T, N> name(packed_vec<T, N> a) {     \
-    return name(msl_vec<T, N>(a));                    \
   }
-#define MSL_MATH_2(name, expression)                            \
-  MSL_FN float name(float x, float y) { return expression; }    \
-  MSL_FN half name(half x_, half y_) {                          \
-    float x = x_, y = y_;                                       \
-    return half(expression);                                    \
-  }                                                             \
+#define MSL_VECTOR_2(name)                                      \
   template <typename T, int N>                                  \
   MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b) { \
     for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]));  \
     return a;                                                   \
   }                                                             \
   MSL_MIXED_2(name)
-#define MSL_MATH_3(name, expression)                                             \
-  MSL_FN float name(float x, float y, float z) { return expression; }            \
-  MSL_FN half name(half x_, half y_, half z_) {                                  \
-    float x = x_, y = y_, z = z_;                                                \
-    return half(expression);                                                     \
-  }                                                                              \
+#define MSL_VECTOR_3(name)                                                       \
   template <typename T, int N>                                                   \
   MSL_FN msl_vec<T, N> name(msl_vec<T, N> a, msl_vec<T, N> b, msl_vec<T, N> c) { \
     for (int i = 0; i < N; ++i) a[i] = name(T(a[i]), T(b[i]), T(c[i]));          \
     return a;                                                                    \
   }                                                                              \
   MSL_MIXED_3(name)
+// name(x), name(x, y) and name(x, y, z) for float, half and their vectors, from one float expression.
+#define MSL_MATH_1(name, expression)                \
+  MSL_FN float name(float x) { return expression; } \
+  MSL_FN half name(half x_) {                       \
+    float x = x_;                                   \
+    return half(expression);                        \
+  }                                                 \
+  MSL_VECTOR_1(name)                                \
+  template <typename T, int N>                      \
+  MSL_FN msl_vec<T, N> name(packed_vec<T, N> a) {   \
+    return name(msl_vec<T, N>(a));                  \
+  }
+#define MSL_MATH_2(name, expression)                         \
+  MSL_FN float name(float x, float y) { return expression; } \
+  MSL_FN half name(half x_, half y_) {                       \
+    float x = x_, y = y_;                                    \
+    return half(expression);                                 \
+  }                                                          \
+  MSL_VECTOR_2(name)
+#define MSL_MATH_3(name, expression)                                  \
+  MSL_FN float name(float x, float y, float z) { return expression; } \
+  MSL_FN half name(half x_, half y_, half z_) {                       \
+    float x = x_, y = y_, z = z_;                                     \
+    return half(expression);                                          \
+  }                                                                   \
+  MSL_VECTOR_3(name)
 
 // A vector beside scalars: these take its element type and its width.
 template <typename A, typename B, typename C = B>
