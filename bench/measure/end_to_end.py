@@ -25,9 +25,9 @@ def stages(model: VoxtralRealtime, name: str, delay: int = 6) -> Iterator[dict[s
         note = "left out: stock quantised matmul takes minutes for 39 rows on a CPU"
         yield {"model": name, "case": "prefill", "seconds": None, "note": note}
     else:
-        yield _row(name, "prefill", single(lambda: decoder(prompt, scales, decoder.new_caches()), samples=5))
+        yield _row(name, "prefill", single(lambda: decoder(prompt, scales, decoder.new_caches(lazy=True)), samples=5))
 
-    caches = decoder.new_caches()
+    caches = decoder.new_caches(lazy=True)  # as a stream makes them
     for cache in caches:
         cache.append(*_keys_values(d.n_kv_heads, d.window, d.head_dim, model.dtype))
     token = mx.zeros((1, 1), mx.int32)
@@ -36,7 +36,7 @@ def stages(model: VoxtralRealtime, name: str, delay: int = 6) -> Iterator[dict[s
         return mx.argmax(decoder.logits(decoder(decoder.embed(token), scales, caches)), axis=-1)
 
     yield _row(name, f"decode step, window {d.window} full", single(decode_step, samples=15))
-    state = model.new_audio_state()
+    state = model.new_audio_state(lazy=True)
     for cache in state.caches:
         cache.append(*_keys_values(e.n_heads, e.window, e.head_dim, model.dtype))
     chunk = mx.zeros((1, model.config.mel_per_token, e.n_mels), model.dtype)

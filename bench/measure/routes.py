@@ -19,7 +19,7 @@ import voxtral_kernels as vk
 from voxtral_kernels.backends import select, selfcheck
 from voxtral_kernels.backends.extension import extension
 from voxtral_kernels.backends.shaders import Kernels
-from voxtral_kernels.reference.definitions import INTERNAL, OPS
+from voxtral_kernels.reference.definitions import INTERNAL, OPS, SHADED
 
 ROUTES = ("native, CPU", "native, GPU", "metal", "composed")
 # Where a call runs that takes no route of ours, and where each route does.
@@ -52,7 +52,7 @@ def route(name: str, *, launched: WatchLaunch | None = None, given: WatchText | 
                 stack.enter_context(watched)
         elif name == "metal":
             ops = (*OPS, *INTERNAL)
-            served: dict[tuple[str, str], Any] = {("metal", op): _metal(op, launched) for op in ops}
+            served: dict[tuple[str, str], Any] = {("metal", op): _metal(op, launched) for op in SHADED}
             served |= {("native", op): "the extension is not installed." for op in ops}
             stack.enter_context(mock.patch.dict(select._loaded, served))
         yield

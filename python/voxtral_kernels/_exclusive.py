@@ -21,7 +21,7 @@ class Exclusive:
         Raises:
             RuntimeError: another call is inside.
         """
-        if not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(False):
             inside = next((t.name for t in threading.enumerate() if t.ident == self._holder), "one that has ended")
             raise RuntimeError(
                 f"[{self._op}] thread: expected one call at a time, got a call from thread "

@@ -14,6 +14,8 @@ import voxtral_kernels as vk
 from tests import stages
 from voxtral_kernels import testing
 from voxtral_kernels.backends import extension, native, select
+from voxtral_kernels.reference.kv_append import KvAppend
+from voxtral_kernels.reference.silu_mul import SiluMul
 
 ISAS = ["v2", "v3", "v4", "v4bf16", "neon"]
 CASES = [(op, case) for op in stages.NATIVE for case in testing.definition(op).CASES]
@@ -245,3 +247,12 @@ def test_linear_is_the_matmul(ext, rows, dtype):
         testing.assert_matches(got, truth, mx.addmm(wide[2], wide[0], wide[1].T))
     with vk.use_backend("composed"):
         assert native.linear(x, weight, bias) is None
+
+
+def test_an_extension_without_metal_serves_no_op_on_a_gpu(ext):
+    assert not ext.has_metal
+    row = mx.zeros((1, 1, 1, 8))
+    for op, request in (("kv_append", KvAppend(row, row, row, row)), ("silu_mul", SiluMul(row))):
+        backend = native.backend(op)
+        assert backend.unsupported(request, mx.gpu) == ["the extension was built without Metal."]
+        assert backend.unsupported(request, mx.cpu) == []

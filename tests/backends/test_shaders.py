@@ -10,6 +10,7 @@ from tests import stages
 from voxtral_kernels import testing
 from voxtral_kernels.backends import select, source
 from voxtral_kernels.backends.shaders import Kernels
+from voxtral_kernels.reference.ada_rms_norm import AdaRmsNorm
 
 FILES = {
     "ada_rms_norm.metal": ["ada_rms_norm", "ada_rms_norm_residual"],
@@ -126,3 +127,13 @@ def test_the_metal_route_says_why_it_does_not_serve():
         pytest.skip("this machine has Metal")
     with vk.use_backend("metal"), pytest.raises(RuntimeError, match=r"metal: this machine has no Metal device\."):
         vk.ada_rms_norm(mx.ones((2, 32)))
+
+
+def test_a_planned_norm_refuses_a_weight_of_another_dtype():
+    x = mx.zeros((2, 32), mx.float16)
+    norm = Kernels("ada_rms_norm", lambda **_: zeros, "metal", checked=False).prepare(
+        AdaRmsNorm(x, x[0], None, 1e-5, None)
+    )
+    assert norm(x, x[0], None, 1e-5, None).shape == x.shape
+    with pytest.raises(ValueError, match=r"\[ada_rms_norm\] weight: expected float16, got float32\."):
+        norm(x, mx.zeros((32,)), None, 1e-5, None)

@@ -90,6 +90,12 @@ def test_counts_are_the_same_in_every_run(few_layers, monkeypatch):
     assert again(monkeypatch) == few_layers
 
 
+def test_a_layer_has_few_nodes(few_layers):
+    counts = {name: value for name, value in few_layers.items() if name.startswith("nodes")}
+    assert len(counts) == 2 * (len(ROUTES) - 1)
+    assert all(value <= (16 if name.endswith("metal") else 12) for name, value in counts.items()), counts
+
+
 def test_a_planted_node_is_seen(few_layers, monkeypatch):
     real = SwiGLU.__call__
     monkeypatch.setattr(SwiGLU, "__call__", lambda self, *args: -real(self, *args))

@@ -33,5 +33,11 @@ class Composed(Backend):
 
 def backend(op: str) -> Composed:
     """The ``composed`` backend's implementation of ``op``: what the definition serves, or its stock form."""
+    return Composed(op, form(op))
+
+
+def form(op: str) -> Callable[..., Any]:
+    """What `backend` serves ``op`` by, as a function of the request."""
     ref = definition(op)
-    return Composed(op, getattr(ref, "served", ref.composed))
+    found: Callable[..., Any] = getattr(ref, "served", ref.composed)
+    return found

@@ -15,6 +15,8 @@ from . import composed, native_gpu, select, selfcheck
 from .extension import extension
 from .select import Backend, UnavailableError, device_type
 
+NO_METAL = "the extension was built without Metal."
+
 
 class Native(Backend):
     """One op of the extension: its function takes the fields of the request in their order, a stream and launches.
@@ -38,7 +40,7 @@ class Native(Backend):
         if device == mx.cpu:
             return []
         if not self.ext.has_metal:
-            return ["the extension was built without Metal."]
+            return [NO_METAL]
         dispatch = native_gpu.checked(self.op, self)
         reasons: list[str] = dispatch.unsupported(request)
         if reasons:
@@ -125,6 +127,16 @@ class _Attention(Native):
         return ring_commit(ring, start, k, v, after, stream)
 
 
+class _Stock(composed.Composed):
+    """The stock form of an internal op without a native body, where the extension serves at all."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__(op, composed.form(op))
+
+    def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
+        return [] if device == mx.cpu or extension().has_metal else [NO_METAL]
+
+
 def backend(op: str) -> Backend:
     """The ``native`` implementation of ``op``.
 
@@ -133,7 +145,7 @@ def backend(op: str) -> Backend:
     """
     if op in INTERNAL and not hasattr(extension(), op):
         # kv_append: a cache that this backend serves commits each append in place and has no tail; another's is rare.
-        return composed.backend(op)
+        return _Stock(op)
     return _Attention(op) if op == "sliding_window_attention" else Native(op)
 
 

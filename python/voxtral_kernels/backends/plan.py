@@ -70,13 +70,14 @@ class Plans:
         self.batch, self.length, self.dtype, self.stateful = batch, length, dtype, stateful
         self.linear = native.linear_function() if batch * length else None
         self.choices: dict[tuple[str, str], Choice] = {}
+        self._chosen: dict[tuple[Any, ...], Choice] = {}
         self.norm = functools.cache(self._norm)
         self.silu_mul = functools.cache(self._silu_mul)
         self.attentions: dict[tuple[Heads, int | None, int, int], Attention] = {}
 
-    def _norm(self, dim: int, scale: mx.Dtype | None, residual: bool, batched: bool = False) -> Callable[..., Any]:
-        """With a weight; the dtype of the scale ``[dim]`` or None; of ``[B * L, dim]`` or, batched, ``[B, L, dim]``."""
-        x = self._zeros(*((self.batch, self.length) if batched else (self.batch * self.length,)), dim)
+    def _norm(self, dim: int, scale: mx.Dtype | None, residual: bool) -> Callable[..., Any]:
+        """With a weight; the dtype of the scale ``[dim]`` or None; of rows ``[B * L, dim]``."""
+        x = self._zeros(self.batch * self.length, dim)
         request = AdaRmsNorm(
             x,
             self._zeros(dim),
@@ -106,7 +107,7 @@ class Plans:
         ring = self._zeros(2, *kv, capacity, heads.dim) if capacity else None
         request = SlidingWindowAttention(q, ring, capacity, grown, grown, window, heads.dim**-0.5, True)
         append = self._rope_append(heads, tails) if heads.rotates else self._kv_append(heads, tails)
-        choice = self._choice("sliding_window_attention", request)
+        choice = self._choice("sliding_window_attention", request, heads, window, capacity)
         backend = choice.implementation
         attend = self._function(backend, request)
         return Attention(append, attend, backend.prepare_commit(request), backend)
@@ -118,24 +119,27 @@ class Plans:
         q = self._zeros(rows, heads.n_heads * heads.dim + (2 * both if heads.packed else 0))
         rotation = mx.zeros((self.length, heads.dim // 2, 2), mx.float32)
         request = RopeAppend(q, k, k, rotation, tails[0], tails[1], heads.n_heads, heads.n_kv_heads)
-        return self._prepared("rope_append", request)
+        return self._prepared("rope_append", request, heads, tails[0] is None)
 
     def _kv_append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:
         if tails[0] is None:
             return lambda q, k, v, *_: (q, k, v)
         new = self._zeros(self.batch, heads.n_kv_heads, self.length, heads.dim)
-        append = self._prepared("kv_append", KvAppend(tails[0], tails[1], new, new))
+        append = self._prepared("kv_append", KvAppend(tails[0], tails[1], new, new), heads)
         return lambda q, k, v, _, tail_k, tail_v, *__: (q, *append(tail_k, tail_v, k, v))
 
     def _zeros(self, *shape: int) -> mx.array:
         return mx.zeros(shape, self.dtype)
 
-    def _prepared(self, op: str, request: Any) -> Callable[..., Any]:
-        return self._function(self._choice(op, request).implementation, request)
+    def _prepared(self, op: str, request: Any, *form: Any) -> Callable[..., Any]:
+        return self._function(self._choice(op, request, *form).implementation, request)
 
-    def _choice(self, op: str, request: Any) -> Choice:
-        choice = select.select(op, request)
-        self.choices.setdefault((op, choice.variant), choice)
+    def _choice(self, op: str, request: Any, *form: Any) -> Choice:
+        """One for each ``form``: a tail that is longer by a step is served by what served it before."""
+        choice = self._chosen.get((op, *form)) if form else None
+        if choice is None or choice.implementation.variant(request)[0] != choice.variant:
+            choice = self._chosen[(op, *form)] = select.select(op, request)
+            self.choices.setdefault((op, choice.variant), choice)
         return choice
 
     def _function(self, backend: Backend, request: Any) -> Callable[..., Any]:

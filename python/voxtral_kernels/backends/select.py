@@ -162,9 +162,14 @@ def _named(value: str | bytes) -> str | None:
     return name or None
 
 
-def context() -> tuple[Any, str | None, int, int]:
+def changes() -> int:
+    """How often what was chosen had to be chosen again."""
+    return _forgotten
+
+
+def context() -> tuple[bool, str | None, int, int]:
     """What a choice depends on beside the call itself; while it is the same, the same call is served the same way."""
-    return device_type(None), forced(), _loaded.number, _forgotten
+    return device_type(None) == mx.gpu, forced(), _loaded.number, _forgotten
 
 
 @contextlib.contextmanager

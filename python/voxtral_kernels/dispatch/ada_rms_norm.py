@@ -7,6 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from .. import _check
 from ..backends.source import Factory, floats, ints, kernel
 from ..reference.ada_rms_norm import AdaRmsNorm
 from ._canary import normal
@@ -93,6 +94,8 @@ def prepare(r: AdaRmsNorm, factory: Factory, stream: mx.Stream | mx.Device | Non
     }
 
     def norm(x: mx.array, weight: mx.array | None, scale: mx.array | None, eps: float, residual: Any) -> Any:
+        if weight is not None and weight.dtype != x.dtype:
+            raise _check.fail("ada_rms_norm", "weight", _check.dtype_name(x.dtype), _check.dtype_name(weight.dtype))
         # An operand that is absent is not read: x stands in its place.
         inputs = [x, x if weight is None else weight, x if scale is None else scale]
         if pair:

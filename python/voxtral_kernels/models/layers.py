@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING
 import mlx.core as mx
 import mlx.nn as nn
 
-from .._check import dtype_name
 from ..backends import native
 from ..backends.plan import Heads
 from .fused import fused
+from .held import Held
 from .quantization import Quantization
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Matrix(nn.Module):
         super().__init__()
         self.weight, self.scales, self.biases = weight, scales, biases
         self.quantization, self.dtype = quantization, dtype
-        self._seen: _Seen | None = None
+        self._held: Held | None = None
 
     @classmethod
     def stack(cls, parts: Sequence[Matrix]) -> Matrix:
@@ -79,15 +78,16 @@ class Matrix(nn.Module):
         return y if bias is None else y + bias
 
     def product(self, x: mx.array, bias: mx.array | None, step: Step) -> mx.array:
-        """`matmul` of rows ``[N, columns]`` within a step: one node of the graph, two with a bias on stock MLX."""
+        """`matmul` of rows ``[N, columns]`` within a step: one node of the graph, two where quantised with a bias."""
+        weight, held = self["weight"], self._held
+        if held is None or held.weight is not weight or held.bias is not bias:
+            held = self._held = Held(weight, bias)
         if self.quantization is not None:
-            return self.matmul(x, bias)
-        weight, seen = self["weight"], self._seen
-        if seen is None or seen.weight is not weight or seen.bias is not bias:
-            seen = self._seen = _Seen(weight, bias)
-        if step.linear is not None and seen.dtype == step.dtype:
+            y = self.matmul(x)
+            return y if bias is None else y + held.spread(x.shape[0])
+        if step.linear is not None and held.dtype == step.dtype:
             return step.linear(x, weight, bias)
-        return x @ seen.transposed if bias is None else mx.addmm(bias, x, seen.transposed)
+        return held.product(x)
 
     def take(self, ids: mx.array) -> mx.array:
         """Rows by index: ``[...]`` to ``[..., columns]``."""
@@ -98,22 +98,6 @@ class Matrix(nn.Module):
         return mx.dequantize(
             rows, self["scales"][ids], biases, group_size=q.group_size, bits=q.bits, mode=q.mode, dtype=self.dtype
         )
-
-
-class _Seen:
-    """What is known of a weight while it stays the same array."""
-
-    def __init__(self, weight: mx.array, bias: mx.array | None) -> None:
-        self.weight, self.bias = weight, bias
-        same = bias is None or bias.dtype == weight.dtype
-        self.dtype = dtype_name(weight.dtype) if same else None
-
-    @functools.cached_property
-    def transposed(self) -> mx.array:
-        """A view, evaluated: no node of any step's graph."""
-        view = self.weight.T
-        mx.eval(view)
-        return view
 
 
 class Linear(nn.Module):

@@ -15,10 +15,12 @@ from ..backends import plan, transforms
 from ..backends.plan import Heads
 from ..caches import KVCache, LinearKVCache, RingKVCache
 from ..models import rope
+from ..models.held import Held
 
 OP = "sliding_window_attention"
 # The attribute of a host's cache object that holds ours.
 _SLOT = "_voxtral_kernels_cache"
+_FEW = 16  # rows of an output that a host's cache may keep alive until the next call
 Rotate = Callable[[mx.array, int], mx.array]
 
 
@@ -59,6 +61,7 @@ class Spec:
         window: Visible keys in a call without a cache; None for plain causal.
         new_cache: Our cache for a host's fresh cache object.
         offset: Attribute of the host's cache that counts its positions.
+        axes: The host looks at the axes of what its cache shows as keys.
     """
 
     names: tuple[str, str, str, str]
@@ -70,6 +73,7 @@ class Spec:
     window: int | None
     new_cache: Callable[[Any], KVCache]
     offset: str
+    axes: bool = False
 
     @functools.cached_property
     def heads(self) -> Heads:
@@ -94,12 +98,11 @@ def ring(window: int | None, capacity: str | None, layer: int, n_layers: int) ->
     return new
 
 
-def serve(module: nn.Module, spec: Spec, x: mx.array, cache: Any, offset: int | None = None) -> mx.array:
+def serve(module: Any, x: mx.array, cache: Any, offset: int | None = None) -> mx.array:
     """Causal attention of the newest positions.
 
     Args:
-        module: Holds the projections.
-        spec: Its sizes.
+        module: Stand-in with the projections, ``_spec`` and ``_held``.
         x: ``[B, L, D]``, or ``[L, D]`` of one sequence; L = 0 gives an empty result.
         cache: The host's cache object, ours, or None.
         offset: Absolute position of the first row; None: that of the cache, or 0.
@@ -107,25 +110,62 @@ def serve(module: nn.Module, spec: Spec, x: mx.array, cache: Any, offset: int | 
     Returns:
         The shape of ``x``.
     """
-    *lead, length, _ = x.shape
-    if length == 0:
+    lead = x.shape[:-1]
+    if lead[-1] == 0:
         return x
-    ours = _behind(cache, spec)
+    # As rows a projection is one node of the graph; MLX flattens and unflattens around a matmul of more axes.
+    if len(lead) == 1:
+        return rows(module, x, lead, cache, offset)[0]
+    return mx.unflatten(rows(module, mx.flatten(x, 0, 1), lead, cache, offset)[0], 0, lead)
+
+
+def rows(
+    module: Any, x: mx.array, lead: tuple[int, ...], cache: Any, offset: int | None = None
+) -> tuple[mx.array, plan.Plans]:
+    """`serve` of rows ``[B * L, D]``, and the plans for what the projections make of them.
+
+    Args:
+        module, cache, offset: As for `serve`.
+        x: The rows.
+        lead: B and L, or L of one sequence; L is at least 1.
+    """
+    spec, held = module._spec, module._held
+    ours = None if cache is None else _behind(cache, spec)
     if offset is None:
         offset = 0 if ours is None else ours.offset
-    # As rows a projection is one node of the graph; MLX flattens and unflattens around a matmul of more axes.
-    rows = mx.flatten(x, 0, 1) if lead else x
-    q, k, v = (module[name](rows) for name in spec.names[:3])
+    query, key, value, out = spec.names
+    q = product(held, module, query, x)
     if ours is not None and transforms.in_transformation(q):
         raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(ours).__name__)
-    plans = plan.plans(lead[0] if lead else 1, length, q.dtype, stateful=ours is not None)
-    y = _attended(plans, spec, (q, k, v), ours, offset)
+    batch, length = lead if len(lead) == 2 else (1, lead[0])
+    plans = plan.plans(batch, length, q.dtype, stateful=ours is not None)
+    y = _attended(plans, spec, (q, product(held, module, key, x), product(held, module, value, x)), ours, offset)
     if ours is not None and ours is not cache:
         setattr(cache, spec.offset, ours.offset)
-        # The hosts evaluate these to bound their graph, some by their axes; they hold no keys, only the dependency.
-        cache.keys = cache.values = y[:, :0].reshape(plans.batch, 1, length, 0)
-    out = module[spec.names[3]](y)
-    return mx.unflatten(out, 0, (*lead, length)) if lead else out
+        # The hosts evaluate these to bound their graph; they hold no keys, only the dependency.
+        shown = y if length <= _FEW else y[:0]
+        cache.keys = cache.values = y[:, :0].reshape(batch, 1, length, 0) if spec.axes else shown
+    return product(held, module, out, y), plans
+
+
+def product(held: dict[str, Held], module: Any, name: str, x: mx.array) -> mx.array:
+    """What a child of a host's module makes of rows; a plain linear layer's is one node of the graph.
+
+    Args:
+        held: Of the module, kept from call to call.
+        module: Holds the child.
+        name: Of the child.
+        x: Rows ``[N, C_in]``.
+    """
+    linear = module[name]
+    if type(linear) is not nn.Linear:
+        held.pop(name, None)
+        y: mx.array = linear(x)
+        return y
+    weight, bias, known = linear["weight"], linear.get("bias"), held.get(name)
+    if known is None or known.weight is not weight or known.bias is not bias:
+        known = held[name] = Held(weight, bias)
+    return known.product(x)
 
 
 def _attended(
@@ -146,9 +186,9 @@ def _attended(
     return attend(q, None, 0, k, v, spec.window, spec.scale, True)
 
 
-def _behind(cache: Any, spec: Spec) -> KVCache | None:
+def _behind(cache: Any, spec: Spec) -> KVCache:
     """Our cache for a host's cache object: made at its first use, and kept with it."""
-    if cache is None or isinstance(cache, KVCache):
+    if isinstance(cache, KVCache):
         return cache
     ours: KVCache | None = vars(cache).get(_SLOT)
     if ours is None:

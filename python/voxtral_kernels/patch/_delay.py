@@ -9,8 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .._check import FLOATS
-from ..backends import plan
+from ..backends.plan import Plans
 from ..backends.transforms import in_transformation
 from ..ops.ada_rms_norm import ada_rms_norm
 
@@ -19,34 +18,23 @@ _KEPT = 8
 
 
 def add_norm(
-    delta: mx.array, x: mx.array, norm: nn.Module, scale: mx.array | None, *, stateful: bool
+    delta: mx.array, x: mx.array, norm: nn.Module, scale: mx.array | None, plans: Plans | None = None
 ) -> tuple[mx.array, mx.array]:
     """``(norm(h) * (1 + scale), h)`` with ``h = x + delta``, in the dtypes that MLX would give them.
 
-    ``stateful``: behind a cache, so inside no transformation.
+    ``plans``: for ``x`` as rows, behind a cache, so inside no transformation.
     """
     gain, dtype = norm["weight"], delta.dtype
-    if stateful and x.dtype == dtype and gain.dtype == dtype and x.shape == delta.shape:
-        *lead, length, dim = x.shape
-        served = _planned(lead, length, dim, dtype, scale)
-        if served is not None:
-            normed, h = served(delta, gain, scale, norm.eps, x)
+    if plans is not None and plans.dtype == dtype == x.dtype == gain.dtype:
+        dim = x.shape[-1]
+        if scale is None or (scale.shape == (dim,) and scale.dtype in (dtype, mx.float32)):
+            normed, h = plans.norm(dim, None if scale is None else scale.dtype, True)(delta, gain, scale, norm.eps, x)
             return normed, h
     dtype = mx.result_type(mx.result_type(delta, x), gain)
     if scale is not None and scale.dtype not in (dtype, mx.float32):
         scale = scale.astype(mx.float32)
     normed, h = ada_rms_norm(delta.astype(dtype), gain.astype(dtype), scale, eps=norm.eps, residual=x.astype(dtype))
     return normed, h
-
-
-def _planned(lead: list[int], length: int, dim: int, dtype: mx.Dtype, scale: mx.array | None) -> Any:
-    """What serves rows of one dtype with one scale for all or none; None where the public op must look closer."""
-    if scale is not None and (scale.shape != (dim,) or scale.dtype not in (dtype, mx.float32)):
-        return None
-    if dtype not in FLOATS or len(lead) > 1:
-        return None
-    plans = plan.plans(lead[0] if lead else 1, length, dtype)
-    return plans.norm(dim, None if scale is None else scale.dtype, True, bool(lead))
 
 
 class Scales:

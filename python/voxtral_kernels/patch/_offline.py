@@ -58,8 +58,8 @@ def fill_decoder(plan: Plan, check: Structure, layers: list[Any], path: str, nam
         check.attention(host, sizes, _PROJECTIONS, where)
         new_cache = _attention.ring(None, None, i, len(layers))
         rope = host.rope
-        spec = Spec(_PROJECTIONS, *sizes, _by(rope), None, new_cache, "offset")
-        new = stand_in(host, behaviour, _spec=spec)
+        spec = Spec(_PROJECTIONS, *sizes, _by(rope), None, new_cache, "offset", axes=True)
+        new = stand_in(host, behaviour, _spec=spec, _held={})
         plan.swap(layer, "self_attn", new, where, "sliding_window_attention, LinearKVCache")
 
 

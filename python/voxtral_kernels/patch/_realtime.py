@@ -8,9 +8,10 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from . import _attention, _conv
+from . import _attention, _conv, _layer
 from ._attention import Spec
 from ._delay import Scales, add_norm
+from ._layer import Parts
 from ._patched import Plan
 from ._stand_in import stand_in
 from ._verify import Structure
@@ -26,23 +27,21 @@ class Names:
     Args:
         layers: Attribute of the encoder and of the decoder that lists their layers.
         decoder: Attribute of the model.
-        attention, attention_norm, ada, ffn_norm, mlp: Children of a decoder layer; the first of an encoder layer too.
+        parts: Of an encoder and of a decoder layer.
+        ada: Child of a decoder layer.
         ada_linear: The two linear layers of ``ada``.
         projections: Children of an attention for q, k, v and out.
         final_norm, embedding: Children of the decoder.
         capacity: Attribute of the host's cache that bounds it.
-        encoder_call: Parameters of an encoder attention.
+        encoder_call: Parameters of an encoder layer and of its attention.
         condition: What the host calls the time embedding.
     """
 
     layers: str
     decoder: str
-    attention: str
-    attention_norm: str
+    parts: Parts
     ada: str
     ada_linear: tuple[str, str]
-    ffn_norm: str
-    mlp: str
     projections: tuple[str, str, str, str]
     final_norm: str
     embedding: str
@@ -55,10 +54,13 @@ class DecoderAttention:
     """Decoder attention; with the right semantics causal also where it is called without a mask."""
 
     def __call__(self: Any, x: mx.array, mask: Any = None, cache: Any = None) -> mx.array:
-        unmasked = self._host_semantics and mask is None and x.shape[1] > 1
-        if _attention.is_given(mask) or unmasked:
+        if not self.serves(x, mask):
             return super().__call__(x, mask, cache)  # type: ignore[misc]
-        return _attention.serve(self, self._spec, x, cache)
+        return _attention.serve(self, x, cache)
+
+    def serves(self: Any, x: mx.array, mask: Any) -> bool:
+        """Whether it is causal here."""
+        return not (_attention.is_given(mask) or (self._host_semantics and mask is None and x.shape[1] > 1))
 
 
 class DecoderLayer:
@@ -67,12 +69,17 @@ class DecoderLayer:
     def __call__(
         self: Any, x: mx.array, t_cond: mx.array, mask: Any = None, cache: Any = None, scale: mx.array | None = None
     ) -> mx.array:
-        n: Names = self._names
+        parts: Parts = self._parts
         if scale is None:
-            scale = Scales([self[n.ada]])(t_cond, x.dtype)[0]
-        attended = self[n.attention](self[n.attention_norm](x), mask, cache)
-        normed, h = add_norm(attended, x, self[n.ffn_norm], scale, stateful=cache is not None)
-        return h + self[n.mlp](normed)
+            scale = Scales([self[self._names.ada]])(t_cond, x.dtype)[0]
+        attention = self[parts.attention]
+        if cache is not None and attention.serves(x, mask):
+            served = _layer.serve(self, x, cache, scale=scale)
+            if served is not None:
+                return served
+        attended = attention(self[parts.attention_norm](x), mask, cache)
+        normed, h = add_norm(attended, x, self[parts.ffn_norm], scale)
+        return h + self[parts.mlp](normed)
 
 
 class Decoder:
@@ -104,12 +111,14 @@ def fill_stem(plan: Plan, check: Structure, model: Any, behaviour: type, methods
 
 def leave(plan: Plan) -> None:
     """Say what the hosts of this architecture keep."""
-    plan.leave("encoder norms and MLPs, adapter, token embedding, output head", "stock MLX ops serve them well")
+    plan.leave("arithmetic of the MLPs, adapter, token embedding, output head", "stock MLX ops serve it well")
     plan.leave("attention with a mask array of the caller's", "only the host's own attention can honour it")
 
 
-def fill_encoder_attention(plan: Plan, check: Structure, encoder: Any, names: Names, behaviour: type) -> None:
-    """Plan each encoder layer's attention: over the window (right semantics) or everything (the host's)."""
+def fill_encoder(
+    plan: Plan, check: Structure, encoder: Any, names: Names, layer_behaviour: type, behaviour: type
+) -> None:
+    """Plan each encoder layer, its attention over the window (right semantics) or everything (the host's)."""
     check.attributes(encoder, "sliding_window", int, "encoder")
     check.attributes(encoder, names.layers, list, "encoder")
     layers = getattr(encoder, names.layers)
@@ -117,9 +126,10 @@ def fill_encoder_attention(plan: Plan, check: Structure, encoder: Any, names: Na
     window = encoder.sliding_window if right else None
     rotate = None
     for i, layer in enumerate(layers):
-        path = f"encoder.{names.layers}.{i}.{names.attention}"
-        check.attributes(layer, names.attention, nn.Module, f"encoder.{names.layers}.{i}")
-        host = layer[names.attention]
+        where, parts = f"encoder.{names.layers}.{i}", names.parts
+        check.signature(layer, "__call__", names.encoder_call, where)
+        parts.check(check, layer, where)
+        path, host = f"{where}.{parts.attention}", layer[parts.attention]
         check.signature(host, "__call__", names.encoder_call, path)
         sizes = _sizes(check, host, "n_heads", path)
         check.attention(host, sizes, names.projections, path)
@@ -127,7 +137,9 @@ def fill_encoder_attention(plan: Plan, check: Structure, encoder: Any, names: Na
         new_cache = _attention.ring(window, None, i, len(layers))
         spec = Spec(names.projections, *sizes, rotate, window, new_cache, "_offset")
         what = f"sliding_window_attention, {f'RingKVCache({window})' if right else 'LinearKVCache'}"
-        plan.swap(layer, names.attention, stand_in(host, behaviour, _spec=spec), path, what)
+        new = stand_in(layer, layer_behaviour, **parts.attributes(layer))
+        new[parts.attention] = stand_in(host, behaviour, _spec=spec, _held={})
+        plan.swap(layers, i, new, where, f"{what}; ada_rms_norm")
     if right:
         plan.changes += [
             f"encoder: a frame sees {window} frames including its own; the host lets it see all earlier ones, and its"
@@ -150,19 +162,21 @@ def fill_decoder(plan: Plan, check: Structure, model: Any, names: Names, window:
     for i, layer in enumerate(layers):
         path = f"{names.decoder}.{names.layers}.{i}"
         check.signature(layer, "__call__", parameters, path)
-        children = (names.attention, names.attention_norm, names.ada, names.ffn_norm, names.mlp)
-        check.attributes(layer, ", ".join(children), nn.Module, path)
-        attention = layer[names.attention]
-        check.signature(attention, "__call__", "x, mask, cache", f"{path}.{names.attention}")
+        parts = names.parts
+        check.attributes(layer, names.ada, nn.Module, path)
+        parts.check(check, layer, path)
+        attention = layer[parts.attention]
+        check.signature(attention, "__call__", "x, mask, cache", f"{path}.{parts.attention}")
         sizes = _sizes(check, attention, "n_heads, n_kv_heads", path)
-        check.attention(attention, sizes, names.projections, f"{path}.{names.attention}")
-        check.rows(layer[names.ada], names.ada_linear[1], layer[names.ffn_norm].weight.shape[0], f"{path}.{names.ada}")
+        check.attention(attention, sizes, names.projections, f"{path}.{parts.attention}")
+        check.rows(layer[names.ada], names.ada_linear[1], layer[parts.ffn_norm].weight.shape[0], f"{path}.{names.ada}")
         rotates = rotates or [(_attention.Tables if right else _attention.stock)(sizes[2], attention.rope_theta)]
         new_cache = _attention.ring(window, names.capacity, i, len(layers))
         bare = (window or HOST_DECODER_WINDOW) if right else None
         spec = Spec(names.projections, *sizes, rotates[0], bare, new_cache, "_offset")
-        new = stand_in(layer, DecoderLayer, _names=names)
-        new[names.attention] = stand_in(attention, DecoderAttention, _spec=spec, _host_semantics=not right)
+        new = stand_in(layer, DecoderLayer, _names=names, **parts.attributes(layer))
+        held: dict[str, Any] = {}
+        new[parts.attention] = stand_in(attention, DecoderAttention, _spec=spec, _held=held, _host_semantics=not right)
         what = f"sliding_window_attention, RingKVCache({window or 'the size of the cache given'}); ada_rms_norm"
         plan.swap(layers, i, new, path, what)
     scales = Scales([layer[names.ada] for layer in layers])

@@ -10,9 +10,10 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from .._exclusive import Exclusive
-from . import _attention, _conv, _threads
+from . import _attention, _conv, _layer, _threads
 from ._attention import Spec
 from ._delay import add_norm
+from ._layer import Parts
 from ._patched import Plan
 from ._stand_in import stand_in
 from ._verify import Structure, noise
@@ -20,30 +21,46 @@ from ._verify import Structure, noise
 # What a session keeps from one step to the next.
 _STATE = ("_smel", "_sconv", "_senc", "_sproj", "_pending_mel", "_adapter_frames", "_cache", "_next_tok")
 _PROJECTIONS = ("wq", "wk", "wv", "wo")
-_FEED_FORWARD = ("feed_forward_w1", "feed_forward_w2", "feed_forward_w3")
+_GATED = ("feed_forward_w1", "feed_forward_w3", "feed_forward_w2")
+_PARTS = Parts("attention", "attention_norm", "ffn_norm", None, _GATED)
 
 
 class EncoderAttention:
     """Encoder attention of ``x [L, D]``; the host's mask says the same as the window and is not looked at."""
 
     def __call__(self: Any, x: mx.array, rope_offset: int, mask: Any, cache: Any = None) -> mx.array:
-        return _attention.serve(self, self._spec, x, cache, rope_offset)
+        return _attention.serve(self, x, cache, rope_offset)
 
 
 class DecoderAttention:
     """Decoder attention of ``x [L, D]``."""
 
     def __call__(self: Any, x: mx.array, start_pos: int, cache: Any = None) -> mx.array:
-        return _attention.serve(self, self._spec, x, cache, start_pos)
+        return _attention.serve(self, x, cache, start_pos)
+
+
+class EncoderLayer:
+    """Encoder layer: residual add and norm in one op, behind a cache."""
+
+    def __call__(self: Any, x: mx.array, rope_offset: int, mask: Any, cache: Any = None) -> mx.array:
+        if cache is not None:
+            served = _layer.serve(self, x, cache, rope_offset)
+            if served is not None:
+                return served
+        return super().__call__(x, rope_offset, mask, cache)  # type: ignore[misc]
 
 
 class DecoderLayer:
     """Decoder layer: residual add, norm and delay conditioning in one op."""
 
     def __call__(self: Any, x: mx.array, start_pos: int, ada_scale: Any = None, cache: Any = None) -> mx.array:
+        scale = ada_scale if self._conditioned else None
+        if cache is not None:
+            served = _layer.serve(self, x, cache, start_pos, scale)
+            if served is not None:
+                return served
         attended = self.attention(self.attention_norm(x), start_pos, cache=cache)
-        scale = None if self.ada_rms_norm_t_cond is None else ada_scale
-        normed, h = add_norm(attended, x, self.ffn_norm, scale, stateful=cache is not None)
+        normed, h = add_norm(attended, x, self.ffn_norm, scale)
         gated = nn.silu(self.feed_forward_w1(normed)) * self.feed_forward_w3(normed)
         return h + self.feed_forward_w2(gated)
 
@@ -106,7 +123,7 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     _fill_decoder(plan, check, model.decoder, rotary, decoder_window)
     if right:
         plan.changes.append("encoder and decoder: rotary angles come from float64; the host's float32 ones drift")
-    plan.leave("encoder norms and MLPs, adapter, token embedding, output head", "stock MLX ops serve them well")
+    plan.leave("arithmetic of the MLPs, adapter, token embedding, output head", "stock MLX ops serve it well")
     plan.leave("mel, whole and streamed", "the host's own is in phase")
     plan.leave("delay scales", "the host computes them once itself")
     plan.leave("VoxtralStreamingSession(model) made by hand", "its conv stem; create_streaming_session() makes ours")
@@ -154,9 +171,10 @@ def _fill_encoder(plan: Plan, check: Structure, encoder: Any, rotary: Any) -> No
     layers, window = encoder.transformer_layers, encoder.config.sliding_window
     rotate = None
     for i, layer in enumerate(layers):
-        path = f"encoder.transformer_layers.{i}.attention"
-        check.attributes(layer, "attention", nn.Module, path.removesuffix(".attention"))
-        host = layer.attention
+        where = f"encoder.transformer_layers.{i}"
+        check.signature(layer, "__call__", "x, rope_offset, mask, cache", where)
+        _PARTS.check(check, layer, where)
+        path, host = f"{where}.attention", layer.attention
         check.signature(host, "__call__", "x, rope_offset, mask, cache", path)
         check.attributes(host, "n_heads, head_dim, rope_theta", (int, float), path)
         sizes = (host.n_heads, host.n_heads, host.head_dim, host.head_dim**-0.5)
@@ -164,8 +182,9 @@ def _fill_encoder(plan: Plan, check: Structure, encoder: Any, rotary: Any) -> No
         rotate = rotate or rotary(host.head_dim, host.rope_theta)
         new_cache = _attention.ring(window, None, i, len(layers))
         spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
-        new = stand_in(host, EncoderAttention, _spec=spec)
-        plan.swap(layer, "attention", new, path, f"sliding_window_attention, RingKVCache({window})")
+        new = stand_in(layer, EncoderLayer, **_PARTS.attributes(layer))
+        new["attention"] = stand_in(host, EncoderAttention, _spec=spec, _held={})
+        plan.swap(layers, i, new, where, f"sliding_window_attention, RingKVCache({window}); ada_rms_norm")
 
 
 def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, window: int | None) -> None:
@@ -177,8 +196,7 @@ def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, windo
     for i, layer in enumerate(decoder.layers):
         path = f"decoder.layers.{i}"
         check.signature(layer, "__call__", "x, start_pos, ada_scale, cache", path)
-        children = ("attention", "attention_norm", "ffn_norm", *_FEED_FORWARD)
-        check.attributes(layer, ", ".join(children), nn.Module, path)
+        _PARTS.check(check, layer, path)
         check.attributes(layer, "ada_rms_norm_t_cond", (nn.Module, type(None)), path)
         host = layer.attention
         check.signature(host, "__call__", "x, start_pos, cache", f"{path}.attention")
@@ -188,8 +206,9 @@ def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, windo
         rotate = rotate or rotary(host.head_dim, host.rope_theta)
         new_cache = _attention.ring(window, None, i, len(decoder.layers))
         spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
-        new = stand_in(layer, DecoderLayer)
-        new["attention"] = stand_in(host, DecoderAttention, _spec=spec)
+        conditioned = layer.ada_rms_norm_t_cond is not None
+        new = stand_in(layer, DecoderLayer, _conditioned=conditioned, **_PARTS.attributes(layer))
+        new["attention"] = stand_in(host, DecoderAttention, _spec=spec, _held={})
         what = f"sliding_window_attention, RingKVCache({window}); ada_rms_norm"
         plan.swap(decoder.layers, i, new, path, what)
 

@@ -31,7 +31,7 @@ class DecoderAttention:
     def __call__(self: Any, x: mx.array, mask: Any = None, cache: Any = None) -> mx.array:
         if _attention.is_given(mask) or (mask is None and x.shape[1] > 1):
             return super().__call__(x, mask, cache)  # type: ignore[misc]
-        return _attention.serve(self, self._spec, x, cache)
+        return _attention.serve(self, x, cache)
 
 
 def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:

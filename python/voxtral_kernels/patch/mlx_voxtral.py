@@ -42,7 +42,7 @@ class DecoderAttention:
     def __call__(self: Any, hidden_states: mx.array, attention_mask: Any = None, cache: Any = None) -> mx.array:
         if _attention.is_given(attention_mask) or (attention_mask is None and hidden_states.shape[1] > 1):
             return super().__call__(hidden_states, attention_mask, cache)  # type: ignore[misc]
-        return _attention.serve(self, self._spec, hidden_states, cache)
+        return _attention.serve(self, hidden_states, cache)
 
 
 def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:

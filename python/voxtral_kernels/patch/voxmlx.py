@@ -7,19 +7,17 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from . import _attention, _conv, _realtime
+from . import _attention, _conv, _layer, _realtime
+from ._layer import Parts
 from ._patched import Plan
 from ._verify import Structure, noise
 
 NAMES = _realtime.Names(
     layers="layers",
     decoder="language_model",
-    attention="attention",
-    attention_norm="attn_norm",
+    parts=Parts("attention", "attn_norm", "ffn_norm", "mlp", ("gate_proj", "up_proj", "down_proj")),
     ada="ada_norm",
     ada_linear=("linear_in", "linear_out"),
-    ffn_norm="ffn_norm",
-    mlp="mlp",
     projections=("q_proj", "k_proj", "v_proj", "o_proj"),
     final_norm="norm",
     embedding="embed_tokens",
@@ -35,7 +33,18 @@ class EncoderAttention:
     def __call__(self: Any, x: mx.array, offset: int, mask: Any, cache: Any = None) -> mx.array:
         if _attention.is_given(mask):
             return super().__call__(x, offset, mask, cache)  # type: ignore[misc]
-        return _attention.serve(self, self._spec, x, cache, offset if cache is None else None)
+        return _attention.serve(self, x, cache, offset if cache is None else None)
+
+
+class EncoderLayer:
+    """Encoder layer: residual add and norm in one op, behind a cache."""
+
+    def __call__(self: Any, x: mx.array, offset: int, mask: Any, cache: Any = None) -> mx.array:
+        if cache is not None and not _attention.is_given(mask):
+            served = _layer.serve(self, x, cache)
+            if served is not None:
+                return served
+        return super().__call__(x, offset, mask, cache)  # type: ignore[misc]
 
 
 class Encoder:
@@ -57,7 +66,7 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     check.signature(model, "encode_step", f"{tails}, encoder_cache, ds_buf", "model")
     stem = {"forward_conv": "mel", "forward_conv_step": tails}
     _realtime.fill_stem(plan, check, model, Encoder, stem)
-    _realtime.fill_encoder_attention(plan, check, model.encoder, NAMES, EncoderAttention)
+    _realtime.fill_encoder(plan, check, model.encoder, NAMES, EncoderLayer, EncoderAttention)
     _realtime.fill_decoder(plan, check, model, NAMES, decoder_window)
     _realtime.leave(plan)
     plan.leave(

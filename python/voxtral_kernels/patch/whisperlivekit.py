@@ -10,19 +10,17 @@ import mlx.nn as nn
 import numpy as np
 
 from .._exclusive import Exclusive
-from . import _attention, _conv, _realtime, _threads
+from . import _attention, _conv, _layer, _realtime, _threads
+from ._layer import Parts
 from ._patched import MARK, Plan
 from ._verify import Structure, noise
 
 NAMES = _realtime.Names(
     layers="blocks",
     decoder="decoder",
-    attention="self_attn",
-    attention_norm="pre_attn_norm",
+    parts=Parts("self_attn", "pre_attn_norm", "pre_ffn_norm", "ffn", ("gate", "up", "down")),
     ada="adaptive_scale",
     ada_linear=("proj_in", "proj_out"),
-    ffn_norm="pre_ffn_norm",
-    mlp="ffn",
     projections=("q_proj", "k_proj", "v_proj", "out_proj"),
     final_norm="final_norm",
     embedding="token_embedding",
@@ -43,7 +41,18 @@ class EncoderAttention:
     def __call__(self: Any, x: mx.array, mask: Any, cache: Any = None) -> mx.array:
         if _attention.is_given(mask):
             return super().__call__(x, mask, cache)  # type: ignore[misc]
-        return _attention.serve(self, self._spec, x, cache)
+        return _attention.serve(self, x, cache)
+
+
+class EncoderLayer:
+    """Encoder layer: residual add and norm in one op, behind a cache."""
+
+    def __call__(self: Any, x: mx.array, mask: Any, cache: Any = None) -> mx.array:
+        if cache is not None and not _attention.is_given(mask):
+            served = _layer.serve(self, x, cache)
+            if served is not None:
+                return served
+        return super().__call__(x, mask, cache)  # type: ignore[misc]
 
 
 class Encoder:
@@ -103,7 +112,7 @@ def _fill_model(plan: Plan, model: Any, decoder_window: int | None) -> None:
     check.signature(model, "encode_incremental", parameters, "model")
     stem = {"_apply_convs": "mel", "forward_conv_incremental": "x_in, tail1, tail2"}
     _realtime.fill_stem(plan, check, model, Encoder, stem)
-    _realtime.fill_encoder_attention(plan, check, model.encoder, NAMES, EncoderAttention)
+    _realtime.fill_encoder(plan, check, model.encoder, NAMES, EncoderLayer, EncoderAttention)
     _realtime.fill_decoder(plan, check, model, NAMES, decoder_window)
     _realtime.leave(plan)
     plan.marked.append(model)
