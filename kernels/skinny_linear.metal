@@ -3,7 +3,7 @@
 // Grid      a threadgroup per 4 columns of each of its simdgroups; a lane takes pieces of V along K; then the tails
 // Numerics  float32, y rounded once; a row's sums have one order, whatever the rows, ROWS and the threadgroup's size
 // Traffic   every weight once; x, residual, norm and scale once a threadgroup and row
-// Limits    rows <= ROWS, ROWS one of 1, 2, 4, 8, 16; heads: D a multiple of 8
+// Limits    rows <= ROWS, ROWS one of 1, 2, 4, 8, 16; heads: D a multiple of 4
 // Source    gemv with lanes along K as in MLX; Zhang & Sennrich 2019, Shazeer 2020, Su et al. 2021
 #include <metal_stdlib>
 

@@ -3,7 +3,7 @@
 // Grid      a threadgroup per 4 columns of each of its simdgroups; a lane takes pieces of V along K; then the tails
 // Numerics  float32, y rounded once; a row's sums have one order, whatever the rows, ROWS and the threadgroup's size
 // Traffic   every weight once; x, residual, norm and scale once a threadgroup and row
-// Limits    rows <= ROWS, ROWS one of 1, 2, 4, 8, 16; heads: D a multiple of 8
+// Limits    rows <= ROWS, ROWS one of 1, 2, 4, 8, 16; heads: D a multiple of 4
 // Source    gemv with lanes along K as in MLX; Zhang & Sennrich 2019, Shazeer 2020, Su et al. 2021
 #include <metal_stdlib>
 
@@ -49,14 +49,14 @@ METAL_FUNC void skinny_linear_split(float2 sums, const device float* rotation, c
   store_packed<2>(out + to * dim + d, rounded);
 }
 
-// Eight elements of both tails.
+// Four elements of both tails.
 template <typename T, typename A>
 METAL_FUNC void skinny_linear_tails(A tail_k, A tail_v, const constant int* sizes, const constant int* layout,
                                     device T* out_k, device T* out_v, size_t at) {
   if (at < size_t(sizes[0] / layout[2]) * layout[1] * layout[3] * layout[4]) {
     const size_t to = at + at / (layout[3] * layout[4]) * (layout[2] * layout[4]);
-    store_packed<8>(out_k + to, load_packed<8>(tail_k + at));
-    store_packed<8>(out_v + to, load_packed<8>(tail_v + at));
+    store_packed<4>(out_k + to, load_packed<4>(tail_k + at));
+    store_packed<4>(out_v + to, load_packed<4>(tail_v + at));
   }
 }
 
@@ -83,7 +83,7 @@ template <typename T, typename U, typename S, int BITS, int V, int ROWS>
   const uint groups = (uint(sizes[2]) + 2 * pairs - 1) / (2 * pairs);
   if (group >= groups) {
     skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v,
-                           8 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
+                           4 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
     return;
   }
   const float2 sums = skinny_linear<T, U, BITS, V, ROWS>(x, weight, scales, biases, bias, norm, scale, x, sizes, eps[0],
@@ -117,7 +117,7 @@ template <typename T, typename U, typename S, int BITS, int V, int ROWS>
   const uint groups = (uint(sizes[2]) + 2 * pairs - 1) / (2 * pairs);
   if (group >= groups) {
     skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v,
-                           8 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
+                           4 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
     return;
   }
   const float2 sums = skinny_linear<T, U, BITS, V, ROWS>(x, weight, scales, biases, bias, norm, scale, residual, sizes,

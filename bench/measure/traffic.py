@@ -6,11 +6,14 @@ from typing import Any
 
 from voxtral_kernels.dispatch import ada_rms_norm as norm
 from voxtral_kernels.dispatch import causal_conv1d_gelu as conv
+from voxtral_kernels.dispatch import skinny_linear as skinny
 from voxtral_kernels.dispatch import sliding_window_attention as attention
 
 
 def derived_bytes(op: str, r: Any) -> int:
     """What the chosen variant should move for this request, counted as lanes ask for it (no cache)."""
+    if op == "skinny_linear":
+        return _skinny(r)
     modules: dict[str, Any] = {"ada_rms_norm": norm, "causal_conv1d_gelu": conv, "sliding_window_attention": attention}
     figures: dict[str, Any] = {
         "registers": _norm,
@@ -75,3 +78,16 @@ def _conv_tiled(r: Any) -> int:
     frames = sum(t * r.stride + k in stored for t in range(down * bm) for k in range(taps))
     bias = 0 if r.bias is None else down * across * 16 * bn
     return size * batch * (down * across * bn * taps * c_in + across * frames * c_in + bias + r.n_out * c_out)
+
+
+def _skinny(r: Any) -> int:
+    """Weights and their scales once; what the rows are made of once a threadgroup; the epilogue's operands once."""
+    n, size, k = r.weight.shape[0], r.x.dtype.size, r.x.shape[-1]
+    row = sum(size for a in (r.x, r.norm, r.residual) if a is not None) + (0 if r.scale is None else r.scale.dtype.size)
+    total = sum(a.nbytes for a in (r.weight, r.scales, r.biases) if a is not None)
+    total += -(-n // skinny.columns(r)) * r.rows * k * row + (0 if r.residual is None else r.residual.nbytes)
+    total += r.rows * size * (n // 2 if r.gated else n * (1 + sum(a is not None for a in (r.bias, r.add))))
+    if r.rotation is not None:
+        tails = 0 if r.tail_k is None else 4 * r.tail_k.nbytes
+        total += tails + 4 * r.rows * (r.n_heads + r.n_kv_heads) * r.dim
+    return total

@@ -178,7 +178,7 @@ METAL_FUNC float2 skinny_linear(X x, W weight, S scales, S biases, B bias, G nor
   factor = simd_shuffle(factor, ushort(tid / (2 * n_simds)));
   const uint column = group * n_simds * kColumns + tid % (2 * n_simds) * 2;
   float2 added = 0;
-  if (sizes[3] & kBias) {
+  if (sizes[3] & kBias && tid / (2 * n_simds) < rows) {
     const Packed<T, 2> both = load_bounded<T, 2>(bias, column, n);
     added = float2(float(both.v[0]), float(both.v[1]));
   }

@@ -13,11 +13,17 @@ CONV = "causal_conv1d_gelu"
 ATTENTION = "sliding_window_attention"
 ROPE = "rope_append"
 GATED = "silu_mul"
+SKINNY = "skinny_linear"
 
 
+# Cases of skinny_linear that have what an edit touches.
+ROWS_3 = "r3-K100-N13-bias-norm-residual-view"
+ROWS_5 = "r5-K257-N31-norm-scale5-add"
+HEADS = "r6-K72-H3.1x16-B2-T5-norm-residual-heads"
 BARRIER = "threadgroup_barrier(mem_flags::mem_threadgroup);\n"
 
-# (op, file): what the edit is, the right text, the wrong one in its place (the first time it stands there)
+# (op, file): what the edit is, the right text, the wrong one in its place (the first time it stands there); the case to
+# try first, where the list is long
 EDITS = {
     (ATTENTION, "common/ring.h"): [
         ("window one too long", "key > query - window", "key >= query - window"),
@@ -73,6 +79,38 @@ EDITS = {
         ("gate and factor swapped", "load_bounded<T, V>(x, d, dim)", "load_bounded<T, V>(x + dim, d, dim)"),
         ("row of half the length", "size_t(row) * 2 * dim", "size_t(row) * dim"),
     ],
+    (SKINNY, "common/skinny_rows.h"): [
+        ("a row's sum of squares from another's place", "(lane - top) * Shape::BLOCKS + b", "b", ROWS_3),
+        ("scale of the norm without the one", "1.0f + float(condition.v[j])", "float(condition.v[j])", ROWS_5),
+        ("scale of the norm from another row", "row / sizes[4]", "row % sizes[4]", ROWS_5),
+        ("eps too great", "/ float(dim) + eps", "/ float(dim) + eps * 8", ROWS_3),
+        ("residual left out of the sum", "float(row.v[j]) + float(added.v[j])", "float(row.v[j])", ROWS_3),
+        ("stage barrier dropped", f"      {BARRIER}      for (uint i = simd", "      for (uint i = simd", ROWS_5),
+        ("read before it is staged", f"      {BARRIER}      if (int(lane)", "      if (int(lane)", ROWS_5),
+        ("sums read before they are there", f"  {BARRIER}  return tid", "  return tid", ROWS_5),
+        ("affine scale of another group", "lane * V / group_size", "lane / group_size", "r4-K384-N21-q2g64"),
+        ("affine scales never renewed", "of % 32 == 0", "of == 0", "r1-K3072-N40-q4g64-add"),
+        ("columns past the weight read", "there ? dim : 0)", "dim)", ROWS_5),
+        ("bias of another column", "(bias, column, n)", "(bias, column + 1, n)", ROWS_3),
+        ("every threadgroup stores h", "group == 0", "true", "r9-K64-N50-norm-residual-view-scale3-gated"),
+        ("rows past the last staged as it", "there ? dim : 0, staged", "dim, staged", ROWS_3),
+    ],
+    (SKINNY, "common/weight_piece.h"): [
+        ("high bits of a number lost", "at % 32 + BITS > 32", "at % 32 + BITS > 64", "r16-K128-N34-q3g32"),
+        ("affine bias forgotten", "- 1)), bias)", "- 1)), 0.0f)", "r4-K384-N21-q2g64"),
+        ("a row of too few words", "(dim / 32 * BITS)", "(dim / 32 * BITS - 1)", "r4-K384-N21-q2g64"),
+    ],
+    (SKINNY, "skinny_linear.metal"): [
+        ("gate and up swapped", "silu(sums.x) * sums.y", "silu(sums.y) * sums.x", "r8-K640-N96-norm-gated"),
+        ("residual of the first row", "add + row * n", "add", ROWS_5),
+    ],
+    (SKINNY, "skinny_linear_heads.metal"): [
+        ("pairs turned the other way", "-(sums.y * angle[1])", "sums.y * angle[1]", HEADS),
+        ("values of the heads turned too", "if (head < n_heads + n_kv_heads)", "if (true)", HEADS),
+        ("rotation of another row", "(row % layout[5])", "(row / layout[5])", HEADS),
+        ("new keys in front of the tail", "+ tail + row % length", "+ row % length", HEADS),
+        ("tails without room for the new rows", "(layout[2] * layout[4])", "0", HEADS),
+    ],
     (NORM, "common/reduce.h"): [("reduction barrier dropped", BARRIER, "")],
     (NORM, "common/packed.h"): [("ragged end overrun", "if (i + V <= n) {\n    store", "if (i < n) {\n    store")],
     (CONV, "common/frames.h"): [("context one frame late", "frame -= pad_left;", "frame -= pad_left + 1;")],
@@ -96,15 +134,15 @@ EDITS_AT_THE_ENDS = {
     ],
 }
 MUTATIONS = [
-    pytest.param(op, file, cases, *edit[1:], id=edit[0])
+    pytest.param(op, file, cases, *edit[1:3], "".join(edit[3:]), id=edit[0])
     for cases, of_all in (("CASES", EDITS), ("EXTREMES", EDITS_AT_THE_ENDS))
     for (op, file), edits in of_all.items()
     for edit in edits
 ]
 
 
-def first_failure(op, cases):
-    for case in getattr(testing.definition(op), cases):
+def first_failure(op, cases, first):
+    for case in sorted(getattr(testing.definition(op), cases), key=lambda case: str(case) != first):
         for dtype in (mx.float32, mx.bfloat16):
             try:
                 testing.check_case(op, case, dtype, "emulator")
@@ -113,9 +151,9 @@ def first_failure(op, cases):
     return None
 
 
-@pytest.mark.parametrize(("op", "file", "cases", "right", "wrong"), MUTATIONS)
-def test_the_suite_sees_the_edit(edit_shader, op, file, cases, right, wrong):
+@pytest.mark.parametrize(("op", "file", "cases", "right", "wrong", "first"), MUTATIONS)
+def test_the_suite_sees_the_edit(edit_shader, op, file, cases, right, wrong, first):
     edit_shader(file, right, wrong)
-    failure = first_failure(op, cases)
+    failure = first_failure(op, cases, first)
     assert failure
     assert "does not compile" not in failure

@@ -15,12 +15,12 @@ FILES = ("skinny_linear.metal", "skinny_linear_heads.metal")
 COLUMNS = 4  # of a simdgroup
 VARIANTS = ("product", "gated", "heads")
 PROLOGUE = ("x", "weight", "scales", "biases", "bias", "norm", "scale")
-_COPIED = 8  # elements of a tail that a thread copies
+_COPIED = 4  # elements of a tail that a thread copies
 
 
 def width(r: SkinnyLinear) -> int:
-    """Numbers that a lane takes at once: 16 bytes of a plain weight; whole words of a quantised one."""
-    return (32 if r.bits % 2 else 16) if r.bits else 16 // r.x.dtype.size
+    """Numbers that a lane takes at once: what one load brings of a plain weight; whole words of a quantised one."""
+    return (32 if r.bits % 2 else 16) if r.bits else 4
 
 
 def rows(r: SkinnyLinear) -> int:
@@ -29,8 +29,8 @@ def rows(r: SkinnyLinear) -> int:
 
 
 def threads(r: SkinnyLinear) -> int:
-    """Of a threadgroup: each reads the prologue's operands, so it takes more columns where there is one."""
-    return 512 if r.norm is not None and r.rows <= 4 else 256
+    """Of a threadgroup: each stages all rows, so it takes more columns where that costs; 16 rows leave no registers."""
+    return 512 if rows(r) < 16 and (r.norm is not None or r.rows > 1) else 256
 
 
 def columns(r: SkinnyLinear) -> int:
@@ -68,7 +68,7 @@ def template(r: SkinnyLinear) -> list[tuple[str, Any]]:
 
 def canary(r: SkinnyLinear) -> SkinnyLinear:
     """A small request with the same template arguments: all operands, two blocks of K, a ragged end of both sizes."""
-    return small_like(r, 33 * width(r), 2 * columns(r) - 6, _COPIED)
+    return small_like(r, 33 * width(r), 2 * columns(r) - 6, 2 * _COPIED)
 
 
 def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | None) -> Callable[..., Any]:
