@@ -1,5 +1,5 @@
 // Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key], p - window < key <= p, p: position of row
-// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous;
+// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; see common/ring.h;
 //           out [B, L, Hq, D]; a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
 // Grid      one threadgroup of 4 * BQ threads per (tile of BQ rows, kv head, batch); a simdgroup owns 8 rows
 // Numerics  products, softmax and sums in float32 (8x8 matrices widened from T); rounded once, at the store
@@ -27,8 +27,9 @@ struct AttentionTiles {
 };
 
 // BK rows from `base` on into threadgroup memory; past `end` zeros, which no weight but 0 meets.
-template <typename T, int D, int BQ, int BK, bool VALUES, bool HAS_RING>
-METAL_FUNC void load_tile(RingTail<T, D, HAS_RING> rows_kv, int base, int end, threadgroup T* tile, uint tid) {
+template <int BQ, int BK, bool VALUES, typename T, typename R, int D, bool HAS_RING>
+METAL_FUNC void load_tile(RingTail<T, R, D, HAS_RING> rows_kv, int base, int end, threadgroup T* tile,
+                          threadgroup float* scales, uint tid) {
   using Tiles = AttentionTiles<T, D, BQ, BK>;
   constexpr int ld = VALUES ? Tiles::LD : Tiles::KEY_LD;
   for (int i = int(tid); i < BK * Tiles::PIECES; i += Tiles::THREADS) {
@@ -36,7 +37,7 @@ METAL_FUNC void load_tile(RingTail<T, D, HAS_RING> rows_kv, int base, int end, t
     const int d = i % Tiles::PIECES * Tiles::V;
     Packed<T, Tiles::V> piece;
     if (base + row < end) {
-      piece = load_packed<Tiles::V>((VALUES ? rows_kv.value(base + row) : rows_kv.key(base + row)) + d);
+      piece = load_row<T, Tiles::V, VALUES>(rows_kv, base + row, d);
     } else {
       for (int j = 0; j < Tiles::V; ++j) {
         piece.v[j] = T(0);
@@ -44,26 +45,31 @@ METAL_FUNC void load_tile(RingTail<T, D, HAS_RING> rows_kv, int base, int end, t
     }
     store_packed<Tiles::V>(tile + row * ld + d, piece);
   }
+  if (rows_kv.IS_SCALED && int(tid) < BK) {
+    scales[tid] = base + int(tid) < end ? row_scale<VALUES>(rows_kv, base + int(tid)) : 1;
+  }
 }
 
 // One row again, key by key, by a simdgroup: 0 times an infinite value that the row does not see is no number either.
-template <typename T, int D, bool HAS_RING>
-METAL_FUNC void attend_row(RingTail<T, D, HAS_RING> rows_kv, threadgroup T* row, int position, int window, float scale,
-                           uint lane) {
+template <typename T, typename R, int D, bool HAS_RING>
+METAL_FUNC void attend_row(RingTail<T, R, D, HAS_RING> rows_kv, threadgroup T* row, int position, int window,
+                           float scale, uint lane) {
   constexpr int E = (D + 31) / 32;
   float sum[E] = {0};
   OnlineSoftmax softmax;
   for (int seen = rows_kv.first_visible(position, window); seen <= position; ++seen) {
     float score = 0;
     for (int d = int(lane); d < D; d += 32) {
-      score = fma(float(row[d]), float(rows_kv.key(seen)[d]), score);
+      score = fma(float(row[d]), load_row<float, 1, false>(rows_kv, seen, d).v[0], score);
     }
-    score = simd_sum(score) * scale;
+    score = simd_sum(score) * row_scale<false>(rows_kv, seen) * scale;
     const float factor = softmax.raise(score);
     const float weight = softmax.weight(score, true);
     softmax.total += weight;
+    const float value_scale = row_scale<true>(rows_kv, seen);
     for (int e = 0; e < E && int(lane) + 32 * e < D; ++e) {
-      sum[e] = fma(weight, float(rows_kv.value(seen)[int(lane) + 32 * e]), sum[e] * factor);
+      const float value = load_row<float, 1, true>(rows_kv, seen, int(lane) + 32 * e).v[0] * value_scale;
+      sum[e] = fma(weight, value, sum[e] * factor);
     }
   }
   for (int e = 0; e < E && int(lane) + 32 * e < D; ++e) {
@@ -71,15 +77,16 @@ METAL_FUNC void attend_row(RingTail<T, D, HAS_RING> rows_kv, threadgroup T* row,
   }
 }
 
-template <typename T, int D, int BQ, int BK, bool HAS_RING>
+template <typename T, typename R, int D, int BQ, int BK, bool HAS_RING>
 METAL_FUNC void sliding_window_attention_tiled(
-    const device T* q,                  // [B, Hq, L, D], element strides q_strides
-    const constant int64_t* q_strides,  // [4]
-    RingTail<T, D, HAS_RING> rows_kv,   // keys and values of this (batch, kv head)
-    device T* out,                      // [B, L, Hq, D]
+    const device T* q,                    // [B, Hq, L, D], element strides q_strides
+    const constant int64_t* q_strides,    // [4]
+    RingTail<T, R, D, HAS_RING> rows_kv,  // keys and values of this (batch, kv head)
+    device T* out,                        // [B, L, Hq, D]
     int n_heads, int n_kv_heads, int n_queries, int n_tail, int window, float scale,
-    threadgroup T* queries,  // [BQ * LD], at the end the output
-    threadgroup T* tile,     // [BK * LD], keys, then values
+    threadgroup T* queries,     // [BQ * LD], at the end the output
+    threadgroup T* tile,        // [BK * LD], keys, then values
+    threadgroup float* scales,  // [BK] of them, where the ring has any
     uint b, uint kv_head, uint block, uint tid, uint lane, uint simd) {
   using Tiles = AttentionTiles<T, D, BQ, BK>;
   constexpr int V = Tiles::V;
@@ -124,7 +131,7 @@ METAL_FUNC void sliding_window_attention_tiled(
   for (int base = rows_kv.first_visible(first + first_row / group, window); base < end; base += BK) {
     const bool seen = simd_row < n_rows && base < simd_end && base + BK > simd_begin;
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    load_tile<T, D, BQ, BK, false>(rows_kv, base, end, tile, tid);
+    load_tile<BQ, BK, false>(rows_kv, base, end, tile, scales, tid);
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
     Fragment weight[BK / 8];
@@ -147,7 +154,8 @@ METAL_FUNC void sliding_window_attention_tiled(
       for (int n = 0; n < BK / 8; ++n) {
         for (int j = 0; j < 2; ++j) {
           const bool visible = is_visible(base + n * 8 + at.column + j, position, window);
-          const float score = visible ? weight[n].thread_elements()[j] * scale : kNothingSeen;
+          const float factor = rows_kv.IS_SCALED ? scales[n * 8 + at.column + j] * scale : scale;
+          const float score = visible ? weight[n].thread_elements()[j] * factor : kNothingSeen;
           weight[n].thread_elements()[j] = score;
           peak = max(peak, score);
         }
@@ -165,9 +173,14 @@ METAL_FUNC void sliding_window_attention_tiled(
     }
 
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    load_tile<T, D, BQ, BK, true>(rows_kv, base, end, tile, tid);
+    load_tile<BQ, BK, true>(rows_kv, base, end, tile, scales, tid);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (seen) {
+#pragma unroll
+      for (int n = 0; n < BK / 8 && rows_kv.IS_SCALED; ++n) {
+        weight[n].thread_elements()[0] *= scales[n * 8 + at.column];
+        weight[n].thread_elements()[1] *= scales[n * 8 + at.column + 1];
+      }
 #pragma unroll
       for (int n = 0; n < D / 8; ++n) {
         sum[n].thread_elements()[0] *= factor;
@@ -190,8 +203,7 @@ METAL_FUNC void sliding_window_attention_tiled(
   }
   if (simd_any(no_number)) {
     for (int row = 0; row < 8 && simd_row + row < n_rows; ++row) {
-      attend_row<T, D>(rows_kv, queries + (int(simd) * 8 + row) * LD, first + (simd_row + row) / group, window, scale,
-                       lane);
+      attend_row(rows_kv, queries + (int(simd) * 8 + row) * LD, first + (simd_row + row) / group, window, scale, lane);
     }
   } else {
 #pragma unroll
@@ -213,10 +225,10 @@ METAL_FUNC void sliding_window_attention_tiled(
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
 // state = {ring_end, window}.
-template <typename T, int D, bool HAS_RING, int BQ, int BK>
+template <typename T, typename R, int D, bool HAS_RING, int BQ, int BK>
 [[kernel]] void sliding_window_attention_tiled_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
-    const constant int64_t* q_strides [[buffer(2)]], const device T* ring [[buffer(3)]],
+    const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
     const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
     const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
     const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]], device T* out [[buffer(10)]],
@@ -228,13 +240,14 @@ template <typename T, int D, bool HAS_RING, int BQ, int BK>
   using Tiles = AttentionTiles<T, D, BQ, BK>;
   threadgroup T queries[BQ * Tiles::LD];
   threadgroup T tile[BK * Tiles::LD];
+  threadgroup float scales[sizeof(R) == 1 ? BK : 1];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
-  const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                         q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-  sliding_window_attention_tiled<T, D, BQ, BK, HAS_RING>(
+  const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                            q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  sliding_window_attention_tiled<T, R, D, BQ, BK, HAS_RING>(
       q, q_strides, rows_kv, out, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0], queries,
-      tile, b, kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
-      simdgroup_index_in_threadgroup);
+      tile, scales, b, kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,
+      thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }

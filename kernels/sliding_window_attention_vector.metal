@@ -1,5 +1,5 @@
 // Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key], p - window < key <= p, p: position of row
-// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous;
+// Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; see common/ring.h;
 //           out [B, L, Hq, D]; a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
 // Grid      one threadgroup of 32 * SIMDS per (split of the keys, kv head, batch); its simdgroups take keys in turn
 // Numerics  dot products, softmax and sums in float32; rounded once, at the store; splits are merged in float32
@@ -16,43 +16,44 @@
 using namespace metal;
 
 // How a simdgroup covers keys: LANES lanes share a key, each holds E of its D elements, in pieces of V neighbours.
-template <typename T, int D, int ROWS>
+template <typename R, int D, int ROWS>
 struct VectorLayout {
   static constexpr constant int kMost = D % 32 == 0 ? 32 : 16;
   // 16 lanes of 8 bytes cover a 128-byte segment; more of them where the sums of all rows need more registers.
   static constexpr constant int LANES = ROWS * D <= 32 * 16 ? 16 : kMost;
   static constexpr constant int SLOTS = 32 / LANES;
   static constexpr constant int E = D / LANES;
-  static constexpr constant int kWidest = 8 / int(sizeof(T));
-  static constexpr constant int V = E % kWidest == 0 ? kWidest : E % 2 == 0 ? 2 : 1;
+  static constexpr constant int kWidest = 8 / int(sizeof(R));
+  static constexpr constant int V = E % kWidest == 0 ? kWidest : E % 4 == 0 && kWidest > 4 ? 4 : E % 2 == 0 ? 2 : 1;
 };
 
 // This lane's elements of a row of D: piece c, element j is row[(c * LANES + part) * V + j].
-template <typename T, int D, int ROWS>
-METAL_FUNC void load_part(const device T* row, uint part, thread float* out) {
-  using Layout = VectorLayout<T, D, ROWS>;
+template <int ROWS, bool VALUES, typename T, typename R, int D, bool HAS_RING>
+METAL_FUNC void load_part(RingTail<T, R, D, HAS_RING> rows_kv, int position, uint part, thread float* out) {
+  using Layout = VectorLayout<R, D, ROWS>;
 #pragma unroll
   for (int c = 0; c < Layout::E / Layout::V; ++c) {
-    const auto packed = load_packed<Layout::V>(row + (c * Layout::LANES + part) * Layout::V);
+    const auto packed =
+        load_row<float, Layout::V, VALUES>(rows_kv, position, (c * Layout::LANES + int(part)) * Layout::V);
 #pragma unroll
     for (int j = 0; j < Layout::V; ++j) {
-      out[c * Layout::V + j] = float(packed.v[j]);
+      out[c * Layout::V + j] = packed.v[j];
     }
   }
 }
 
-template <typename T, int D, int ROWS, int SIMDS, bool HAS_RING, bool SPLIT, typename O>
+template <typename T, typename R, int D, int ROWS, int SIMDS, bool HAS_RING, bool SPLIT, typename O>
 METAL_FUNC void sliding_window_attention_vector(
-    const device T* q,                  // [B, Hq, L, D], element strides q_strides
-    const constant int64_t* q_strides,  // [4]
-    RingTail<T, D, HAS_RING> rows_kv,   // keys and values of this (batch, kv head)
-    device O* out,                      // [B, L, Hq, D]; SPLIT: float [B, Hq, L, n_splits, D], sums below the peak
-    device float* stats,                // SPLIT: [B, Hq, L, n_splits, 2], peak and total
+    const device T* q,                    // [B, Hq, L, D], element strides q_strides
+    const constant int64_t* q_strides,    // [4]
+    RingTail<T, R, D, HAS_RING> rows_kv,  // keys and values of this (batch, kv head)
+    device O* out,                        // [B, L, Hq, D]; SPLIT: float [B, Hq, L, n_splits, D], sums below the peak
+    device float* stats,                  // SPLIT: [B, Hq, L, n_splits, 2], peak and total
     int n_heads, int n_kv_heads, int n_queries, int n_tail, int window, float scale,
     threadgroup float* sums,   // [SIMDS * D], first the queries: ROWS <= SIMDS
     threadgroup float* peaks,  // [2 * SIMDS * ROWS], peaks then totals
     uint b, uint kv_head, uint split, uint n_splits, uint tid, uint lane, uint simd) {
-  using Layout = VectorLayout<T, D, ROWS>;
+  using Layout = VectorLayout<R, D, ROWS>;
   constexpr int E = Layout::E;
   constexpr int STEP = SIMDS * Layout::SLOTS;
   const int group = n_heads / n_kv_heads;
@@ -99,8 +100,19 @@ METAL_FUNC void sliding_window_attention_vector(
       value[e] = 0;
     }
     if (inside) {
-      load_part<T, D, ROWS>(rows_kv.key(position), part, key);
-      load_part<T, D, ROWS>(rows_kv.value(position), part, value);
+      load_part<ROWS, false>(rows_kv, position, part, key);
+      load_part<ROWS, true>(rows_kv, position, part, value);
+    }
+    float key_scale = 1;
+    float value_scale = 1;
+    if (rows_kv.IS_SCALED) {
+      // One lane reads each, for all that share the key.
+      float read = 1;
+      if (inside && part < 2) {
+        read = part == 0 ? row_scale<false>(rows_kv, position) : row_scale<true>(rows_kv, position);
+      }
+      key_scale = simd_shuffle(read, ushort(lane - part));
+      value_scale = simd_shuffle(read, ushort(lane - part + 1));
     }
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
@@ -109,7 +121,7 @@ METAL_FUNC void sliding_window_attention_vector(
       for (int e = 0; e < E; ++e) {
         score = fma(query[r][e], key[e], score);
       }
-      score = lanes_sum<Layout::LANES>(score);
+      score = lanes_sum<Layout::LANES>(score) * key_scale;
       const bool visible = inside && is_visible(position, first + r / group, window);
       const float factor = softmax[r].raise(visible ? score : kNothingSeen);
       const float weight = softmax[r].weight(score, visible);
@@ -117,7 +129,7 @@ METAL_FUNC void sliding_window_attention_vector(
       if (visible) {  // 0 times an infinite value is no number; where nothing is seen, factor is 1
 #pragma unroll
         for (int e = 0; e < E; ++e) {
-          sum[r][e] = fma(weight, value[e], sum[r][e] * factor);
+          sum[r][e] = fma(weight * value_scale, value[e], sum[r][e] * factor);
         }
       }
     }
@@ -220,10 +232,10 @@ METAL_FUNC void sliding_window_attention_vector_merge(const device float* partia
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
 // state = {ring_end, window}.
-template <typename T, int D, bool HAS_RING, int ROWS, int SIMDS>
+template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS>
 [[kernel]] void sliding_window_attention_vector_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
-    const constant int64_t* q_strides [[buffer(2)]], const device T* ring [[buffer(3)]],
+    const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
     const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
     const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
     const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]], device T* out [[buffer(10)]],
@@ -236,19 +248,19 @@ template <typename T, int D, bool HAS_RING, int ROWS, int SIMDS>
   threadgroup float peaks[2 * SIMDS * ROWS];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
-  const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                         q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-  sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, false>(
+  const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                            q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  sliding_window_attention_vector<T, R, D, ROWS, SIMDS, HAS_RING, false>(
       q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
       sums, peaks, b, kv_head, 0, 1, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
       simdgroup_index_in_threadgroup);
   // END
 }
 
-template <typename T, int D, bool HAS_RING, int ROWS, int SIMDS>
+template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS>
 [[kernel]] void sliding_window_attention_vector_split_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
-    const constant int64_t* q_strides [[buffer(2)]], const device T* ring [[buffer(3)]],
+    const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
     const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
     const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
     const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]],
@@ -263,9 +275,9 @@ template <typename T, int D, bool HAS_RING, int ROWS, int SIMDS>
   threadgroup float peaks[2 * SIMDS * ROWS];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
-  const RingTail<T, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                         q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-  sliding_window_attention_vector<T, D, ROWS, SIMDS, HAS_RING, true>(
+  const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
+                                            q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  sliding_window_attention_vector<T, R, D, ROWS, SIMDS, HAS_RING, true>(
       q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1],
       scale[0], sums, peaks, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x,
       thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);

@@ -42,9 +42,12 @@ struct SlidingWindowAttentionArgs {
   const void* q;       // [batch, heads, queries, dim]
   const void* ring_k;  // [batch, kv_heads, capacity, dim], slot = position % capacity; null: nothing committed
   const void* ring_v;  // same
-  const void* tail_k;  // [batch, kv_heads, tail, dim], positions [ring_end, ring_end + tail)
-  const void* tail_v;  // same
-  void* out;           // [batch, heads, queries, dim]
+  const float*
+      ring_k_scales;  // [batch, kv_heads, capacity]: the ring is signed bytes, each row times its scale; or null
+  const float* ring_v_scales;    // same
+  const void* tail_k;            // [batch, kv_heads, tail, dim], positions [ring_end, ring_end + tail)
+  const void* tail_v;            // same
+  void* out;                     // [batch, heads, queries, dim]
   Index q_batch, q_head, q_row;  // strides; dim is contiguous everywhere
   Index tail_k_batch, tail_k_head, tail_k_row;
   Index tail_v_batch, tail_v_head, tail_v_row;
@@ -71,6 +74,17 @@ struct RopeAppendArgs {
   Index heads_per_task;
 };
 
+struct RingCommitArgs {
+  void* ring;     // [2, heads, capacity, dim]
+  float* scales;  // [2, heads, capacity]: the ring is signed bytes, each row times its scale; or null
+  const void* k;  // [batch, kv_heads, count, dim], heads = batch x kv_heads
+  const void* v;  // same
+  Index k_batch, k_head, k_row, v_batch, v_head, v_row;  // strides
+  Index heads, kv_heads, capacity, dim, start, count;
+  Dtype dtype;
+  Index heads_per_task;
+};
+
 struct SiluMulArgs {
   const void* x;  // [rows, 2 x dim]: gates, then what they are multiplied with
   void* y;        // [rows, dim]
@@ -83,16 +97,9 @@ struct SiluMulArgs {
 #define VOXTRAL_OPS(OP, isa)                        \
   OP(ada_rms_norm, AdaRmsNormArgs, isa)             \
   OP(causal_conv1d_gelu, CausalConv1dGeluArgs, isa) \
+  OP(ring_commit, RingCommitArgs, isa)              \
   OP(rope_append, RopeAppendArgs, isa)              \
   OP(silu_mul, SiluMulArgs, isa)                    \
   OP(sliding_window_attention, SlidingWindowAttentionArgs, isa)
-
-struct RingCommitArgs {
-  char* ring;  // [2, heads, capacity, row_bytes], heads = batch x kv_heads
-  const char* k;
-  const char* v;
-  Index heads, kv_heads, capacity, row_bytes, start, count;
-  Index k_batch, k_head, k_row, v_batch, v_head, v_row;  // strides in bytes
-};
 
 }  // namespace voxtral::cpu

@@ -36,6 +36,8 @@ struct Block {
 struct Keys {
   const void* k;
   const void* v;
+  const float* k_scales;  // [count], of rows of signed bytes
+  const float* v_scales;
   Index k_row, v_row, first, count;  // first: position relative to the task's first
 };
 
@@ -63,6 +65,23 @@ struct Ahead {
     }
   }
 };
+
+// Scores or weights times the scale of each key's row. A weight of 0 stays: a row that nobody sees may have the scale NaN.
+template <bool Weights>
+void scale_keys(const Block& block, const float* scales, Index count, bool tiled) {
+  const auto scaled = [](float score, float scale) { return Weights && score == 0 ? 0.0f : score * scale; };
+  if (tiled) {
+    for (Index j = 0; j < count; ++j) {
+      float* s = block.scores + j * block.padded_rows;
+      for (Index r = 0; r < block.padded_rows; ++r) s[r] = scaled(s[r], scales[j]);
+    }
+  } else {
+    for (Index r = 0; r < block.rows; ++r) {
+      float* s = block.scores + r * kBlockKeys;
+      for (Index j = 0; j < count; ++j) s[j] = scaled(s[j], scales[j]);
+    }
+  }
+}
 
 template <class Mac, class K, class T>
 void scores_vector(const Block& block, const K* k, Index k_row, Index words, Index count, Ahead<T> ahead) {

@@ -105,20 +105,4 @@ void use_isa(const std::string& name) { current().store(&find(name)); }
 VOXTRAL_OPS(VOXTRAL_LAUNCH, )
 #undef VOXTRAL_LAUNCH
 
-void launch(const RingCommitArgs& args) {
-  const Index skipped = std::max<Index>(0, args.count - args.capacity);  // overwritten by what follows them
-  for (Index h = 0; h < 2 * args.heads; ++h) {
-    const bool values = h >= args.heads;
-    const Index head = values ? h - args.heads : h, batch = head / args.kv_heads, kv_head = head % args.kv_heads;
-    const char* from = values ? args.v + batch * args.v_batch + kv_head * args.v_head
-                              : args.k + batch * args.k_batch + kv_head * args.k_head;
-    const Index from_row = values ? args.v_row : args.k_row;
-    char* to = args.ring + h * args.capacity * args.row_bytes;
-    for (Index i = skipped; i < args.count; ++i) {
-      const Index slot = (args.start + i) % args.capacity;
-      std::memcpy(to + slot * args.row_bytes, from + i * from_row, std::size_t(args.row_bytes));
-    }
-  }
-}
-
 }  // namespace voxtral::cpu

@@ -11,7 +11,6 @@ namespace voxtral::cpu {
 #define VOXTRAL_LAUNCH(op, Args, isa) void launch(Args args);
 VOXTRAL_OPS(VOXTRAL_LAUNCH, )
 #undef VOXTRAL_LAUNCH
-void launch(const RingCommitArgs& args);
 
 // The instruction sets that this processor has, best first.
 std::vector<std::string> available_isas();

@@ -29,6 +29,7 @@ using IntVec = std::int32_t __attribute__((vector_size(kLanes * 4)));
 using WordVec = std::uint32_t __attribute__((vector_size(kLanes * 4)));
 using LongVec = std::int64_t __attribute__((vector_size(kLanes * 4)));
 using ShortVec = std::uint16_t __attribute__((vector_size(kLanes * 2)));
+using ByteVec = std::int8_t __attribute__((vector_size(kLanes)));
 
 struct Half {
   std::uint16_t bits;
@@ -65,6 +66,19 @@ inline WordVec widen(ShortVec v) {
   return bits_of<WordVec>(_mm256_cvtepu16_epi32(bits_of<__m128i>(v)));
 #else
   return __builtin_convertvector(v, WordVec);
+#endif
+}
+
+inline Vec load(const std::int8_t* p) {
+  const ByteVec v = load_raw<ByteVec>(p);
+#if defined(__AVX512F__)
+  return bits_of<Vec>(_mm512_maskz_cvtepi32_ps(0xffff, _mm512_cvtepi8_epi32(bits_of<__m128i>(v))));
+#elif defined(__AVX2__)
+  return bits_of<Vec>(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bits_of<std::int64_t>(v)))));
+#elif defined(__SSE4_1__)
+  return bits_of<Vec>(_mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_cvtsi32_si128(bits_of<std::int32_t>(v)))));
+#else
+  return __builtin_convertvector(__builtin_convertvector(v, IntVec), Vec);
 #endif
 }
 

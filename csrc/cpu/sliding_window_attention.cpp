@@ -5,6 +5,7 @@
 // that the group shares every load of K and V. Keys come in blocks of contiguous storage (a ring that wraps gives two),
 // with an online softmax over the blocks. Few rows ("vector"): lanes along head_dim for the scores. More ("tiled"):
 // lanes along rows; rows that fill half a vector at most share it, each with the even and the odd words of its sums.
+// A ring of 8 bits is summed as it is: a key's scale goes to its scores, a value's to its weights.
 #include "attention_block.h"
 #include "kernels.h"
 #include "online_softmax.h"
@@ -17,6 +18,8 @@ constexpr Index kVectorRows = 4;  // the vector variant's most rows
 
 template <class T>
 constexpr bool kIsFloat = sizeof(T) == 4;
+template <class T>
+constexpr bool kIsScaled = std::is_same_v<T, std::int8_t>;
 
 template <class T>
 const T* query_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, Index row) {
@@ -68,6 +71,7 @@ void attend_keys(const SlidingWindowAttentionArgs& args, const Block& block, con
       to_float_rows(k, keys.k_row, count, args.dim, block.k, width);
       scores_tiled<Mac>(block, block.k, width, args.dim, count, ahead);
     }
+    if constexpr (kIsScaled<T>) scale_keys<false>(block, keys.k_scales, count, tiled);
     if (block.padded_rows < kLanes) {
       softmax_tiled<2>(block, keys, args.scale);
     } else {
@@ -80,8 +84,10 @@ void attend_keys(const SlidingWindowAttentionArgs& args, const Block& block, con
       to_float_rows(k, keys.k_row, count, args.dim, block.k, width);
       scores_vector<Floats>(block, block.k, width, width, count, ahead);
     }
+    if constexpr (kIsScaled<T>) scale_keys<false>(block, keys.k_scales, count, tiled);
     softmax_vector(block, keys, args.scale);
   }
+  if constexpr (kIsScaled<T>) scale_keys<true>(block, keys.v_scales, count, tiled);
   const auto spread_out = [&](const auto* from, Index from_row) {
     if (tiled) {
       spread<1>(block, block.padded_rows, from, from_row, count);
@@ -97,18 +103,19 @@ void attend_keys(const SlidingWindowAttentionArgs& args, const Block& block, con
   }
 }
 
-// The longest run of keys from `position` that is contiguous in storage.
-template <class T>
+// The longest run of keys from `position` that is contiguous in storage; R: of the ring.
+template <class T, class R>
 Keys keys_at(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, Index position, Index end) {
   Keys keys{};
   keys.count = least(kBlockKeys, end - position);
   if (position < args.ring_end) {
     const Index slot = position % args.capacity;
-    const Index offset = ((batch * args.kv_heads + kv_head) * args.capacity + slot) * args.dim;
+    const Index row = (batch * args.kv_heads + kv_head) * args.capacity + slot, offset = row * args.dim;
     keys.count = least(keys.count, least(args.ring_end - position, args.capacity - slot));
-    keys.k = static_cast<const T*>(args.ring_k) + offset;
-    keys.v = static_cast<const T*>(args.ring_v) + offset;
+    keys.k = static_cast<const R*>(args.ring_k) + offset;
+    keys.v = static_cast<const R*>(args.ring_v) + offset;
     keys.k_row = keys.v_row = args.dim;
+    if constexpr (kIsScaled<R>) keys.k_scales = args.ring_k_scales + row, keys.v_scales = args.ring_v_scales + row;
     return keys;
   }
   const Index at = position - args.ring_end;
@@ -122,7 +129,7 @@ Keys keys_at(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head,
 }
 
 // 0 times an infinite value that a row does not see is no number either: a row with one is summed again, key by key.
-template <class T>
+template <class T, class R>
 void attend_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, const Block& block, Index r) {
   const Index row = block.first_row + r, dim = args.dim;
   const Index last = args.ring_end + args.tail - args.queries + row / (args.heads / args.kv_heads);
@@ -132,28 +139,34 @@ void attend_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_he
   float largest = kMasked, total = 0.0f;
   for (Index position = most(most(0, args.ring_end - args.capacity), last - args.window + 1); position <= last;
        ++position) {
-    const Keys keys = keys_at<T>(args, batch, kv_head, position, position + 1);
-    to_float_rows(static_cast<const T*>(keys.k), 0, 1, dim, k, block.width);
-    to_float_rows(static_cast<const T*>(keys.v), 0, 1, dim, v, block.width);
+    const Keys keys = keys_at<T, R>(args, batch, kv_head, position, position + 1);
+    const auto read = [&]<class S>(const S*) {
+      to_float_rows(static_cast<const S*>(keys.k), 0, 1, dim, k, block.width);
+      to_float_rows(static_cast<const S*>(keys.v), 0, 1, dim, v, block.width);
+    };
+    const bool in_ring = position < args.ring_end;
+    in_ring ? read(static_cast<const R*>(nullptr)) : read(static_cast<const T*>(nullptr));
+    const float k_scale = kIsScaled<R> && in_ring ? *keys.k_scales : 1.0f;
+    const float v_scale = kIsScaled<R> && in_ring ? *keys.v_scales : 1.0f;
     float score = 0.0f;
     for (Index d = 0; d < dim; ++d) score += q[d] * k[d];
-    score *= args.scale;
+    score *= k_scale * args.scale;
     const float before = std::exchange(largest, score > largest ? score : largest);
     const float decay = exp_nonpositive(splat(before - largest))[0], p = exp_nonpositive(splat(score - largest))[0];
     total = total * decay + p;
-    for (Index d = 0; d < dim; ++d) out[d] = out[d] * decay + p * v[d];
+    for (Index d = 0; d < dim; ++d) out[d] = out[d] * decay + p * (v[d] * v_scale);
   }
   block.total[r] = total;
 }
 
-template <class T>
+template <class T, class R>
 void attend_rows_without_a_number(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head,
                                   const Block& block) {
   for (Index r = 0; r < block.rows; ++r) {
     const float* out = block.out + r * block.width;
     bool bad = false;
     for (Index d = 0; d < args.dim; ++d) bad |= out[d] != out[d];
-    if (bad) attend_row<T>(args, batch, kv_head, block, r);
+    if (bad) attend_row<T, R>(args, batch, kv_head, block, r);
   }
 }
 
@@ -185,7 +198,7 @@ void carve(float* scratch, Block& block) {
   block.high = reinterpret_cast<std::int32_t*>(take(block.lanes));
 }
 
-template <class T, class Mac>
+template <class T, class R, class Mac>
 void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
   const Index group = args.heads / args.kv_heads, all_rows = args.queries * group;
   const Index row_blocks = (all_rows + args.rows_per_task - 1) / args.rows_per_task;
@@ -220,24 +233,34 @@ void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) 
     load_queries_vector<T, Mac>(args, batch, kv_head, block);
   }
   for (Index position = begin; position < end;) {
-    Keys keys = keys_at<T>(args, batch, kv_head, position, end);
+    Keys keys = keys_at<T, R>(args, batch, kv_head, position, end);
     keys.first = position - begin;
-    attend_keys<T, Mac>(args, block, keys, tiled);
+    if (position < args.ring_end) {
+      attend_keys<R, Mac>(args, block, keys, tiled);
+    } else {
+      attend_keys<T, Mac>(args, block, keys, tiled);
+    }
     position += keys.count;
   }
-  if (args.queries > 1) attend_rows_without_a_number<T>(args, batch, kv_head, block);  // else all keys are seen
+  if (args.queries > 1) attend_rows_without_a_number<T, R>(args, batch, kv_head, block);  // else all keys are seen
   write_out<T>(args, batch, kv_head, block);
+}
+
+template <class T, class Mac>
+void attend_typed(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
+  if (args.ring_k_scales) return attend<T, std::int8_t, Floats>(args, task, scratch);
+  attend<T, T, Mac>(args, task, scratch);
 }
 
 void task(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
   switch (args.dtype) {
     case Dtype::float32:
-      return attend<float, Floats>(args, task, scratch);
+      return attend_typed<float, Floats>(args, task, scratch);
     case Dtype::float16:
-      return attend<Half, Floats>(args, task, scratch);
+      return attend_typed<Half, Floats>(args, task, scratch);
     case Dtype::bfloat16:
-      if (kHasPairs && args.dim % 2 == 0) return attend<Bfloat, Bfloat16Pairs>(args, task, scratch);
-      return attend<Bfloat, Floats>(args, task, scratch);
+      if (kHasPairs && args.dim % 2 == 0) return attend_typed<Bfloat, Bfloat16Pairs>(args, task, scratch);
+      return attend_typed<Bfloat, Floats>(args, task, scratch);
   }
 }
 

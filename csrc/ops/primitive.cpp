@@ -94,6 +94,11 @@ cpu::Dtype kernel_dtype(const char* op, const mx::array& a) {
   return cpu::Dtype::bfloat16;
 }
 
+bool has_rows_of(const mx::array& ring, const mx::array& a) {
+  const int dim = a.shape(-1), width = ring.shape(-1);
+  return ring.dtype() == mx::int8 ? width == dim + int(sizeof(float)) : width == dim && ring.dtype() == a.dtype();
+}
+
 void require(bool holds, const char* op, const char* text) {
   if (!holds) throw std::invalid_argument("[" + std::string(op) + "] " + text);
 }

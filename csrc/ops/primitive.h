@@ -58,6 +58,12 @@ Arrays contiguous_on_gpu(Arrays arrays, mx::Stream stream);
 // float32, float16 or bfloat16; throws std::invalid_argument otherwise.
 cpu::Dtype kernel_dtype(const char* op, const mx::array& a);
 
+// A ring, [2, B, Hkv, C, D], holds rows of `a`. In 8 bits it is int8 [2, B, Hkv, C, D + 4], in memory the bytes of all
+// rows, then a float32 scale for each.
+bool has_rows_of(const mx::array& ring, const mx::array& a);
+
+inline std::size_t ring_rows(const mx::array& ring) { return ring.size() / ring.shape(4); }
+
 // Throws std::invalid_argument "[op] text" unless `holds`: the last line of defence before pointers are used; callers
 // with better words check first.
 void require(bool holds, const char* op, const char* text);

@@ -40,7 +40,7 @@ mx::array ring_commit(const mx::array& ring, int64_t start, const mx::array& k, 
   require(ring.ndim() == 5 && ring.shape(0) == 2 && ring.shape(3) >= 1 && start >= 0, kOp,
           "ring: expected [2, B, Hkv, C, D].");
   require(k.ndim() == 4 && k.shape() == v.shape() && k.shape(0) == ring.shape(1) && k.shape(1) == ring.shape(2) &&
-              k.shape(3) == ring.shape(4) && k.dtype() == ring.dtype() && v.dtype() == ring.dtype(),
+              has_rows_of(ring, k) && v.dtype() == k.dtype(),
           kOp, "k, v: expected [B, Hkv, T, D] of the ring.");
   const mx::Stream stream = mx::to_stream(device);
   Arrays inputs = contiguous_on_gpu({k, v}, stream);
@@ -66,20 +66,23 @@ void RingCommit::eval_cpu(const Arrays& inputs, Arrays& outputs) {
     encoder.dispatch(
         [from = whole.data<char>(), to = ring.data<char>(), n = ring.nbytes()] { std::memcpy(to, from, n); });
   }
-  const auto item = cpu::Index(k.itemsize());
   cpu::RingCommitArgs args{};
-  args.ring = ring.data<char>();
-  args.k = k.data<char>();
-  args.v = v.data<char>();
+  args.ring = ring.data<void>();
+  args.k = k.data<void>();
+  args.v = v.data<void>();
   args.heads = cpu::Index(k.shape(0)) * k.shape(1);
   args.kv_heads = k.shape(1);
   args.capacity = ring.shape(3);
-  args.row_bytes = item * k.shape(3);
+  args.dim = k.shape(3);
   args.start = start_;
   args.count = k.shape(2);
-  args.k_batch = k.strides(0) * item, args.k_head = k.strides(1) * item, args.k_row = k.strides(2) * item;
-  args.v_batch = v.strides(0) * item, args.v_head = v.strides(1) * item, args.v_row = v.strides(2) * item;
-  row_bytes += uint64_t(2 * args.heads * std::min(args.count, args.capacity) * args.row_bytes);
+  args.k_batch = k.strides(0), args.k_head = k.strides(1), args.k_row = k.strides(2);
+  args.v_batch = v.strides(0), args.v_head = v.strides(1), args.v_row = v.strides(2);
+  args.dtype = kernel_dtype(kOp, k);
+  if (ring.dtype() == mx::int8) {
+    args.scales = reinterpret_cast<float*>(ring.data<char>() + ring_rows(ring) * std::size_t(args.dim));
+  }
+  row_bytes += uint64_t(2 * args.heads * std::min(args.count, args.capacity)) * ring.shape(4) * ring.itemsize();
   encoder.dispatch([args] { cpu::launch(args); });
 }
 

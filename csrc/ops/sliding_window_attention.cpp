@@ -47,13 +47,25 @@ class SlidingWindowAttention : public Op<Options> {
 constexpr int64_t kUnbounded = int64_t(1) << 40;
 constexpr int kNoWindow = 1 << 30;  // as the kernels have it
 
+// What a ring of 8 bits stands for, [2, B, Hkv, C, D] in float32.
+mx::array dequantised(const mx::array& ring, mx::Stream s) {
+  const int scale = int(sizeof(float)), dim = ring.shape(4) - scale;
+  mx::Shape shape = ring.shape();
+  shape[4] = dim;
+  const auto parts = mx::split(mx::flatten(ring, s), mx::Shape{int(ring.size() / ring.shape(4) * dim)}, 0, s);
+  const mx::array values = mx::astype(mx::reshape(parts[0], shape, s), mx::float32, s);
+  shape[4] = 1;
+  return mx::multiply(values, mx::reshape(mx::view(mx::contiguous(parts[1], false, s), mx::float32, s), shape, s), s);
+}
+
 Arrays composed(const Arrays& inputs, const Options& options, mx::Stream s) {
   const mx::array& q = inputs[0];
   mx::array k = inputs[1], v = inputs[2];
   const int64_t end = options.ring_end + k.shape(2);
   int64_t first = options.ring_end;
   if (options.ring) {
-    const mx::array& ring = inputs[3];
+    const bool eight_bits = inputs[3].dtype() == mx::int8;
+    const mx::array ring = eight_bits ? mx::astype(dequantised(inputs[3], s), q.dtype(), s) : inputs[3];
     const int capacity = ring.shape(3);
     first = std::max<int64_t>(0, options.ring_end - capacity);
     std::vector<int> slots;
@@ -104,9 +116,8 @@ mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::a
   inputs.insert(inputs.begin(), q);
   if (ring) {
     require(ring->ndim() == 5 && ring->shape(0) == 2 && ring->shape(1) == q.shape(0) &&
-                ring->shape(2) == tail_k.shape(1) && ring->shape(3) >= 1 && ring->shape(4) == q.shape(3) &&
-                ring->dtype() == q.dtype(),
-            kOp, "ring: expected [2, B, Hkv, C, D] of q's dtype.");
+                ring->shape(2) == tail_k.shape(1) && ring->shape(3) >= 1 && has_rows_of(*ring, q),
+            kOp, "ring: expected [2, B, Hkv, C, D] of q's dtype, or int8 [2, B, Hkv, C, D + 4].");
     inputs.push_back(*ring);
   }
   const Options options{ring_end,
@@ -146,8 +157,13 @@ void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   if (options_.ring) {
     const mx::array ring = readable(inputs[3], stream(), true);
     args.ring_k = ring.data<void>();
-    args.ring_v = ring.data<char>() + ring.nbytes() / 2;
     args.capacity = ring.shape(3);
+    const auto half = ring_rows(ring) / 2;
+    args.ring_v = ring.data<char>() + half * q.shape(3) * ring.itemsize();
+    if (ring.dtype() == mx::int8) {
+      args.ring_k_scales = reinterpret_cast<const float*>(ring.data<char>() + 2 * half * q.shape(3));
+      args.ring_v_scales = args.ring_k_scales + half;
+    }
   }
   mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
 }

@@ -7,9 +7,26 @@ struct Packed {
   T v[V];
 };
 
+// Bytes are read where they are aligned like the whole.
+template <int V>
+struct Packed<int8_t, V> {
+  alignas(V) int8_t v[V];
+};
+
 template <int V, typename T>
 METAL_FUNC Packed<T, V> load_packed(const device T* p) {
   return *(const device Packed<T, V>*)p;
+}
+
+template <typename To, int V, typename T>
+METAL_FUNC Packed<To, V> load_as(const device T* p) {
+  const Packed<T, V> given = load_packed<V>(p);
+  Packed<To, V> converted;
+#pragma unroll
+  for (int j = 0; j < V; ++j) {
+    converted.v[j] = To(given.v[j]);
+  }
+  return converted;
 }
 
 // Small inputs arrive in `constant`: fewer than 8 elements, so the width does not matter.

@@ -3,15 +3,23 @@
 //   ring  [capacity, D]  positions max(0, ring_end - capacity) .. ring_end - 1, slot = position % capacity
 //   tail  [T, D]         positions ring_end .. ring_end + T - 1
 //
+// The ring's elements are R: as the tail's T, or int8_t times a scale for each row, which lie behind the bytes of all
+// rows.
+//
 // A query at position p sees the keys p - window + 1 .. p.
 #pragma once
 
+#include "common/packed.h"
+
 METAL_FUNC bool is_visible(int key, int query, int window) { return key <= query && key > query - window; }
 
-template <typename T, int D, bool HAS_RING>
+template <typename T, typename R, int D, bool HAS_RING>
 struct RingTail {
-  const device T* ring_k;
-  const device T* ring_v;
+  static constexpr constant bool IS_SCALED = sizeof(R) == 1;
+  const device R* ring_k;
+  const device R* ring_v;
+  const device float* ring_k_scales;  // IS_SCALED
+  const device float* ring_v_scales;
   const device T* tail_k;
   const device T* tail_v;
   int ring_end;
@@ -19,10 +27,15 @@ struct RingTail {
   int origin;  // position whose slot is 0, the greatest one not after the ring's first
 
   // ring: [2, B, Hkv, capacity, D]; tails: [B, Hkv, T, D]; head = b * Hkv + kv head
-  METAL_FUNC RingTail(const device T* ring, const device T* tail_k_, const device T* tail_v_, int ring_end_,
+  METAL_FUNC RingTail(const device R* ring, const device T* tail_k_, const device T* tail_v_, int ring_end_,
                       int capacity_, int n_tail, uint n_heads, uint head) {
-    ring_k = ring + size_t(head) * capacity_ * D;
-    ring_v = ring + size_t(n_heads + head) * capacity_ * D;
+    const size_t k_row = size_t(head) * capacity_;
+    const size_t v_row = size_t(n_heads + head) * capacity_;
+    ring_k = ring + k_row * D;
+    ring_v = ring + v_row * D;
+    const device float* scales = (const device float*)(ring + size_t(2 * n_heads) * capacity_ * D);
+    ring_k_scales = scales + k_row;
+    ring_v_scales = scales + v_row;
     tail_k = tail_k_ + size_t(head) * n_tail * D;
     tail_v = tail_v_ + size_t(head) * n_tail * D;
     ring_end = ring_end_;
@@ -36,20 +49,45 @@ struct RingTail {
     return max(query - window + 1, HAS_RING ? max(0, ring_end - capacity) : ring_end);
   }
 
-  // Element offset of a row within its segment.
+  METAL_FUNC bool in_ring(int position) const { return HAS_RING && position < ring_end; }
+
+  // Row of a position within its segment.
   METAL_FUNC size_t row(int position) const {
-    if (HAS_RING && position < ring_end) {
+    if (in_ring(position)) {
       const int slot = position - origin;
-      return size_t(slot < capacity ? slot : slot - capacity) * D;
+      return size_t(slot < capacity ? slot : slot - capacity);
     }
-    return size_t(position - ring_end) * D;
-  }
-
-  METAL_FUNC const device T* key(int position) const {
-    return (HAS_RING && position < ring_end ? ring_k : tail_k) + row(position);
-  }
-
-  METAL_FUNC const device T* value(int position) const {
-    return (HAS_RING && position < ring_end ? ring_v : tail_v) + row(position);
+    return size_t(position - ring_end);
   }
 };
+
+// V elements of one segment or the other; where both hold the same type only a pointer is chosen.
+template <typename To, int V, typename T>
+METAL_FUNC Packed<To, V> load_either(bool first, const device T* a, const device T* b) {
+  return load_as<To, V>(first ? a : b);
+}
+
+template <typename To, int V, typename T>
+METAL_FUNC Packed<To, V> load_either(bool first, const device int8_t* a, const device T* b) {
+  if (first) {
+    return load_as<To, V>(a);
+  }
+  return load_as<To, V>(b);
+}
+
+// V neighbouring elements of a row of keys or values from d on, without their scale.
+template <typename To, int V, bool VALUES, typename T, typename R, int D, bool HAS_RING>
+METAL_FUNC Packed<To, V> load_row(RingTail<T, R, D, HAS_RING> rows, int position, int d) {
+  const size_t at = rows.row(position) * D + d;
+  return load_either<To, V>(rows.in_ring(position), (VALUES ? rows.ring_v : rows.ring_k) + at,
+                            (VALUES ? rows.tail_v : rows.tail_k) + at);
+}
+
+// What the elements of a row are to be multiplied with.
+template <bool VALUES, typename T, typename R, int D, bool HAS_RING>
+METAL_FUNC float row_scale(RingTail<T, R, D, HAS_RING> rows, int position) {
+  if (!rows.IS_SCALED || !rows.in_ring(position)) {
+    return 1;
+  }
+  return (VALUES ? rows.ring_v_scales : rows.ring_k_scales)[rows.row(position)];
+}

@@ -19,7 +19,7 @@ import pytest
 from tests import stages
 from voxtral_kernels import emulator, testing
 from voxtral_kernels.backends import native_gpu
-from voxtral_kernels.reference.sliding_window_attention import commit
+from voxtral_kernels.reference.ring import commit, empty_ring
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
@@ -135,10 +135,13 @@ def test_eval_gpu_matches_the_oracle_on_the_emulator(gpu, op):
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("bits", [16, 8])
 @pytest.mark.parametrize("length", [1, 5, 20])
-def test_the_commits_eval_gpu_writes_the_ring_on_the_emulator(gpu, length):
+def test_the_commits_eval_gpu_writes_the_ring_on_the_emulator(gpu, length, bits):
     rng = np.random.default_rng(0)
     ring = mx.array(rng.normal(size=(2, 2, 3, 16, 32)), mx.float16)
+    if bits == 8:
+        ring = commit(empty_ring((2, 3), 16, 32, mx.float16, 8), 0, ring[0], ring[1])
     k, v = (mx.array(rng.normal(size=(2, 3, length, 32)), mx.float16) for _ in range(2))
     expected = commit(ring, 13, k, v)
     mx.eval(ring, expected)

@@ -7,6 +7,7 @@ import pytest
 import voxtral_kernels as vk
 from voxtral_kernels.backends import extension
 from voxtral_kernels.backends import native as native_backend
+from voxtral_kernels.reference import ring as rings
 from voxtral_kernels.reference import sliding_window_attention as reference
 
 B, H, KV, D = 1, 8, 2, 64
@@ -114,3 +115,31 @@ def test_a_ring_without_memory_of_its_own_is_copied_out():
     written = native_backend.ring_commit(ring, 3, k, k, after=k)
     assert mx.array_equal(written, reference.commit(mx.zeros(ring.shape), 3, k, k)).item()
     assert one.item() == 0
+
+
+@pytest.mark.parametrize("isa", extension.extension().available_isas())
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("dim", [20, 64])
+def test_a_commit_of_8_bits_is_the_definitions_to_a_tie(isa, dtype, dim):
+    """A product that falls on half a step may go to either side; scales are the same."""
+    rng, before = np.random.default_rng(5), extension.extension().isa()
+    k, v = (mx.array(rng.normal(size=(2, KV, 21, dim)) * 10.0 ** rng.integers(-3, 3), dtype) for _ in range(2))
+    k[0, 0, 7] = 0
+    k[0, 1, 20, 3] = np.inf
+    v[1, 0, 19, 1] = np.nan
+    ring = rings.empty_ring((2, KV), 16, dim, dtype, 8) + 0
+    mx.eval(ring)
+    expected = rings.parts(reference.commit(ring, 13, k, v))
+    extension.extension().use_isa(isa)
+    try:
+        got = rings.parts(native_backend.ring_commit(ring, 13, k, v, after=k))
+        mx.eval(got)
+    finally:
+        extension.extension().use_isa(before)
+    assert mx.array_equal(got[1], expected[1], equal_nan=True)
+    sound = mx.isfinite(got[1])
+    steps = mx.abs(mx.where(sound, got[0].astype(mx.int32) - expected[0].astype(mx.int32), 0))
+    assert steps.max() <= 1
+    assert steps.astype(mx.float32).mean() < 1e-3
+    assert (~sound).sum() == 2
+    assert mx.array_equal(rings.parts(ring)[1], got[1], equal_nan=True)  # in place

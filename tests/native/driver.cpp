@@ -11,76 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "arrays.h"
 #include "cpu/launch.h"
 #include "cpu/pool.h"
 
 using namespace voxtral::cpu;
 
 namespace {
-
-std::mt19937 engine(7);
-int failures = 0;
-
-// An array of one storage type, exactly as long as it must be, with its values in double.
-struct Array {
-  std::vector<double> values;
-  std::vector<char> bytes;
-  Dtype dtype;
-
-  Array(Index n, Dtype dtype, bool random = true)
-      : values(std::size_t(n)), bytes(std::size_t(n * item_size(dtype))), dtype(dtype) {
-    std::normal_distribution<double> normal;
-    for (Index i = 0; random && i < n; ++i) set(i, normal(engine));
-  }
-
-  void* data() { return bytes.data(); }
-  char* at(Index i) { return bytes.data() + i * item_size(dtype); }
-
-  // Values that every dtype holds exactly: multiples of 1/16.
-  void set(Index i, double v) {
-    values[std::size_t(i)] = std::clamp(std::round(v * 16) / 16, -7.0, 7.0);
-    const float f = float(values[std::size_t(i)]);
-    std::uint32_t word;
-    std::memcpy(&word, &f, 4);
-    std::uint16_t half = std::uint16_t(word >> 16);
-    if (dtype == Dtype::float16)
-      half = f == 0 ? 0 : std::uint16_t((word >> 16 & 0x8000) | (((word >> 13) - (112 << 10)) & 0x7fff));
-    if (dtype == Dtype::float32) std::memcpy(at(i), &f, 4);
-    if (dtype != Dtype::float32) std::memcpy(at(i), &half, 2);
-  }
-
-  double get(Index i) {
-    if (dtype == Dtype::float32) {
-      float f;
-      std::memcpy(&f, at(i), 4);
-      return f;
-    }
-    std::uint16_t half;
-    std::memcpy(&half, at(i), 2);
-    if (dtype == Dtype::bfloat16) {
-      const std::uint32_t word = std::uint32_t(half) << 16;
-      float f;
-      std::memcpy(&f, &word, 4);
-      return f;
-    }
-    const int exponent = half >> 10 & 31, mantissa = half & 1023;
-    const double magnitude = exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24);
-    return half & 0x8000 ? -magnitude : magnitude;
-  }
-};
-
-void expect(const char* what, Array& out, const std::vector<double>& truth) {
-  const double tolerance = out.dtype == Dtype::float32 ? 2e-5 : out.dtype == Dtype::float16 ? 2e-3 : 1.6e-2;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    const double got = out.get(Index(i));
-    if (!(std::abs(got - truth[i]) <= tolerance * std::max(1.0, std::abs(truth[i])))) {
-      std::printf("%s (%s, dtype %d): element %zu is %g, not %g\n", what, isa().c_str(), int(out.dtype), i, got,
-                  truth[i]);
-      ++failures;
-      return;
-    }
-  }
-}
 
 void norm(Index rows, Index dim, Dtype dtype) {
   Array x(rows * dim, dtype), weight(dim, dtype), scale(dim, Dtype::float32), residual(rows * dim, dtype);
@@ -132,28 +69,45 @@ void convolution(Index length, Index in, Index out, Index kernel, Index stride, 
   expect("causal_conv1d_gelu", y, truth);
 }
 
-// A ring filled by commits of the given length, then a call with `queries` in the tail.
-void attention(Index heads, Index kv_heads, Index dim, Index window, Index past, Index step, Index queries,
-               Dtype dtype) {
-  const Index all = past + queries, item = item_size(dtype);
+// A ring filled by commits of the given length, then a call with `queries` in the tail; `eight_bits`: of the ring.
+void attention(Index heads, Index kv_heads, Index dim, Index window, Index past, Index step, Index queries, Dtype dtype,
+               bool eight_bits) {
+  const Index all = past + queries, row = dim * (eight_bits ? 1 : item_size(dtype));
   Array q(heads * queries * dim, dtype), k(kv_heads * all * dim, dtype), v(kv_heads * all * dim, dtype);
-  Array ring(2 * kv_heads * window * dim, dtype), out(heads * queries * dim, dtype, false);
+  std::vector<char> ring(std::size_t(2 * kv_heads * window * row));
+  std::vector<float> scales(std::size_t(eight_bits ? 2 * kv_heads * window : 0));
+  Array out(heads * queries * dim, dtype, false);
   for (Index start = 0; start < past; start += step) {
     RingCommitArgs commit{};
-    commit.ring = ring.at(0), commit.k = k.at(start * dim), commit.v = v.at(start * dim);
-    commit.heads = commit.kv_heads = kv_heads, commit.capacity = window, commit.row_bytes = dim * item;
+    commit.ring = ring.data(), commit.k = k.at(start * dim), commit.v = v.at(start * dim);
+    commit.heads = commit.kv_heads = kv_heads, commit.capacity = window, commit.dim = dim;
     commit.start = start, commit.count = std::min(step, past - start);
-    commit.k_head = commit.v_head = all * dim * item, commit.k_row = commit.v_row = dim * item;
+    commit.k_head = commit.v_head = all * dim, commit.k_row = commit.v_row = dim;
+    commit.dtype = dtype, commit.scales = eight_bits ? scales.data() : nullptr;
     launch(commit);
+  }
+  // What the ring holds is the truth from here on, if it is near what was committed.
+  for (Index h = 0; eight_bits && h < 2 * kv_heads; ++h) {
+    for (Index p = std::max<Index>(0, past - window); p < past; ++p) {
+      const char* from = ring.data() + (h * window + p % window) * row;
+      double* to = &(h < kv_heads ? k : v).values[std::size_t((h % kv_heads * all + p) * dim)];
+      const float scale = scales[std::size_t(h * window + p % window)];
+      for (Index d = 0; d < dim; ++d) {
+        const double value = double(scale) * static_cast<signed char>(from[d]);
+        if (!(std::abs(value - to[d]) <= 0.501 * scale)) ++failures;
+        to[d] = value;
+      }
+    }
   }
   SlidingWindowAttentionArgs args{};
   args.q = q.data(), args.out = out.data();
-  args.ring_k = ring.data(), args.ring_v = ring.at(kv_heads * window * dim);
+  args.ring_k = ring.data(), args.ring_v = ring.data() + kv_heads * window * row;
   args.tail_k = k.at(past * dim), args.tail_v = v.at(past * dim);
   args.q_head = args.out_head = queries * dim, args.q_row = args.out_row = dim;
   args.tail_k_head = args.tail_v_head = all * dim, args.tail_k_row = args.tail_v_row = dim;
   args.batch = 1, args.heads = heads, args.kv_heads = kv_heads, args.queries = args.tail = queries, args.dim = dim;
   args.capacity = window, args.ring_end = past, args.window = window, args.scale = 0.2f, args.dtype = dtype;
+  if (eight_bits) args.ring_k_scales = scales.data(), args.ring_v_scales = scales.data() + kv_heads * window;
   launch(args);
   std::vector<double> truth;
   for (Index h = 0; h < heads; ++h) {
@@ -242,13 +196,15 @@ void all_shapes(Dtype dtype) {
   convolution(9, 40, 33, 3, 2, 1, dtype);
   convolution(70, 24, 67, 5, 2, 3, dtype);
   convolution(300, 32, 70, 3, 1, 0, dtype);  // several tasks
-  attention(4, 1, 64, 40, 77, 1, 1, dtype);
-  attention(2, 2, 24, 16, 33, 5, 9, dtype);
-  attention(8, 2, 40, 50, 20, 7, 31, dtype);
-  attention(3, 3, 64, 50, 121, 7, 6, dtype);  // rows for half a vector; odd runs of keys
-  attention(2, 1, 20, 37, 90, 11, 4, dtype);
-  attention(2, 2, 6, 37, 90, 11, 7, dtype);
-  attention(8, 8, 64, 300, 700, 90, 70, dtype);  // several tasks
+  for (const bool eight_bits : {false, true}) {
+    attention(4, 1, 64, 40, 77, 1, 1, dtype, eight_bits);
+    attention(2, 2, 24, 16, 33, 5, 9, dtype, eight_bits);
+    attention(8, 2, 40, 50, 20, 7, 31, dtype, eight_bits);
+    attention(3, 3, 64, 50, 121, 7, 6, dtype, eight_bits);  // rows for half a vector; odd runs of keys
+    attention(2, 1, 20, 37, 90, 11, 4, dtype, eight_bits);
+    attention(2, 2, 6, 37, 90, 11, 7, dtype, eight_bits);
+    attention(8, 8, 64, 300, 700, 90, 70, dtype, eight_bits);  // several tasks
+  }
 }
 
 // Several threads launch at once: one has the workers, the others run alone.

@@ -17,7 +17,6 @@ namespace voxtral::cpu {
 #define VOXTRAL_NO_CPU(op, Args, isa) \
   void launch(Args) { throw std::logic_error("eval_cpu"); }
 VOXTRAL_OPS(VOXTRAL_NO_CPU, )
-void launch(const RingCommitArgs&) { throw std::logic_error("eval_cpu"); }
 
 }  // namespace voxtral::cpu
 

@@ -32,7 +32,9 @@ EDITS = {
         ("first key left out", "query - window + 1,", "query - window + 2,"),
         ("ring never wraps", "slot < capacity ? slot : slot - capacity", "slot"),
         ("slot one off", "position - origin", "position - origin + 1"),
-        ("tail values read from the ring", "position < ring_end ? ring_v", "position < ring_end + 1 ? ring_v"),
+        ("tail read from the ring", "HAS_RING && position < ring_end;", "HAS_RING && position <= ring_end;"),
+        ("scale of another row", "[rows.row(position)]", "[0]"),
+        ("scales of keys and values swapped", "(VALUES ? rows.ring_v_scales", "(!VALUES ? rows.ring_v_scales"),
         ("values of another head", "(n_heads + head)", "n_heads"),
     ],
     (ATTENTION, "sliding_window_attention_vector.metal"): [
@@ -41,13 +43,21 @@ EDITS = {
         ("row of another query", "first + r / group", "first + r % group"),
         ("every split weighed as the first", "simd_shuffle(factor, ushort(s))", "simd_shuffle(factor, ushort(0))"),
         ("merge barrier dropped", f"    {BARRIER}    const int head", "    const int head"),
+        ("scale of a byte key forgotten", "(score) * key_scale", "(score)"),
+        ("scale of another byte value", "lane - part + 1", "lane - part"),
         ("query barrier dropped", f"  {BARRIER}  float query", "  float query"),
         ("wrong batch stride", "b * q_strides[0]", "b * q_strides[1]"),
     ],
     (ATTENTION, "sliding_window_attention_tiled.metal"): [
         ("tile barrier dropped", f"    {BARRIER}    load_tile", "    load_tile"),
         ("tile filled from beyond the end", "base + row < end", "base + row <= end"),
-        ("scale forgotten", "thread_elements()[j] * scale", "thread_elements()[j]"),
+        ("scale forgotten", ": scale;", ": 1.0f;"),
+        ("scale of a byte key forgotten", "scales[n * 8 + at.column + j] * scale", "scale"),
+        (
+            "scale of a byte value forgotten",
+            "thread_elements()[1] *= scales",
+            "thread_elements()[1] *= 1.0f; (void)scales",
+        ),
         (
             "barrier without its flag",
             f"    {BARRIER}    if (seen)",

@@ -18,12 +18,13 @@ import mlx.core as mx
 
 from .._check import FLOATS
 from ..reference.definitions import SHADED, definition
+from ..reference.ring import empty_ring, is_quantised
 from . import source
 
 # MLX puts this, among more, before the texts of mx.fast.metal_kernel.
 PREAMBLE = "#include <metal_stdlib>\nusing namespace metal;\n"
 COMMIT = "sliding_window_attention_commit"
-_TYPES = {mx.float32: "float", mx.float16: "half", mx.bfloat16: "bfloat"}
+_TYPES = {mx.float32: "float", mx.float16: "half", mx.bfloat16: "bfloat", mx.int8: "int8_t"}
 _PARAMETER = re.compile(r"(\w+)\s*(?:,|$)")
 
 
@@ -91,10 +92,14 @@ def record(op: str, request: Any) -> list[Launch]:
 
 def commit(ring: mx.array, k: mx.array) -> Launch:
     """The launch that writes ``k`` and its values into the ring."""
-    kernel, text = instance(COMMIT, source.entry(COMMIT), (("T", ring.dtype),))
     batch, heads, length, dim = k.shape
-    grid = (dim, min(length, ring.shape[3]), 2 * batch * heads)
-    return Launch(kernel, text, grid, (min(dim, 256), 1, 1), ())
+    rows = (min(length, ring.shape[3]), 2 * batch * heads)
+    if is_quantised(ring):
+        stem = f"{COMMIT}_bytes"
+        kernel, text = instance(stem, source.entry(stem), (("T", k.dtype),))
+        return Launch(kernel, text, (32, *rows), (32, 1, 1), ())
+    kernel, text = instance(COMMIT, source.entry(COMMIT), (("T", ring.dtype),))
+    return Launch(kernel, text, (dim, *rows), (min(dim, 256), 1, 1), ())
 
 
 def splits_at(request: Any) -> Callable[[int], int]:
@@ -142,6 +147,7 @@ def texts_of_cases() -> dict[str, str]:
                 if not module.unsupported(request):
                     texts |= {n.kernel: n.text for n in record(op, request)}
     for dtype in FLOATS:
-        launch = commit(mx.zeros((2, 1, 1, 4, 8), dtype), mx.zeros((1, 1, 1, 8), dtype))
-        texts[launch.kernel] = launch.text
+        for bits in (16, 8):
+            launch = commit(empty_ring((1, 1), 4, 8, dtype, bits), mx.zeros((1, 1, 1, 8), dtype))
+            texts[launch.kernel] = launch.text
     return texts

@@ -15,6 +15,7 @@ import mlx.core as mx
 
 from ..reference.ada_rms_norm import AdaRmsNorm
 from ..reference.kv_append import KvAppend
+from ..reference.ring import empty_ring
 from ..reference.rope_append import RopeAppend
 from ..reference.silu_mul import SiluMul
 from ..reference.sliding_window_attention import SlidingWindowAttention
@@ -73,7 +74,7 @@ class Plans:
         self._chosen: dict[tuple[Any, ...], Choice] = {}
         self.norm = functools.cache(self._norm)
         self.silu_mul = functools.cache(self._silu_mul)
-        self.attentions: dict[tuple[Heads, int | None, int, int], Attention] = {}
+        self.attentions: dict[tuple[Heads, int | None, int, int, int], Attention] = {}
 
     def _norm(self, dim: int, scale: mx.Dtype | None, residual: bool) -> Callable[..., Any]:
         """With a weight; the dtype of the scale ``[dim]`` or None; of rows ``[B * L, dim]``."""
@@ -91,20 +92,20 @@ class Plans:
         """Of rows ``[B * L, 2 dim]``."""
         return self._prepared("silu_mul", SiluMul(self._zeros(self.batch * self.length, 2 * dim)))
 
-    def attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int) -> Attention:
-        """Behind a ring of this capacity (0: nothing is committed) and a tail of this length."""
-        key = heads, window, capacity, n_tail
+    def attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int = 16) -> Attention:
+        """Behind a ring of this capacity (0: nothing is committed) and bits, and a tail of this length."""
+        key = heads, window, capacity, n_tail, bits
         found = self.attentions.get(key)
         if found is None:
             found = self.attentions[key] = self._attention(*key)
         return found
 
-    def _attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int) -> Attention:
+    def _attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int) -> Attention:
         kv = (self.batch, heads.n_kv_heads)
         tails = [self._zeros(*kv, n_tail, heads.dim) if n_tail else None for _ in range(2)]
         grown = self._zeros(*kv, n_tail + self.length, heads.dim)
         q = self._zeros(self.batch, heads.n_heads, self.length, heads.dim)
-        ring = self._zeros(2, *kv, capacity, heads.dim) if capacity else None
+        ring = empty_ring(kv, capacity, heads.dim, self.dtype, bits) if capacity else None
         request = SlidingWindowAttention(q, ring, capacity, grown, grown, window, heads.dim**-0.5, True)
         append = self._rope_append(heads, tails) if heads.rotates else self._kv_append(heads, tails)
         choice = self._choice("sliding_window_attention", request, heads, window, capacity)

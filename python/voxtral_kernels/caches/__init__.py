@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .kv_cache import GROWTH, KVCache, evaluate
+from .kv_cache import GROWTH, KVCache, check_bits, evaluate
 from .linear import LinearKVCache
 from .ring import RingKVCache
 
-__all__ = ["GROWTH", "KVCache", "LinearKVCache", "RingKVCache", "evaluate"]
+__all__ = ["GROWTH", "KVCache", "LinearKVCache", "RingKVCache", "check_bits", "evaluate"]

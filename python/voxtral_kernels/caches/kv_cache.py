@@ -10,6 +10,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterable
+from numbers import Integral
 from typing import Any
 
 import mlx.core as mx
@@ -21,6 +22,7 @@ from ..backends.plan import Heads, Plans
 from ..backends.select import Backend
 from ..reference import sliding_window_attention as reference
 from ..reference.kv_append import KvAppend
+from ..reference.ring import dequantised, empty_ring, grown, parts
 from ..reference.sliding_window_attention import SlidingWindowAttention
 
 OP = "sliding_window_attention"
@@ -36,7 +38,8 @@ class KVCache:
 
     window: int | None = None
 
-    def __init__(self, *, offset: int = 0, phase: float = 0.0, lazy: bool = False) -> None:
+    def __init__(self, *, bits: int = 16, offset: int = 0, phase: float = 0.0, lazy: bool = False) -> None:
+        self.bits = check_bits(type(self).__name__, "bits", bits)
         self._start = _check.integer(type(self).__name__, "offset", offset, 0)
         phase = _check.positive(type(self).__name__, "phase", phase, or_zero=True)
         if phase >= 1:
@@ -52,6 +55,7 @@ class KVCache:
         self._ring_end = 0
         self._tail: tuple[mx.array, mx.array] | None = None
         self._tail_length = 0
+        self._form: tuple[tuple[int, int, int], mx.Dtype] | None = None  # B, Hkv, D and dtype of what was appended
         self._commits = 0
         self._plans: Plans | None = None  # whose form the cache is known to have
 
@@ -93,16 +97,17 @@ class KVCache:
             return None if self.offset == self._start else self._copied()
 
     def _copied(self) -> tuple[mx.array, mx.array]:
-        parts: list[tuple[mx.array, mx.array]] = []
-        if self._ring is not None and self._ring_end:
+        held: list[tuple[mx.array, mx.array]] = []
+        if self._ring is not None and self._form is not None and self._ring_end:
             capacity = self._ring.shape[3]
             turn = self._ring_end % capacity if self._ring_end > capacity else 0
-            used = self._ring[..., : min(self._ring_end, capacity), :]
+            rows = dequantised(*parts(self._ring)).astype(self._form[1]) if self.bits == 8 else self._ring
+            used = rows[..., : min(self._ring_end, capacity), :]
             ordered = mx.concatenate([used[..., turn:, :], used[..., :turn, :]], axis=3)
-            parts.append((ordered[0], ordered[1]))
+            held.append((ordered[0], ordered[1]))
         if self._tail is not None:
-            parts.append(self._tail)
-        k, v = (mx.concatenate([p[i] for p in parts], axis=2) for i in (0, 1))
+            held.append(self._tail)
+        k, v = (mx.concatenate([p[i] for p in held], axis=2) for i in (0, 1))
         keep = k.shape[2] if self.window is None else min(k.shape[2], self.window)
         k, v = (mx.array(a[:, :, a.shape[2] - keep :]) for a in (k, v))
         mx.eval(k, v)
@@ -125,6 +130,7 @@ class KVCache:
             raise _check.fail(op, "k", "[B, Hkv, L, D], each at least 1", f"shape {k.shape}")
         _check.shape(op, "v", v, k.shape)
         _check.dtype(op, "v", v, k.dtype)
+        self._refuse_infinite(op, k, v)
         with self.inside:
             r = self._request(k, k, v, 1.0)
             self._hold(r.tail_k, r.tail_v, r.tail_k.shape[2])
@@ -150,12 +156,18 @@ class KVCache:
 
     def _agree(self, sizes: tuple[int, int, int], dtype: mx.Dtype) -> None:
         """Refuse another B, Hkv, D or dtype than the cache holds."""
-        if held := self._arrays():
-            batch, kv_heads, _, dim = held[-1].shape[-4:]
-            if sizes != (batch, kv_heads, dim):
-                raise _check.fail(OP, "k", f"B, Hkv, D = {(batch, kv_heads, dim)} as the cache holds", sizes)
-            if dtype != held[-1].dtype:
-                raise _check.fail(OP, "k", _check.dtype_name(held[-1].dtype), _check.dtype_name(dtype))
+        if self._form is not None:
+            if sizes != self._form[0]:
+                raise _check.fail(OP, "k", f"B, Hkv, D = {self._form[0]} as the cache holds", sizes)
+            if dtype != self._form[1]:
+                raise _check.fail(OP, "k", _check.dtype_name(self._form[1]), _check.dtype_name(dtype))
+
+    def _refuse_infinite(self, op: str, k: mx.array, v: mx.array) -> None:
+        """A row of 8 bits has no infinity. This waits for the values; a model's own steps do not look."""
+        if self.bits == 8:
+            for name, a in (("k", k), ("v", v)):
+                if not mx.isfinite(a).all().item():
+                    raise _check.fail(op, name, "finite values for a cache of 8 bits", "an infinity or NaN")
 
     def _attend(
         self,
@@ -192,7 +204,7 @@ class KVCache:
     ) -> mx.array:
         tail, end, window = self._tail, self._ring_end, self.window
         ring = self._ring if end else None
-        planned = plans.attentions.get(key := (heads, window, self._size if end else 0, self._tail_length))
+        planned = plans.attentions.get(key := (heads, window, self._size if end else 0, self._tail_length, self.bits))
         append, attend, commit, backend = planned or plans.attention(*key)
         q, k, v = append(*qkv, rotation, *(tail or (None, None)), heads.n_heads, heads.n_kv_heads)
         out = attend(q, ring, end, k, v, window, scale, True)
@@ -206,6 +218,8 @@ class KVCache:
 
     def _hold(self, k: mx.array, v: mx.array, length: int) -> None:
         self._tail, self._tail_length = (k, v), length
+        if self._form is None:
+            self._form = (k.shape[0], k.shape[1], k.shape[3]), k.dtype
 
     def _advance(
         self, r: SlidingWindowAttention, out: mx.array, backend: Backend, stream: mx.Stream | mx.Device | None
@@ -262,8 +276,19 @@ class KVCache:
         if self._ring is not None and have >= size:
             return self._ring
         batch, kv_heads, _, dim = like.shape
-        fresh = mx.zeros((2, batch, kv_heads, size - have, dim), like.dtype)
-        return fresh if self._ring is None else mx.concatenate([self._ring, fresh], axis=3)
+        fresh = empty_ring((batch, kv_heads), size - have, dim, like.dtype, self.bits)
+        return fresh if self._ring is None else grown(self._ring, fresh)
+
+
+def check_bits(op: str, argument: str, bits: object) -> int:
+    """Bits of a ring's values: 16 stands for the dtype of the keys.
+
+    Raises:
+        ValueError: ``[op] argument``: neither 16 nor 8.
+    """
+    if not isinstance(bits, Integral) or isinstance(bits, bool) or bits not in (8, 16):
+        raise _check.fail(op, argument, "16 (the dtype of the keys) or 8", _check.shown(bits))
+    return int(bits)
 
 
 def evaluate(caches: Iterable[KVCache], *more: Any) -> None:

@@ -9,8 +9,7 @@ class LinearKVCache(KVCache):
     """Keys and values of every position: the interface of `RingKVCache`, memory linear in the length.
 
     Args:
-        offset: Absolute position of the first token.
-        phase, lazy: As for `RingKVCache`.
+        bits, offset, phase, lazy: As for `RingKVCache`.
 
     Raises:
         ValueError: an argument is out of its range.

@@ -8,6 +8,7 @@ from typing import Any
 import mlx.core as mx
 
 from ..backends.source import Factory, floats, ints, kernel
+from ..reference.ring import is_quantised
 from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
 from ._attention_variants import cpu_variant, n_splits, padded, rows_of, splits_at, tiles, variant
 from ._canary import normal
@@ -31,7 +32,8 @@ def template(r: SlidingWindowAttention) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
     tiled = [*zip(("BQ", "BK"), tiles(r), strict=True)]
     sizes = tiled if variant(r)[0] == "tiled" else [("ROWS", padded(rows_of(r))), ("SIMDS", SIMDS)]
-    return [("T", r.q.dtype), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes]
+    held = r.q.dtype if r.ring is None else r.ring.dtype
+    return [("T", r.q.dtype), ("R", held), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes]
 
 
 def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
@@ -42,7 +44,8 @@ def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
     q = normal(0, (1, group, length, dim), r.q.dtype)
     k, v = (normal(seed, (1, 1, past + length, dim), r.q.dtype) for seed in (1, 2))
     end = 0 if r.ring is None else past - 3
-    return from_sequence(q, k, v, window, end, window + length + 7)
+    bits = 8 if r.ring is not None and is_quantised(r.ring) else 16
+    return from_sequence(q, k, v, window, end, window + length + 7, bits)
 
 
 def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:

@@ -50,7 +50,8 @@ def sliding_window_attention(
 
     Raises:
         ValueError: a shape or dtype differs from the above or from the cache's; a window that disagrees with the
-            cache; a cached call inside ``mx.compile``, ``mx.grad`` or ``mx.vmap``.
+            cache; an infinity or NaN for a cache of 8 bits; a cached call inside ``mx.compile``, ``mx.grad`` or
+            ``mx.vmap``.
         RuntimeError: another call is inside the cache, which is unchanged then.
 
     Source: sliding-window attention, Beltagy et al. 2020; online softmax, Milakov & Gimelshein 2018. Defined in
@@ -101,6 +102,7 @@ def request(
         raise _check.fail(OP, "window", expected, window)
     if transforms.in_transformation(q, k, v):
         raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
+    cache._refuse_infinite(OP, k, v)
     return cache._request(q, k, v, scale, stream)
 
 

@@ -1,4 +1,4 @@
-"""The op's definition: request, oracle (float64), composed (stock MLX ops), ring commit, cases."""
+"""The op's definition: request, oracle (float64), composed (stock MLX ops), cases."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from . import _unseen, rule
 from ._arrays import float64, normal, strided
+from .ring import commit as commit
+from .ring import dequantised, empty_ring, exact, is_quantised, parts
 
 # Queries that one stock attention call takes: bounds the mask and the scores of a long batch call.
 BLOCK = 512
@@ -26,7 +28,7 @@ class SlidingWindowAttention:
     """
 
     q: mx.array  # [B, Hq, L, D]: the last L positions of the tail
-    ring: mx.array | None  # [2, B, Hkv, C, D], keys then values; slot = position % C; None: nothing committed
+    ring: mx.array | None  # [2, B, Hkv, C, D], keys then values; slot = position % C; of 8 bits: see `ring`; or None
     ring_end: int  # positions max(0, ring_end - C) .. ring_end - 1 are in the ring
     tail_k: mx.array  # [B, Hkv, T, D], positions ring_end .. ring_end + T - 1
     tail_v: mx.array  # [B, Hkv, T, D]
@@ -59,7 +61,7 @@ def oracle(r: SlidingWindowAttention) -> np.ndarray:
     q, k, v = float64(r.q), float64(r.tail_k), float64(r.tail_v)
     if r.ring is not None:
         slots = np.arange(r.ring_start, r.ring_end) % r.ring.shape[3]
-        ring = float64(r.ring)[:, :, :, slots]
+        ring = (exact if is_quantised(r.ring) else float64)(r.ring)[:, :, :, slots]
         k, v = np.concatenate([ring[0], k], axis=2), np.concatenate([ring[1], v], axis=2)
     group = q.shape[1] // k.shape[1]
     k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
@@ -94,6 +96,10 @@ def served(r: SlidingWindowAttention) -> mx.array:
 
 
 def _attend(r: SlidingWindowAttention, attention: Callable[..., mx.array]) -> mx.array:
+    if r.ring is not None and is_quantised(r.ring):
+        q, k, v = (a.astype(mx.float32) for a in (r.q, r.tail_k, r.tail_v))
+        wide = replace(r, q=q, ring=dequantised(*parts(r.ring)), tail_k=k, tail_v=v)
+        return _attend(wide, attention).astype(r.q.dtype)
     keys, values, positions = _in_order_of_use(r)
     length = r.q.shape[2]
     blocks = []
@@ -147,28 +153,6 @@ def _visible(r: SlidingWindowAttention, positions: np.ndarray, offset: int, leng
     return visible
 
 
-def commit(ring: mx.array, start: int, k: mx.array, v: mx.array) -> mx.array:
-    """The ring with positions ``start ..`` written: ``slot = position % C``.
-
-    Args:
-        ring: ``[2, B, Hkv, C, D]``.
-        start: Position of the first of ``k`` and ``v``.
-        k, v: ``[B, Hkv, T, D]``, any T; only the last C positions are kept.
-
-    Returns:
-        A new ring; the one given keeps its values.
-    """
-    capacity = ring.shape[3]
-    drop = max(0, k.shape[2] - capacity)
-    rows = mx.stack([k[:, :, drop:], v[:, :, drop:]])
-    slot = (start + drop) % capacity
-    first = min(rows.shape[3], capacity - slot)
-    ring = mx.slice_update(ring, rows[..., :first, :], mx.array([slot]), axes=[3])
-    if first < rows.shape[3]:
-        ring = mx.slice_update(ring, rows[..., first:, :], mx.array([0]), axes=[3])
-    return ring
-
-
 @dataclass(frozen=True)
 class Case:
     """One shape and cache state; ``str`` is its test id."""
@@ -186,12 +170,13 @@ class Case:
     view: bool = False
     as_rows: bool = False
     extreme: str = ""  # one of rule.EXTREMES
+    bits: int = 16  # 8: of the ring
 
     def __str__(self) -> str:
         state = f"past{self.past}+{self.tail}" if self.past else "fresh"
         size = f"-C{self.capacity}" if self.capacity else ""
         flags = "".join(f"-{n}" for n in ("outlier", "view", "as_rows") if getattr(self, n))
-        flags += f"-{self.extreme}" if self.extreme else ""
+        flags += (f"-{self.extreme}" if self.extreme else "") + ("-bits8" if self.bits == 8 else "")
         return f"B{self.B}-H{self.Hq}.{self.Hkv}-L{self.L}-D{self.D}-W{self.window}-{state}{size}{flags}"
 
 
@@ -220,6 +205,15 @@ CASES = [
     Case(1, 4, 2, 1, 32, 640, past=700, tail=9, as_rows=True),  # as a model's layer asks for it, keys split
     Case(2, 4, 2, 2, 32, 24, past=60, tail=6, as_rows=True),
     Case(2, 4, 4, 20, 32, 24, past=60, tail=6, as_rows=True),
+    Case(1, 8, 2, 1, 128, 8192, past=20000, tail=0, bits=8),  # decoder at a full window, keys split
+    Case(1, 8, 2, 1, 128, 300, past=420, tail=19, bits=8),
+    Case(1, 8, 8, 4, 64, 750, past=2000, tail=63, bits=8, as_rows=True),  # encoder, one token of audio
+    Case(1, 4, 4, 90, 64, 100, past=300, tail=9, bits=8),  # a chunk in tiles, past the wrap
+    Case(2, 6, 2, 3, 48, 24, past=100, tail=5, bits=8, view=True),
+    Case(2, 4, 1, 20, 160, 40, past=90, tail=0, bits=8),
+    Case(1, 2, 2, 8, 64, 64, past=200, tail=9, bits=8, outlier=True),
+    Case(1, 4, 2, 5, 64, None, past=70, tail=6, capacity=256, bits=8),  # unbounded cache
+    Case(1, 2, 1, 600, 32, 50, past=70, tail=0, bits=8),  # several blocks of queries
 ]
 
 EXTREMES = [
@@ -230,6 +224,7 @@ EXTREMES = [
         Case(1, 2, 2, 2, 32, 24, past=60, tail=7, extreme=kind),
         Case(1, 4, 1, 4, 64, 24, past=60, tail=7, extreme=kind),
         Case(1, 2, 1, 40, 64, 24, past=60, tail=0, extreme=kind),  # tiles
+        *(Case(1, 4, 2, n, 32, 24, past=60, tail=2, extreme=kind, bits=8) for n in (1, 20)),
     )
 ]
 
@@ -241,7 +236,8 @@ def cross() -> Iterator[Case]:
     for length, window, (hq, hkv, d) in itertools.product(lengths, [1, 16, 50, 300, None], heads):
         for past, tail in [(0, 0), (15, 1), (49, 0), (50, 50), (301, 17)]:
             capacity = 512 if window is None else None
-            yield Case(1, hq, hkv, length, d, window, past, tail, capacity)
+            for bits in (16, 8) if past > tail else (16,):
+                yield Case(1, hq, hkv, length, d, window, past, tail, capacity, bits=bits)
 
 
 def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SlidingWindowAttention:
@@ -260,7 +256,7 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SlidingWindowAttentio
         q, k, v = _extreme(case, q, k, v)
     if case.view:
         q, k, v = strided(q), strided(k), strided(v)
-    r = from_sequence(q, k, v, case.window, case.past - case.tail, case.capacity or case.window)
+    r = from_sequence(q, k, v, case.window, case.past - case.tail, case.capacity or case.window, case.bits)
     return replace(r, as_rows=case.as_rows)
 
 
@@ -286,13 +282,13 @@ def _extreme(case: Case, q: mx.array, k: mx.array, v: mx.array) -> tuple[mx.arra
 
 
 def from_sequence(
-    q: mx.array, k: mx.array, v: mx.array, window: int | None, ring_end: int, capacity: int | None
+    q: mx.array, k: mx.array, v: mx.array, window: int | None, ring_end: int, capacity: int | None, bits: int = 16
 ) -> SlidingWindowAttention:
     """The request of a stream that has committed the first ``ring_end`` positions of ``k`` and ``v``."""
     ring = None
     if ring_end:
-        size = capacity or ring_end
-        ring = commit(mx.zeros((2, *k.shape[:2], size, k.shape[3]), k.dtype), 0, k[:, :, :ring_end], v[:, :, :ring_end])
+        ring = empty_ring(k.shape[:2], capacity or ring_end, k.shape[3], k.dtype, bits)
+        ring = commit(ring, 0, k[:, :, :ring_end], v[:, :, :ring_end])
         mx.eval(ring)
     scale = q.shape[-1] ** -0.5
     return SlidingWindowAttention(q, ring, ring_end, k[:, :, ring_end:], v[:, :, ring_end:], window, scale)
