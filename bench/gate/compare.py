@@ -34,6 +34,8 @@ START = """
 import importlib.util, runpy, sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
 try:
+    if sys.argv[1:] == ["carried"]:
+        raise ImportError
     from bench.gate.worker import main
 except ImportError:
     carried = "voxtral_kernels._bench." + ("gate." if importlib.util.find_spec("voxtral_kernels._bench.gate") else "")
@@ -51,8 +53,8 @@ ROUNDS = 6
 class Tree:
     """A commit or folder, built into a folder of its own, and the worker process that runs it."""
 
-    def __init__(self, revision: str) -> None:
-        self.revision = revision
+    def __init__(self, revision: str, *, carried: bool = False) -> None:
+        self.revision, self._carried = revision, carried
         self.site = build(revision)
         self._process = self._start()
         runs = Path(self.ask("package"))
@@ -60,10 +62,10 @@ class Tree:
             raise RuntimeError(f"[compare] {revision}: expected the package in {self.site}, got {runs}.")
 
     def _start(self) -> subprocess.Popen[str]:
-        # This file's own bench package serves both sides: a case means the same on both.
+        # This file's own bench package serves both sides: a case means the same on both. `carried`: each side's own.
         path = os.pathsep.join([str(self.site), str(ROOT)])
         return subprocess.Popen(
-            [sys.executable, "-c", START],
+            [sys.executable, "-c", START, *(["carried"] if self._carried else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -215,7 +217,7 @@ def accepted(path: Path = Path(__file__).parent / "accepted.toml") -> dict[str, 
 def main(argv: list[str]) -> int:
     """Exit 1 where head is worse than base."""
     options = _options(argv)
-    base, head = Tree(options.base), Tree(options.head)
+    base, head = (Tree(revision, carried=options.carried) for revision in (options.base, options.head))
     try:
         counted = [] if options.no_counters else _counted(base, head)
         cases = [c for c in base.ask("cases") if c in head.ask("cases") and options.cases in c]
@@ -272,6 +274,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--passes", type=int, default=3, help="passes that must agree on a slowdown (default 3)")
     parser.add_argument("--blocks", type=int, default=15, help="ABBA blocks a round, at least 5 (default 15)")
     parser.add_argument("--cases", default="", metavar="TEXT", help="only cases whose name contains this")
+    parser.add_argument("--carried", action="store_true", help="each side runs its own benchmarks: for older commits")
     parser.add_argument("--no-counters", action="store_true", help="times only")
     parser.add_argument("--markdown", type=Path, metavar="OUT")
     parser.add_argument("--json", type=Path, metavar="OUT")
