@@ -215,7 +215,9 @@ def test_our_own_model_needs_none(ours):
         vk.accelerate(ours)
 
 
-@pytest.mark.parametrize(("argument", "value"), [("semantics", "x"), ("decoder_window", 0), ("decoder_window", 2.5)])
+@pytest.mark.parametrize(
+    ("argument", "value"), [("semantics", "x"), ("decoder_window", 0), ("decoder_window", 2.5), ("cache_bits", 4)]
+)
 def test_a_bad_argument_is_refused(argument, value):
     with pytest.raises(ValueError, match=rf"\[accelerate\] {argument}: expected .*, got {value!r}|got '{value}'"):
         vk.accelerate(hosts.Voxmlx().small(), **{argument: value})

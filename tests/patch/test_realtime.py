@@ -146,6 +146,25 @@ def test_memory_is_flat_past_the_window(host, noise):
     assert sizes[1] <= sizes[0]
 
 
+def test_caches_of_8_bits(host, noise):
+    """Encoder and decoder hold bytes and give nearly the numbers of 16 bits."""
+    from voxtral_kernels.patch import _attention
+
+    model, made = host.small(), []
+    with vk.accelerate(model):
+        expected = outputs(host, model, noise)
+    new = _attention.RingKVCache
+    with pytest.MonkeyPatch.context() as patch, vk.accelerate(model, cache_bits=8) as patched:
+        patch.setattr(_attention, "RingKVCache", lambda *a, **k: made.append(new(*a, **k)) or made[-1])
+        found = outputs(host, model, noise)
+    assert {cache.bits for cache in made} == {8}
+    assert any("8 bits" in change for change in patched.report().changes)
+    for name, out in found.items():
+        error = mx.abs(out - expected[name]).max() / mx.abs(expected[name]).max()
+        assert error < 0.03, name
+        assert error > 0 or name == "whole", name
+
+
 def test_a_weight_changed_after_the_first_step_is_used(host, noise):
     model = host.small()
     with vk.accelerate(model):

@@ -14,7 +14,7 @@ from .._check import fail
 from . import ending
 from .console import print_line, print_text
 from .ending import Mode
-from .options import Delay, Model, Revision, check_delay, load_model, new_stream
+from .options import CacheBits, Delay, Model, Revision, check_cache_bits, check_delay, load_model, new_stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,19 +32,21 @@ def mic(
     model: Model = None,
     revision: Revision = None,
     delay_ms: Delay = None,
+    cache_bits: CacheBits = 16,
     device: Annotated[str | None, typer.Option(metavar="NAME|N", help="Input device; --list shows them.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
     list_devices: Annotated[bool, typer.Option("--list", help="Print the audio devices and exit.")] = False,
 ) -> None:
     """Transcribe the microphone live; Ctrl-C ends it, the words spoken until then included."""
     check_delay(delay_ms)
+    check_cache_bits(OP, cache_bits)
     if seconds is not None and not seconds > 0:
         raise fail(OP, "--seconds", "a number > 0", seconds)
     sounddevice = _sounddevice()
     if list_devices:
         print_text(f"{sounddevice.query_devices()}\n")
         return
-    stream, _ = new_stream(load_model(model, revision), delay_ms)
+    stream, _ = new_stream(load_model(model, revision), delay_ms, cache_bits)
     with ending.mode(Mode.FINISH):
         try:
             for block in _listen(sounddevice, device, math.inf if seconds is None else seconds):

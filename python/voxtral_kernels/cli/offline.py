@@ -26,7 +26,7 @@ WHOLE_S = 1800.0
 
 
 def method(
-    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None
+    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None, cache_bits: int
 ) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
@@ -37,6 +37,8 @@ def method(
 
     if delay_ms is not None:
         raise fail(OP, "--delay-ms", f"none for {loaded.model.family}", delay_ms)
+    if cache_bits != 16:
+        raise fail(OP, "--cache-bits", f"16 for {loaded.model.family}", cache_bits)
     check_language(language)
     if max_tokens is not None:
         integer(OP, "max_tokens", max_tokens, 1)

@@ -30,6 +30,14 @@ Delay = Annotated[
         help="How far the text runs behind the audio: a multiple of 80 from 80 to 2400; 480 if not given.",
     ),
 ]
+CacheBits = Annotated[
+    int,
+    typer.Option(
+        "--cache-bits",
+        metavar="N",
+        help="8: hold keys and values in 8 bits, in half the memory; 16: as the model computes.",
+    ),
+]
 Language = Annotated[
     str | None,
     typer.Option(
@@ -69,7 +77,7 @@ def load_model(name: str | None, revision: str | None = None, *, offline: bool =
     return Loaded(name, load(name, revision=revision))
 
 
-def new_stream(loaded: Loaded, delay_ms: float | None) -> tuple[Any, float]:
+def new_stream(loaded: Loaded, delay_ms: float | None, cache_bits: int = 16) -> tuple[Any, float]:
     """A stream of a realtime model and its delay; None is the delay that the model's tokenizer file asks for.
 
     Raises:
@@ -80,7 +88,14 @@ def new_stream(loaded: Loaded, delay_ms: float | None) -> tuple[Any, float]:
     if delay_ms is None and loaded.model.tokenizer is not None:
         delay_ms = loaded.model.tokenizer.audio.default_delay_ms
     delay_ms = 480.0 if delay_ms is None else float(delay_ms)
-    return loaded.model.stream(delay_ms=delay_ms), delay_ms
+    return loaded.model.stream(delay_ms=delay_ms, cache_bits=cache_bits), delay_ms
+
+
+def check_cache_bits(op: str, bits: int) -> None:
+    """Refuse bits that are none before a model is loaded."""
+    from ..caches import check_bits
+
+    check_bits(op, "--cache-bits", bits)
 
 
 def check_delay(delay_ms: float | None) -> None:

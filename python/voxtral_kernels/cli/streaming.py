@@ -17,7 +17,7 @@ OP = "transcribe"
 
 
 def method(
-    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None
+    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None, cache_bits: int
 ) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
@@ -29,7 +29,7 @@ def method(
             raise fail(OP, option, f"none for {loaded.model.family}", value)
 
     def fill(recording: Recording, output: Output) -> None:
-        stream, delay = new_stream(loaded, delay_ms)
+        stream, delay = new_stream(loaded, delay_ms, cache_bits)
         output.transcript.settings = {"model": loaded.name, "delay_ms": delay}
         _run(stream, recording, output)
 

@@ -13,7 +13,18 @@ from .console import Unwritable, message, print_error, print_note, readable
 from .delivery import Output, before_work, deliver
 from .ending import Mode
 from .formats import Format, Transcript
-from .options import Delay, Language, MaxTokens, Model, Raw, Revision, check_delay, load_model
+from .options import (
+    CacheBits,
+    Delay,
+    Language,
+    MaxTokens,
+    Model,
+    Raw,
+    Revision,
+    check_cache_bits,
+    check_delay,
+    load_model,
+)
 from .output import STDIN, format_of, targets
 from .recordings import check_file, open_recording
 
@@ -37,6 +48,7 @@ def transcribe(
     model: Model = None,
     revision: Revision = None,
     delay_ms: Delay = None,
+    cache_bits: CacheBits = 16,
     language: Language = None,
     max_tokens: MaxTokens = None,
     form: FormatOption = None,
@@ -48,6 +60,7 @@ def transcribe(
     Several recordings are written one after the other: text under a line with the name, JSON as one line for each.
     """
     check_delay(delay_ms)
+    check_cache_bits(OP, cache_bits)
     form = format_of(form, output)
     if files.count(STDIN) > 1:
         raise fail(OP, "FILE", f"{STDIN} once", f"{files.count(STDIN)} times")
@@ -61,7 +74,7 @@ def transcribe(
         first = None if several else open_recording(OP, files[0], raw)
         loaded = load_model(model, revision)
         family = offline if loaded.offline else streaming
-        fill = family.method(loaded, delay_ms, language, max_tokens)
+        fill = family.method(loaded, delay_ms, language, max_tokens, cache_bits)
 
     def one(output: Output) -> None:
         recording = first or open_recording(OP, output.transcript.source, raw)

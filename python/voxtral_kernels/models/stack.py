@@ -54,17 +54,17 @@ class Stack(nn.Module):
         super().__init__()
         self.config, self.blocks, self.norm = config, blocks, norm
 
-    def new_caches(self, offset: int = 0, *, lazy: bool = False) -> list[KVCache]:
+    def new_caches(self, offset: int = 0, *, bits: int = 16, lazy: bool = False) -> list[KVCache]:
         """One empty cache a layer; their commits are spread over the steps.
 
         Args:
             offset: Absolute position of the first token.
-            lazy: See `RingKVCache`.
+            bits, lazy: See `RingKVCache`.
         """
         n, window = len(self.blocks), self.config.window
         if window is None:
-            return [LinearKVCache(offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
-        return [RingKVCache(window, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
+            return [LinearKVCache(bits=bits, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
+        return [RingKVCache(window, bits=bits, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
 
     def step(
         self, batch: int, length: int, dtype: mx.Dtype, *, scale: mx.Dtype | None = None, stateful: bool = True

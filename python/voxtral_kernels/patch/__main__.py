@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
+from ..caches import check_bits
 from . import accelerate
 from ._accelerate import HOSTS, SEMANTICS
 
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the entry point named, with the rest of the arguments as its own."""
     parser = argparse.ArgumentParser(prog="python -m voxtral_kernels.patch", description=__doc__)
     parser.add_argument("--semantics", choices=SEMANTICS, default="right", help="see voxtral_kernels.accelerate")
+    parser.add_argument("--cache-bits", type=int, default=16, metavar="N", help="see voxtral_kernels.accelerate")
     parser.add_argument("entry", help="a program of voxmlx, WhisperLiveKit, mlx-audio or mlx-voxtral")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its own arguments")
     given = parser.parse_args(arguments)
@@ -96,7 +98,11 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"entry: expected an installed program, got {given.entry!r}.")
     if packages[0] not in LOADERS:
         parser.error(f"entry: expected a program of {', '.join(LOADERS)}, got one of {packages[0]}.")
-    install(packages[0], semantics=given.semantics)
+    try:
+        check_bits("accelerate", "--cache-bits", given.cache_bits)
+    except ValueError as error:
+        parser.error(str(error))
+    install(packages[0], semantics=given.semantics, cache_bits=given.cache_bits)
     sys.argv = [given.entry, *given.arguments]
     return found[0].load()() or 0
 

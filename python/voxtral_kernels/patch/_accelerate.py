@@ -13,6 +13,7 @@ import mlx.nn as nn
 import numpy as np
 
 from .. import _check
+from ..caches import check_bits
 from ._patched import MARK, Patched, Plan
 from ._verify import OP, version
 
@@ -36,7 +37,11 @@ _one_at_a_time = threading.Lock()
 
 
 def accelerate(
-    model: Any, *, semantics: Literal["right", "host"] = "right", decoder_window: int | None = None
+    model: Any,
+    *,
+    semantics: Literal["right", "host"] = "right",
+    decoder_window: int | None = None,
+    cache_bits: int = 16,
 ) -> Patched:
     """Make another package's Voxtral model use these kernels, in batch and in streaming.
 
@@ -47,6 +52,7 @@ def accelerate(
             them to us. ``"host"``: the host's own numbers.
         decoder_window: Visible keys of the realtime decoder; None for the one that the host uses. voxmlx and
             WhisperLiveKit use 8192 for every checkpoint.
+        cache_bits: 8: keys and values are held in 8 bits, in half the memory; 16: in the model's dtype.
 
     Returns:
         What can report on the acceleration and undo it; also a context manager. With ``VOXTRAL_KERNELS_DISABLE=1``
@@ -60,13 +66,14 @@ def accelerate(
         raise _check.fail(OP, "semantics", " or ".join(map(repr, SEMANTICS)), repr(semantics))
     if decoder_window is not None:
         decoder_window = _check.integer(OP, "decoder_window", decoder_window, 1)
+    cache_bits = check_bits(OP, "cache_bits", cache_bits)
     if os.environ.get(DISABLE, "") not in ("", "0"):
         return _disabled(model, semantics)
     with _one_at_a_time:
-        return _accelerated(model, semantics, decoder_window)
+        return _accelerated(model, semantics, decoder_window, cache_bits)
 
 
-def _accelerated(model: Any, semantics: str, decoder_window: int | None) -> Patched:
+def _accelerated(model: Any, semantics: str, decoder_window: int | None, cache_bits: int) -> Patched:
     distribution, tested, file = _host(model)
     if isinstance(getattr(model, "__dict__", {}).get(MARK), Patched):
         got = "one that is accelerated already: undo() that first"
@@ -76,8 +83,10 @@ def _accelerated(model: Any, semantics: str, decoder_window: int | None) -> Patc
     module = importlib.import_module(f"{__package__}.{file}")
     if installed != tested:
         _compare(module, model, host, tested)
-    plan = Plan(host, semantics, [])
+    plan = Plan(host, semantics, [], cache_bits)
     module.fill(plan, model, decoder_window)
+    if cache_bits == 8:
+        plan.changes.append("caches: keys and values are held in 8 bits, with a scale a row")
     patched = Patched(model, plan)
     # Threads may share the model; what its loader left uncomputed only this one can finish.
     modules = [m for marked in plan.marked if isinstance(marked, nn.Module) for m in marked.modules()]

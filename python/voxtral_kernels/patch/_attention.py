@@ -82,18 +82,22 @@ class Spec:
         return Heads(self.n_heads, self.n_kv_heads, self.head_dim, packed=False, rotates=rotates)
 
 
-def ring(window: int | None, capacity: str | None, layer: int, n_layers: int) -> Callable[[Any], KVCache]:
+def ring(window: int | None, capacity: str | None, layer: int, n_layers: int, bits: int) -> Callable[[Any], KVCache]:
     """Makes the cache of one layer; the commits of the layers spread over the steps.
 
     Args:
         window: Visible keys; None for those that the host's cache would hold, in its attribute ``capacity``.
         capacity: None: the host's cache has no bound, nor has ours then.
+        layer, n_layers: Which of how many.
+        bits: See `RingKVCache`.
     """
 
     def new(host_cache: Any) -> KVCache:
         bound = window if window is not None or capacity is None else getattr(host_cache, capacity)
         phase = layer / n_layers
-        return LinearKVCache(phase=phase, lazy=True) if bound is None else RingKVCache(bound, phase=phase, lazy=True)
+        if bound is None:
+            return LinearKVCache(bits=bits, phase=phase, lazy=True)
+        return RingKVCache(bound, bits=bits, phase=phase, lazy=True)
 
     return new
 

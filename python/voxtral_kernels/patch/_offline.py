@@ -56,7 +56,7 @@ def fill_decoder(plan: Plan, check: Structure, layers: list[Any], path: str, nam
             raise check.fail(where, "full attention", "sliding attention")
         sizes = (getattr(host, names.heads), getattr(host, names.kv_heads), host.head_dim, host.scale)
         check.attention(host, sizes, _PROJECTIONS, where)
-        new_cache = _attention.ring(None, None, i, len(layers))
+        new_cache = _attention.ring(None, None, i, len(layers), plan.cache_bits)
         rope = host.rope
         spec = Spec(_PROJECTIONS, *sizes, _by(rope), None, new_cache, "offset", axes=True)
         new = stand_in(host, behaviour, _spec=spec, _held={})

@@ -113,6 +113,7 @@ class Plan:
     host: str
     semantics: str
     marked: list[Any]
+    cache_bits: int = 16
     swaps: list[Swap] = field(default_factory=list)
     replaced: list[Change] = field(default_factory=list)
     left_alone: list[Change] = field(default_factory=list)

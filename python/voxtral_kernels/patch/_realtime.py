@@ -134,7 +134,7 @@ def fill_encoder(
         sizes = _sizes(check, host, "n_heads", path)
         check.attention(host, sizes, names.projections, path)
         rotate = rotate or (_attention.Tables if right else _attention.stock)(sizes[2], host.rope_theta)
-        new_cache = _attention.ring(window, None, i, len(layers))
+        new_cache = _attention.ring(window, None, i, len(layers), plan.cache_bits)
         spec = Spec(names.projections, *sizes, rotate, window, new_cache, "_offset")
         what = f"sliding_window_attention, {f'RingKVCache({window})' if right else 'LinearKVCache'}"
         new = stand_in(layer, layer_behaviour, **parts.attributes(layer))
@@ -171,7 +171,7 @@ def fill_decoder(plan: Plan, check: Structure, model: Any, names: Names, window:
         check.attention(attention, sizes, names.projections, f"{path}.{parts.attention}")
         check.rows(layer[names.ada], names.ada_linear[1], layer[parts.ffn_norm].weight.shape[0], f"{path}.{names.ada}")
         rotates = rotates or [(_attention.Tables if right else _attention.stock)(sizes[2], attention.rope_theta)]
-        new_cache = _attention.ring(window, names.capacity, i, len(layers))
+        new_cache = _attention.ring(window, names.capacity, i, len(layers), plan.cache_bits)
         bare = (window or HOST_DECODER_WINDOW) if right else None
         spec = Spec(names.projections, *sizes, rotates[0], bare, new_cache, "_offset")
         new = stand_in(layer, DecoderLayer, _names=names, **parts.attributes(layer))

@@ -79,7 +79,7 @@ class WholeTokenEncoder(Encoder):
     def encode_chunks(self: Any, conv_out: mx.array) -> Iterator[mx.array]:
         window, layers = self.config.sliding_window, self.transformer_layers
         piece = max(window // self.config.downsample_factor, 1) * self.config.downsample_factor
-        caches = [_attention.ring(window, None, i, len(layers))(None) for i in range(len(layers))]
+        caches = [_attention.ring(window, None, i, len(layers), self._cache_bits)(None) for i in range(len(layers))]
         for start in range(0, conv_out.shape[0], piece):
             x = conv_out[start : start + piece]
             for layer, cache in zip(layers, caches, strict=True):
@@ -142,7 +142,7 @@ def _fill_stem(plan: Plan, check: Structure, model: Any) -> None:
     check.signature(encoder, "encode_chunks", "conv_out", "encoder")
     check.attributes(encoder.config, "sliding_window, downsample_factor", int, "encoder.config")
     right = plan.semantics == "right"
-    new = stand_in(encoder, WholeTokenEncoder if right else Encoder)
+    new = stand_in(encoder, WholeTokenEncoder if right else Encoder, _cache_bits=plan.cache_bits)
     what = "causal_conv1d_gelu" + (", and in encode_chunks pieces of whole tokens" if right else "")
     plan.swap(model, "encoder", new, "encoder.conv_stem", what)
     if right:
@@ -180,7 +180,7 @@ def _fill_encoder(plan: Plan, check: Structure, encoder: Any, rotary: Any) -> No
         sizes = (host.n_heads, host.n_heads, host.head_dim, host.head_dim**-0.5)
         check.attention(host, sizes, _PROJECTIONS, path)
         rotate = rotate or rotary(host.head_dim, host.rope_theta)
-        new_cache = _attention.ring(window, None, i, len(layers))
+        new_cache = _attention.ring(window, None, i, len(layers), plan.cache_bits)
         spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
         new = stand_in(layer, EncoderLayer, **_PARTS.attributes(layer))
         new["attention"] = stand_in(host, EncoderAttention, _spec=spec, _held={})
@@ -204,7 +204,7 @@ def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, windo
         sizes = (host.n_heads, host.n_kv_heads, host.head_dim, host.scale)
         check.attention(host, sizes, _PROJECTIONS, f"{path}.attention")
         rotate = rotate or rotary(host.head_dim, host.rope_theta)
-        new_cache = _attention.ring(window, None, i, len(decoder.layers))
+        new_cache = _attention.ring(window, None, i, len(decoder.layers), plan.cache_bits)
         spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
         conditioned = layer.ada_rms_norm_t_cond is not None
         new = stand_in(layer, DecoderLayer, _conditioned=conditioned, **_PARTS.attributes(layer))

@@ -95,14 +95,15 @@ class VoxtralRealtime(Module):
         c = self.config
         return MelConfig(c.encoder.n_mels, c.n_fft, c.hop, c.sample_rate, c.log_mel_max)
 
-    def new_audio_state(self, offset: int = 0, *, lazy: bool = False) -> AudioState:
+    def new_audio_state(self, offset: int = 0, *, cache_bits: int = 16, lazy: bool = False) -> AudioState:
         """The state at the start of a stream.
 
         Args:
             offset: The first token's absolute position.
-            lazy: See `RingKVCache`.
+            cache_bits, lazy: See ``bits`` and ``lazy`` of `RingKVCache`.
         """
-        return AudioState(caches=self.encoder.new_caches(offset * self.config.downsample, lazy=lazy), lazy=lazy)
+        caches = self.encoder.new_caches(offset * self.config.downsample, bits=cache_bits, lazy=lazy)
+        return AudioState(caches=caches, lazy=lazy)
 
     def embed_audio(self, mel: mx.array, state: AudioState | None = None) -> mx.array:
         """Log-mel frames to audio embeddings.
@@ -121,7 +122,9 @@ class VoxtralRealtime(Module):
                 mx.async_eval(stem_state)
         return self.adapter(self.encoder(frames, state.caches if state else None))
 
-    def stream(self, delay_ms: float = 480, *, sample_rate: float | None = None, offset: int = 0) -> Stream:
+    def stream(
+        self, delay_ms: float = 480, *, sample_rate: float | None = None, offset: int = 0, cache_bits: int = 16
+    ) -> Stream:
         """A new stream.
 
         Args:
@@ -129,11 +132,12 @@ class VoxtralRealtime(Module):
             sample_rate: Of the samples that will be fed, in Hz; None for 16 kHz. Any other rate is resampled as one
                 signal, however its blocks are cut.
             offset: Absolute position of the first token; the result does not depend on it.
+            cache_bits: 8: keys and values are held in 8 bits, in half the memory; 16: in the model's dtype.
 
         Raises:
-            ValueError: another delay, a sample rate that is none; or the model's folder had no tekken.json.
+            ValueError: another delay, a sample rate or bits that are none; or the model's folder had no tekken.json.
         """
-        return Stream(self, self._tokenizer(), delay_ms, sample_rate=sample_rate, offset=offset)
+        return Stream(self, self._tokenizer(), delay_ms, sample_rate=sample_rate, offset=offset, cache_bits=cache_bits)
 
     def transcribe(
         self,
@@ -144,12 +148,13 @@ class VoxtralRealtime(Module):
         on_events: Callable[[list[StreamEvent]], None] | None = None,
         language: str | None = None,
         max_tokens: int | None = None,
+        cache_bits: int = 16,
     ) -> Result:
         """The text of a recording of any length: it is decoded as it is transcribed.
 
         Args:
             audio: Path, bytes of an audio file, a binary file object, samples ``[T]``, or `audio.load.blocks`.
-            delay_ms: As for ``stream``.
+            delay_ms, cache_bits: As for ``stream``.
             sample_rate: Of samples, in Hz; None for 16 kHz.
             on_events: Called with the events of each piece of the recording as soon as it is decoded.
             language, max_tokens: The offline model's; None here: this one writes whatever it hears, to the end.
@@ -163,7 +168,7 @@ class VoxtralRealtime(Module):
         for name, value in (("language", language), ("max_tokens", max_tokens)):
             if value is not None:
                 raise _check.fail("transcribe", name, f"None for {REALTIME}, which is told none", _check.shown(value))
-        stream = self.stream(delay_ms)
+        stream = self.stream(delay_ms, cache_bits=cache_bits)
         with blocks(audio, sample_rate=sample_rate) as source:
             pieces = (events for block in source for events in stream.pieces(block))
             for events in itertools.chain(pieces, (stream.finish() for _ in range(1))):

@@ -13,7 +13,7 @@ from ..._exclusive import Exclusive
 from ...audio.mel import MelStream
 from ...audio.mono import Resampler
 from ...audio.samples import as_samples, check_rate
-from ...caches import evaluate
+from ...caches import check_bits, evaluate
 from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Word
 from .words import WordTracker
@@ -56,6 +56,7 @@ class Stream:
         delay_ms: How far the text runs behind the audio.
         sample_rate: Of the samples that are fed, in Hz; None for 16 kHz. Others are resampled as they come.
         offset: Absolute position of the first token.
+        cache_bits: Of the keys and values held: 16 (the model's dtype) or 8.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Stream:
         *,
         sample_rate: float | None = None,
         offset: int = 0,
+        cache_bits: int = 16,
     ) -> None:
         _forked.refuse(OP)
+        cache_bits = check_bits(OP, "cache_bits", cache_bits)
         own_rate = model.config.sample_rate
         self._rate = own_rate if sample_rate is None else check_rate(OP, "sample_rate", sample_rate)
         self._resampler = Resampler(self._rate)
@@ -77,8 +80,8 @@ class Stream:
         self._prompt = tokenizer.realtime_prompt(delay_ms)
         self._right_pad = tokenizer.audio.right_pad_tokens(delay_ms)
         self._scales = model.decoder.scales(delay, model.time_dtype)
-        self._audio = model.new_audio_state(offset, lazy=True)
-        self._caches = model.decoder.new_caches(offset, lazy=True)
+        self._audio = model.new_audio_state(offset, cache_bits=cache_bits, lazy=True)
+        self._caches = model.decoder.new_caches(offset, bits=cache_bits, lazy=True)
         self._offset, self._position = offset, 0
         self._last = mx.array([[0]])  # newest token [1, 1], perhaps not computed yet
         self._mel = MelStream(model.mel_config)
