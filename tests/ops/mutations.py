@@ -103,7 +103,6 @@ EDITS = {
         ("columns past the weight read", "there ? dim : 0)", "dim)", ROWS_5),
         ("bias of another column", "(bias, column, n)", "(bias, column + 1, n)", ROWS_3),
         ("every threadgroup stores h", "group == 0", "true", "r9-K64-N50-norm-residual-view-scale3-gated"),
-        ("rows past the last staged as it", "there ? dim : 0, staged", "dim, staged", ROWS_3),
     ],
     (SKINNY, "common/weight_piece.h"): [
         ("high bits of a number lost", "at % 32 + BITS > 32", "at % 32 + BITS > 64", "r16-K128-N34-q3g32"),
