@@ -1,6 +1,7 @@
 // The Python module: load a compiled kernel, launch it, read what was found. Python knows MLX; this does not.
 #include <dlfcn.h>
 #include <link.h>
+#include <pthread.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -12,6 +13,7 @@
 #include "callbacks.h"
 #include "counters.h"
 #include "ending.h"
+#include "faults.h"
 #include "launch.h"
 
 namespace py = pybind11;
@@ -140,12 +142,22 @@ void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
   }
 }
 
-Launch& the_launch() {
-  // Keeps its pages from launch to launch. Never destroyed: a daemon thread may be inside while the process exits.
-  static Launch& l = *new Launch;
-  return l;
+// Keeps its pages from launch to launch. Never destroyed: a daemon thread may be inside while the process exits.
+Launch* kept_launch = nullptr;
+auto* one_at_a_time = new std::mutex;
+
+// A child of a process in which a launch runs has neither that launch nor the thread that would free the mutex.
+void start_anew() {
+  if (one_at_a_time->try_lock()) return one_at_a_time->unlock();
+  one_at_a_time = new std::mutex;
+  kept_launch = nullptr;
+  forget_launch();
 }
-std::mutex one_at_a_time;
+
+Launch& the_launch() {
+  if (!kept_launch) kept_launch = new Launch;
+  return *kept_launch;
+}
 
 // A buffer, and what holds its bytes until they are copied.
 struct HeldBuffer {
@@ -155,14 +167,17 @@ struct HeldBuffer {
 
 Result launch_kernel(const Library& library, const std::string& entry, const std::vector<HeldBuffer>& held,
                      const Options& options) {
-  Launch& l = the_launch();
   std::vector<BufferSpec> buffers;
   for (const HeldBuffer& b : held) buffers.push_back(b.spec);
   Result result;
-  std::unique_lock lock(one_at_a_time, std::defer_lock);
+  std::unique_lock lock(*one_at_a_time, std::defer_lock);
   {
     py::gil_scoped_release release;
     lock.lock();
+  }
+  Launch& l = the_launch();
+  {
+    py::gil_scoped_release release;
     l.findings.clear();
     l.options = options;
     l.module = library.module();
@@ -170,11 +185,12 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
     l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
     l.entry = reinterpret_cast<Entry>(library.symbol(entry));
     l.failed = false;
-    l.expired = false;
+    l.expired = l.interrupted = false;
     l.pending.clear();
     place_buffers(l, buffers);
     run(l);
   }
+  if (l.interrupted && PyErr_CheckSignals() != 0) throw py::error_already_set();
   result.findings = l.findings.list();
   result.findings_total = l.findings.total();
   result.completed = !l.failed;
@@ -206,6 +222,7 @@ HeldBuffer make_buffer(unsigned index, std::string name, Space space, size_t siz
 
 PYBIND11_MODULE(_emulator, m) {
   voxtral::end_quietly();
+  pthread_atfork(nullptr, nullptr, emulator::start_anew);
   using namespace emulator;
   m.doc() = "Runs compiled Metal kernels on the CPU. Use voxtral_kernels.emulator.";
   py::enum_<Mode>(m, "Mode")
@@ -233,10 +250,14 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readonly("other_lane", &Finding::other_lane)
       .def_readonly("other_threadgroup", &Finding::other_threadgroup)
       .def_readonly("file", &Finding::file)
-      .def_readonly("line", &Finding::line);
+      .def_readonly("line", &Finding::line)
+      .def_readonly("count", &Finding::count);
   py::class_<HeldBuffer>(m, "Buffer")
       .def(py::init(&make_buffer), py::arg("index"), py::arg("name"), py::arg("space"), py::arg("size"),
-           py::arg("granule"), py::arg("initialised"), py::arg("data") = py::none());
+           py::arg("granule"), py::arg("initialised"), py::arg("data") = py::none())
+      .def("content", [](const HeldBuffer& b) {
+        return py::bytes(static_cast<const char*>(b.spec.data), b.spec.data ? b.spec.size : 0);
+      });
   py::class_<Options>(m, "Options")
       .def(py::init<>())
       .def_readwrite("mode", &Options::mode)

@@ -14,14 +14,14 @@ namespace emulator {
 
 namespace {
 
-uint32_t lane_of(const Stamp& s) { return (s.who - 1) % 1024; }
-uint32_t threadgroup_of(const Stamp& s) { return (s.who - 1) / 1024; }
+uint32_t lane_of(const Stamp& s) { return s.lane - 1u; }
+uint32_t threadgroup_of(const Stamp& s) { return s.threadgroup; }
 
 // What stands between an earlier access and one by the current lane.
 enum class Order { ordered, wrong_flags, unordered };
 
 Order order_after(const Launch& l, const Stamp& earlier, const Stamp& now, unsigned kind) {
-  if (earlier.who == now.who) return Order::ordered;
+  if (earlier.same_lane(now)) return Order::ordered;
   if (threadgroup_of(earlier) != l.threadgroup) return Order::unordered;
   if (earlier.threadgroup_epoch < l.synced[kind]) return Order::ordered;
   const bool passed = earlier.threadgroup_epoch < l.epoch;
@@ -74,18 +74,18 @@ void report_race(const Region& region, size_t offset, const Stamp& other, bool o
 void note_read(Cell& cell, const Stamp& now) {
   for (int i = 0; i < 2; ++i) {
     Stamp& slot = cell.reads[i];
-    if (slot.who != 0 && threadgroup_of(slot) != threadgroup_of(now)) {
+    if (!slot.nobody() && threadgroup_of(slot) != threadgroup_of(now)) {
       cell.far_read = slot;
       slot = Stamp{};
     }
   }
   for (int i = 0; i < 2; ++i) {
     Stamp& slot = cell.reads[i];
-    const bool same_group = slot.who != 0 && lane_of(slot) / 32 == lane_of(now) / 32;
-    if (slot.who != 0 && !same_group && slot.threadgroup_epoch >= launch->epoch) continue;
+    const bool same_group = !slot.nobody() && lane_of(slot) / 32 == lane_of(now) / 32;
+    if (!slot.nobody() && !same_group && slot.threadgroup_epoch >= launch->epoch) continue;
     const bool same_time =
         same_group && slot.threadgroup_epoch == now.threadgroup_epoch && slot.simdgroup_epoch == now.simdgroup_epoch;
-    cell.shared_read[i] = same_time && (cell.shared_read[i] || slot.who != now.who);
+    cell.shared_read[i] = same_time && (cell.shared_read[i] || !slot.same_lane(now));
     slot = now;
     return;
   }
@@ -96,13 +96,15 @@ void check_reads(const Region& region, size_t offset, const Cell& cell, const St
                  const void* pc) {
   for (int i = 0; i < 2; ++i) {
     Stamp earlier = cell.reads[i];
-    if (earlier.who == 0) continue;
+    if (earlier.nobody()) continue;
     // Of several readers in one simdgroup the last stands for all: any of them is another lane.
-    if (earlier.who == now.who && cell.shared_read[i]) earlier.who = now.who + (lane_of(now) % 32 ? -1 : 1);
+    if (earlier.same_lane(now) && cell.shared_read[i]) {
+      earlier.lane = static_cast<uint16_t>(now.lane + (lane_of(now) % 32 ? -1 : 1));
+    }
     const Order order = order_after(*launch, earlier, now, kind);
     if (order != Order::ordered) return report_race(region, offset, earlier, false, access, order, pc);
   }
-  if (cell.far_read.who != 0 && threadgroup_of(cell.far_read) != launch->threadgroup) {
+  if (!cell.far_read.nobody() && threadgroup_of(cell.far_read) != launch->threadgroup) {
     report_race(region, offset, cell.far_read, false, access, Order::unordered, pc);
   }
 }
@@ -111,7 +113,7 @@ void check_cell(Region& region, size_t offset, Cell& cell, const Stamp& now, Acc
   const unsigned kind = region.on_device() ? 1 : 0;
   const bool atomic = access == Access::atomic_read || access == Access::atomic_write;
   const bool writes = access == Access::write || access == Access::atomic_write;
-  if (cell.write.who == 0) {
+  if (cell.write.nobody()) {
     if (!writes && !region.initialised) {
       Finding f = launch->finding("uninitialised-read", "nothing was written there", pc);
       f.buffer = region.name;
@@ -139,7 +141,7 @@ void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
   if (!l.pending.empty()) settle_races(l);
   ++l.totals.steps;
   if (l.expired || (l.options.step_limit && l.totals.steps > l.options.step_limit)) {
-    fatal(l.finding("step-limit", "the kernel does not come to an end", pc));
+    fatal(l.finding("step-limit", l.why_stopped(), pc));
   }
   Region* region = l.memory.find(address);
   if (region == nullptr) return outside(address, size, access, pc);
@@ -162,7 +164,8 @@ void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
   if (l.counters) l.counters->record(*region, static_cast<size_t>(offset), size, writes, pc);
   if (region->cells.size() == 0) return;
   Stamp now;
-  now.who = l.threadgroup * 1024 + l.current->ids.index + 1;
+  now.threadgroup = l.threadgroup;
+  now.lane = static_cast<uint16_t>(l.current->ids.index + 1);
   now.pc = static_cast<uint32_t>(l.relative(pc));
   now.threadgroup_epoch = l.epoch;
   now.simdgroup_epoch = l.current->group->epoch;
@@ -217,7 +220,7 @@ void check_outputs(Launch& l) {
     if (region.initialised || region.cells.size() == 0) continue;
     size_t unwritten = 0, first = 0;
     for (size_t i = 0; i < region.cells.size(); ++i) {
-      if (region.cells[i].write.who == 0 && unwritten++ == 0) first = i;
+      if (region.cells[i].write.nobody() && unwritten++ == 0) first = i;
     }
     if (unwritten == 0) continue;
     const std::string count = std::to_string(unwritten * region.granule);

@@ -22,10 +22,11 @@ namespace emulator {
 
 namespace {
 
-constexpr std::array<int, 5> kSignals{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGVTALRM};
+constexpr std::array<int, 7> kSignals{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGVTALRM, SIGINT};
 constexpr int kWatchdogSignal = SIGVTALRM;
 
 pthread_t launching_thread;
+volatile bool due = false;  // the watchdog wants the launch to end
 
 const void* interrupted_pc(void* context) {
   auto* c = static_cast<ucontext_t*>(context);
@@ -54,6 +55,7 @@ void leave(int signal, const char* kind, std::string detail, const void* pc) {
 void describe_fault(int signal, const siginfo_t* info, const void* pc) {
   const Launch& l = *launch;
   if (signal == SIGFPE) return leave(signal, "division-by-zero", "an integer is divided by zero", pc);
+  if (signal == SIGTRAP) return leave(signal, "crash", "a trap was reached", pc);
   if (signal == SIGILL) return leave(signal, "crash", "undefined behaviour was reached", pc);
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   const auto stack = reinterpret_cast<uintptr_t>(l.current->stack);
@@ -82,14 +84,32 @@ void describe_fault(int signal, const siginfo_t* info, const void* pc) {
 
 struct sigaction previous_actions[kSignals.size()];
 
+// What the process itself does at a signal, as if the launch were not.
+void pass_on(int signal, siginfo_t* info, void* context) {
+  for (size_t i = 0; i < kSignals.size(); ++i) {
+    const struct sigaction& previous = previous_actions[i];
+    if (kSignals[i] != signal) continue;
+    if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(signal, info, context);
+    if (previous.sa_handler == SIG_IGN) return;
+    if (previous.sa_handler != SIG_DFL) return previous.sa_handler(signal);
+    sigaction(signal, &previous, nullptr);
+    raise(signal);
+  }
+}
+
 void handle(int signal, siginfo_t* info, void* context) {
   const bool ours = launch != nullptr && launch->current != nullptr && pthread_equal(pthread_self(), launching_thread);
   const void* pc = interrupted_pc(context);
+  if (signal == SIGINT) {
+    if (launch != nullptr) due = launch->interrupted = true;
+    return pass_on(signal, info, context);
+  }
   if (signal == kWatchdogSignal) {
+    if (!due) return pass_on(signal, info, context);  // a timer of the process's own
     if (!ours) return;
     launch->expired = true;
     // Inside the runtime it may hold locks; there the next access or rendezvous sees `expired`.
-    if (launch->relative(pc) >= 0) leave(signal, "step-limit", "the kernel does not come to an end", pc);
+    if (launch->relative(pc) >= 0) leave(signal, "step-limit", launch->why_stopped(), pc);
     return;
   }
   if (ours) return describe_fault(signal, info, pc);
@@ -116,8 +136,9 @@ FaultGuard::FaultGuard(double seconds) : saved_(new Saved) {
   action.sa_sigaction = handle;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
+  due = false;
   for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &previous_actions[i]);
-  if (seconds > 0) watchdog_ = std::thread([this, seconds] { watch(seconds); });
+  watchdog_ = std::thread([this, seconds] { watch(seconds); });
 }
 
 FaultGuard::~FaultGuard() {
@@ -137,10 +158,18 @@ FaultGuard::~FaultGuard() {
 
 void FaultGuard::watch(double seconds) {
   std::unique_lock lock(mutex_);
-  if (wake_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return over_; })) return;
+  const auto start = std::chrono::steady_clock::now();
   while (!wake_.wait_for(lock, std::chrono::milliseconds(20), [this] { return over_; })) {
-    pthread_kill(launching_thread, kWatchdogSignal);
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+    if (seconds > 0 && passed.count() >= seconds) due = true;
+    if (due) pthread_kill(launching_thread, kWatchdogSignal);
   }
+}
+
+void forget_launch() {
+  if (launch == nullptr) return;
+  launch = nullptr;
+  for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous_actions[i], nullptr);
 }
 
 }  // namespace emulator

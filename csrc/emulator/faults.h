@@ -26,4 +26,7 @@ class FaultGuard {
   std::thread watchdog_;
 };
 
+// In the child of a fork: the launch of the parent's other thread is not there; its signal handlers go.
+void forget_launch();
+
 }  // namespace emulator

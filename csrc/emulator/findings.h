@@ -1,7 +1,7 @@
 // What the checks report. Python turns `pc` into lines of the user's text.
 #pragma once
 #include <cstdint>
-#include <set>
+#include <map>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -22,14 +22,21 @@ struct Finding {
   int64_t other_threadgroup = -1;  // linear
   std::string file;                // where the compiler itself told the line
   uint32_t line = 0;
+  uint64_t count = 1;  // how often this kind came at this place
 };
 
 class Findings {
  public:
-  // Keeps the first finding of each kind at each place, and not more than a page of them.
+  // Keeps the first finding of each kind at each place, how often it came, and not more than a page of them.
   void add(Finding finding) {
     ++total_;
-    if (list_.size() >= kMost || !seen_.emplace(finding.kind, finding.buffer, finding.pc, finding.line).second) return;
+    const auto key = std::make_tuple(finding.kind, finding.buffer, finding.pc, finding.line);
+    if (const auto seen = seen_.find(key); seen != seen_.end()) {
+      ++list_[seen->second].count;
+      return;
+    }
+    if (list_.size() >= kMost) return;
+    seen_.emplace(key, list_.size());
     list_.push_back(std::move(finding));
   }
   void clear() { *this = Findings(); }
@@ -39,7 +46,7 @@ class Findings {
  private:
   static constexpr size_t kMost = 64;
   std::vector<Finding> list_;
-  std::set<std::tuple<std::string, std::string, int64_t, uint32_t>> seen_;
+  std::map<std::tuple<std::string, std::string, int64_t, uint32_t>, size_t> seen_;
   uint64_t total_ = 0;
 };
 

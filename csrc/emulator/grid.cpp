@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <new>
+#include <numeric>
+#include <stdexcept>
 #include <string>
 
 #include "checks.h"
@@ -16,6 +18,18 @@ namespace {
 
 constexpr uint32_t kLaneLimit = 1024;
 constexpr uint64_t kThreadgroupMemoryLimit = 32 << 10;
+
+constexpr uint32_t kListed = 1u << 22;
+
+uint64_t threadgroups(const Options& o) {
+  uint64_t count = 1;
+  for (int d = 0; d < 3; ++d) {
+    const uint64_t n = (uint64_t(o.grid[d]) - 1) / o.threadgroup[d] + 1;
+    if (count > UINT64_MAX / n) return UINT64_MAX;
+    count *= n;
+  }
+  return count;
+}
 
 // xorshift64*: the order of lanes must be the same for a seed everywhere.
 struct Random {
@@ -145,14 +159,18 @@ void run_threadgroup(Launch& l, const uint32_t* position, const uint32_t* size, 
 void run_grid(Launch& l) {
   const auto &grid = l.options.grid, &full = l.options.threadgroup;
   uint32_t groups[3];
-  for (int d = 0; d < 3; ++d) groups[d] = (grid[d] + full[d] - 1) / full[d];
-  const uint32_t count = groups[0] * groups[1] * groups[2];
-  std::vector<uint32_t> order(count);
-  for (uint32_t i = 0; i < count; ++i) order[i] = i;
+  for (int d = 0; d < 3; ++d) groups[d] = (grid[d] - 1) / full[d] + 1;
+  const auto count = static_cast<uint32_t>(threadgroups(l.options));
   Random random(l.options.seed);
   const bool shuffled = l.options.seed != 0;
-  if (shuffled) random.shuffle(order.data(), count);
-  for (uint32_t linear : order) {
+  // A list of so many is kept only where it is short; of more, every n-th is taken, with n prime to their number.
+  std::vector<uint32_t> order(shuffled && count <= kListed ? count : 0);
+  for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+  if (!order.empty()) random.shuffle(order.data(), count);
+  uint64_t step = shuffled && order.empty() ? random.below(count) | 1 : 1;
+  while (std::gcd(step, uint64_t(count)) != 1) step += 2;
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto linear = order.empty() ? static_cast<uint32_t>(i * step % count) : order[i];
     l.threadgroup = linear;
     const uint32_t position[3] = {linear % groups[0], linear / groups[0] % groups[1], linear / groups[0] / groups[1]};
     uint32_t size[3];
@@ -172,6 +190,7 @@ void run(Launch& l) {
         "threads-limit", "a threadgroup of " + std::to_string(threads) + " threads; Metal allows 1 to 1024", nullptr));
     return;
   }
+  if (threadgroups(l.options) > UINT32_MAX) throw std::length_error("a grid of more than 2^32 - 1 threadgroups");
   l.lanes.resize(threads);
   l.groups.resize((threads + 31) / 32);
   launch = &l;

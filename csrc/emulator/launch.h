@@ -100,7 +100,8 @@ struct Launch {
   Lane* current = nullptr;
   void* main_context = nullptr;
   bool failed = false;
-  volatile bool expired = false;
+  volatile bool expired = false;               // it is to be stopped
+  volatile bool interrupted = false;           // because the user wants so
   uint32_t threadgroup = 0;                    // linear
   uint32_t epoch = 1;                          // threadgroup barriers passed
   std::array<uint32_t, 2> synced{0, 0};        // epoch of the last one that ordered [threadgroup, device] memory
@@ -109,6 +110,9 @@ struct Launch {
   int64_t relative(const void* pc) const {
     auto at = reinterpret_cast<uintptr_t>(pc);
     return at > module.start && at <= module.end ? static_cast<int64_t>(at - module.start) - 1 : -1;
+  }
+  const char* why_stopped() const {
+    return interrupted ? "the launch was interrupted" : "the kernel does not come to an end";
   }
   // A finding at the current lane.
   Finding finding(std::string kind, std::string detail, const void* pc) const;

@@ -19,10 +19,14 @@ enum class Space { input, output, constant, threadgroup };
 
 // Who touched a granule of memory, and when in its own barriers' time.
 struct Stamp {
-  uint32_t who = 0;  // threadgroup * 1024 + lane + 1; 0: nobody
-  uint32_t pc = 0;   // relative to the module
+  uint32_t threadgroup = 0;  // linear
+  uint32_t pc = 0;           // relative to the module
   uint32_t threadgroup_epoch = 0;
   uint32_t simdgroup_epoch = 0;
+  uint16_t lane = 0;  // its index and 1; 0: nobody
+
+  bool nobody() const { return lane == 0; }
+  bool same_lane(const Stamp& other) const { return lane == other.lane && threadgroup == other.threadgroup; }
 };
 
 // The history of a granule that the checks need: the last write, and the last reads by two simdgroups.

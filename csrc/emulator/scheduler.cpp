@@ -122,7 +122,7 @@ void check_expired(const void* pc) {
   ++l.totals.steps;
   if (!l.pending.empty()) settle_races(l);
   if (!l.expired && !(l.options.step_limit && l.totals.steps > l.options.step_limit)) return;
-  l.findings.add(l.finding("step-limit", "the kernel does not come to an end", pc));
+  l.findings.add(l.finding("step-limit", l.why_stopped(), pc));
   l.abandon();
 }
 
@@ -225,22 +225,29 @@ void msl_fence(unsigned) { emulator::check_expired(__builtin_return_address(0));
 void* msl_threadgroup_memory(unsigned id, unsigned long size, unsigned long alignment) {
   const unsigned slot = emulator::Memory::kFirstVariable + id;
   emulator::Launch& l = *launch;
-  emulator::Region& region = l.memory[slot];
-  if (l.started[slot]) return reinterpret_cast<void*>(region.start);
+  if (slot < emulator::Memory::kSlots && l.started[slot]) return reinterpret_cast<void*>(l.memory[slot].start);
   const bool checked = l.options.mode != emulator::Mode::plain;
-  if (!region.live || region.size != size) {
+  if (slot >= emulator::Memory::kSlots || !l.memory[slot].live || l.memory[slot].size != size) {
+    constexpr size_t kMost = size_t(16) << 20;  // far beyond what Metal allows, which is reported at the end
+    if (slot >= emulator::Memory::kSlots || size > kMost) {
+      const bool many = slot >= emulator::Memory::kSlots;
+      const std::string what = many ? "more threadgroup variables than the emulator holds"
+                                    : std::to_string(size) + " bytes of threadgroup memory; Metal allows 32768";
+      l.findings.add(l.finding("threadgroup-memory-limit", what, __builtin_return_address(0)));
+      l.abandon();
+    }
     const auto granule = static_cast<unsigned>(alignment > 4 ? 4 : alignment);
     const std::string name = id < l.options.variables.size() ? l.options.variables[id] : "threadgroup variable";
     l.memory.place(slot, name, emulator::Space::threadgroup, size, granule);
-    region.initialised = false;
+    l.memory[slot].initialised = false;
     l.totals.threadgroup_memory_bytes += size;
-    if (checked) region.cells.reset(size / granule + 1);
+    if (checked) l.memory[slot].cells.reset(size / granule + 1);
   } else if (checked) {
-    region.cells.forget();
+    l.memory[slot].cells.forget();
   }
-  memset(reinterpret_cast<void*>(region.start), 0xff, size);
+  memset(reinterpret_cast<void*>(l.memory[slot].start), 0xff, size);
   l.started[slot] = true;
-  return reinterpret_cast<void*>(region.start);
+  return reinterpret_cast<void*>(l.memory[slot].start);
 }
 
 void* msl_threadgroup_argument(unsigned index) {

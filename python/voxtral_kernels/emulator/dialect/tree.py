@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..frontend.tokens import IDENTIFIER, Token
 from .report import Violation, rule
@@ -29,19 +29,19 @@ _SCALARS |= {"float": "float", "double": "float"}  # clang's name for a literal 
 _NAMED_SPACES = {"__global": "device", "__constant": "constant", "__local": "threadgroup", "__private": "thread"}
 
 
-def concerns(tokens: Sequence[Token], ours: Collection[str] = ()) -> bool:
-    """Whether these rules could find anything: the text names bfloat or casts to a reference, outside of ``ours``."""
+def concerns(tokens: Sequence[Token], is_ours: Callable[[str], bool]) -> bool:
+    """Whether these rules could find anything: the text names bfloat or casts to a reference, where it is not ours."""
     reference = any(
-        token.text == "&" and following.text == ")" and not token.path.startswith(tuple(ours))
+        token.text == "&" and following.text == ")" and not is_ours(token.path)
         for token, following in itertools.pairwise(tokens)
     )
     named = (t for t in tokens if t.kind == IDENTIFIER and ("bfloat" in t.text or t.text == "__bf16"))
-    return reference or any(not t.path.startswith(tuple(ours)) for t in named)
+    return reference or any(not is_ours(t.path) for t in named)
 
 
-def check(tree: Iterable[str], ours: Collection[str]) -> list[Violation]:
-    """The rules that the tree's lines break, each place once; files whose path starts with one of ``ours`` are free."""
-    return list(dict.fromkeys(v for v in _violations(tree) if not v.path.startswith(tuple(ours))))
+def check(tree: Iterable[str], is_ours: Callable[[str], bool]) -> list[Violation]:
+    """The rules that the tree's lines break, each place once; files that ``is_ours`` knows are free."""
+    return list(dict.fromkeys(v for v in _violations(tree) if not is_ours(v.path)))
 
 
 def _violations(tree: Iterable[str]) -> Iterator[Violation]:

@@ -169,7 +169,49 @@ def function_constant(tokens: Sequence[Token], i: int) -> FunctionConstant | Non
     if not re.fullmatch(r"[\d()+*-]*\d[\d()+*-]*", number) or text_at(tokens, close + 3) != ";":
         raise fail(name, "a function constant has a number and no value of its own")
     type_ = " ".join(t.text for t in tokens[start:end])
-    return FunctionConstant(before, type_, name.text, int(eval(number)), close + 4)
+    return FunctionConstant(before, type_, name.text, _whole(number, name), close + 4)
+
+
+def _whole(expression: str, at: Token) -> int:
+    """The value of a sum of products of whole numbers, ``(`` and ``)`` among them; octal as in C."""
+    pieces = re.findall(r"\d+|[-+*()]", expression)
+    at_piece = 0
+
+    def primary() -> int:
+        nonlocal at_piece
+        piece = pieces[at_piece] if at_piece < len(pieces) else ""
+        at_piece += 1
+        if piece == "(":
+            value = total()
+            at_piece += 1
+            return value
+        if piece in ("+", "-"):
+            return primary() * (1 if piece == "+" else -1)
+        if not piece.isdigit() or len(piece) > 10:
+            raise fail(at, "a function constant has a number and no value of its own")
+        return int(piece, 8 if re.fullmatch("0[0-7]+", piece) else 10)
+
+    def product() -> int:
+        nonlocal at_piece
+        value = primary()
+        while pieces[at_piece : at_piece + 1] == ["*"]:
+            at_piece += 1
+            value *= primary()
+        return value
+
+    def total() -> int:
+        nonlocal at_piece
+        value = product()
+        while pieces[at_piece : at_piece + 1] in (["+"], ["-"]):
+            sign = 1 if pieces[at_piece] == "+" else -1
+            at_piece += 1
+            value += sign * product()
+        return value
+
+    value = total() if len(pieces) < 64 else -1
+    if at_piece < len(pieces) or not 0 <= value < 65536:
+        raise fail(at, f"the number of a function constant is from 0 to 65535, not {expression}")
+    return value
 
 
 def type_names(tokens: Sequence[Token]) -> set[str]:

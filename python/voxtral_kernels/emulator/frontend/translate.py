@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from ..containment.words import is_dropped
 from ..errors import KernelError
 from . import tokens as tk
 from .comparisons import vector_comparisons
@@ -237,7 +238,20 @@ class _Translator(ValueRewriter):
 def read(preprocessed: str, path: str) -> list[Token]:
     """The tokens of a preprocessed text."""
     with _readable_errors():
-        return [t for t in tk.tokenize(preprocessed, path) if not _is_foreign(t)]
+        tokens = [t for t in tk.tokenize(preprocessed, path) if not is_dropped(t)]
+        _require_shallow(tokens)
+        return tokens
+
+
+_DEEPEST = 256  # as clang has it
+
+
+def _require_shallow(tokens: list[Token]) -> None:
+    depth = 0
+    for token in tokens:
+        depth += (token.text in tk.OPENING) - (token.text in tk.CLOSING)
+        if depth > _DEEPEST:
+            raise KernelError(f"{token.path}:{token.line}: error: brackets are nested deeper than {_DEEPEST}")
 
 
 def translate(tokens: list[Token]) -> Unit:
@@ -252,8 +266,3 @@ def _readable_errors() -> Iterator[None]:
         yield
     except tk.TokenError as error:
         raise KernelError(f"{error.path}:{error.line}: error: {error.message}") from None
-
-
-def _is_foreign(token: Token) -> bool:
-    """Directives that only Apple's compiler knows."""
-    return token.kind == tk.DIRECTIVE and token.text.replace(" ", "").startswith("#pragmaMETAL")

@@ -14,8 +14,8 @@ import numpy as np
 from .. import dialect
 from ..errors import KernelError
 from ..report import Report
-from ..runtime import runtime
 from . import arrays
+from .buffers import Buffer
 from .program import Entry, Program, launch
 from .settings import Mode, Settings
 
@@ -157,7 +157,7 @@ class MetalKernel:
         wrapper = f"{name} (wrapper)"
         marked = f'{_PREAMBLE}#line 1 "{name} header"\n{header}\n#line 1 "{wrapper}"\n{before}\n#line 1 "{name}"\n'
         marked += f'{source}\n#line {before.count(chr(10)) + 1} "{wrapper}"\n{after}'
-        program = Program(marked, "MLX", [_mlx_include()], self._version, trusted=[_mlx_include()])
+        program = Program(marked, "MLX", [_mlx_include()], self._version, [_mlx_include()], self._settings.isolate)
         for path, part in ((f"{name} header", header), (name, source), (wrapper, before)):
             program.add_source(path, part)
         return program
@@ -172,7 +172,6 @@ class MetalKernel:
         init_value: float | None,
     ) -> tuple[list[Any], list[int]]:
         """The launch's buffers, and the indices of the outputs among them."""
-        native = runtime()
         parameters = {p.index: p for p in entry.kernel.parameters if p.kind == "buffer"}
         buffers: list[Any] = []
 
@@ -182,25 +181,25 @@ class MetalKernel:
                 data, size, itemsize = self._data(value)
             index = len(buffers)
             if index in parameters and parameters[index].is_constant:
-                space = native.Space.constant
-            buffers.append(native.Buffer(index, name, space, size, arrays.granule(itemsize), initialised, data))
+                space = "constant"
+            buffers.append(Buffer(index, name, space, size, arrays.granule(itemsize), initialised, data))
 
         for name, x, (has_shape, has_strides, has_ndim) in zip(
             self._declaration.input_names, inputs, call.shape_infos, strict=True
         ):
-            add(name, x, native.Space.input)
+            add(name, x, "input")
             if x.ndim > 0 and has_shape:
-                add(f"{name}_shape", np.array(x.shape, np.int32), native.Space.constant)
+                add(f"{name}_shape", np.array(x.shape, np.int32), "constant")
             if x.ndim > 0 and has_strides:
-                add(f"{name}_strides", np.array(self._strides(x), np.int64), native.Space.constant)
+                add(f"{name}_strides", np.array(self._strides(x), np.int64), "constant")
             if x.ndim > 0 and has_ndim:
-                add(f"{name}_ndim", np.array([x.ndim], np.int32), native.Space.constant)
+                add(f"{name}_ndim", np.array([x.ndim], np.int32), "constant")
         outputs = []
         for name, shape, dtype in zip(self._declaration.output_names, shapes, dtypes, strict=True):
             outputs.append(len(buffers))
             size = int(np.prod(shape)) * dtype.size
             filled = None if init_value is None else mx.full(shape, init_value, dtype)
-            add(name, filled, native.Space.output, init_value is not None, size, dtype.size)
+            add(name, filled, "output", init_value is not None, size, dtype.size)
         return buffers, outputs
 
     def _data(self, value: Any) -> tuple[Any, int, int]:
@@ -236,6 +235,7 @@ def metal_kernel(
     raise_findings: bool = True,
     step_limit: int = 0,
     time_limit: float = 120.0,
+    isolate: bool = False,
     language_version: str = dialect.DEFAULT_VERSION,
 ) -> MetalKernel:
     """A kernel declared as for ``mx.fast.metal_kernel``, run on the CPU.
@@ -250,6 +250,9 @@ def metal_kernel(
         raise_findings: Whether a finding raises KernelError; if not, read ``report.findings``.
         step_limit: Accesses, simdgroup operations and barriers after which the kernel is stopped; 0 for no limit.
         time_limit: Seconds after which it is stopped.
+        isolate: Whether the compiler and each launch run in a process of their own that has limits, no environment
+            and, on Linux, no network and no file but those of the kernel: for texts of others. Costs about 0.1 s a
+            launch. A crash there is a finding.
         language_version: Of Metal: for the dialect check and ``__METAL_VERSION__``.
 
     Returns:
@@ -269,4 +272,6 @@ def metal_kernel(
         atomic_outputs,
         compile_options,
     )
-    return MetalKernel(declaration, Settings(mode, seed, raise_findings, step_limit, time_limit), language_version)
+    return MetalKernel(
+        declaration, Settings(mode, seed, raise_findings, step_limit, time_limit, isolate), language_version
+    )

@@ -12,8 +12,8 @@ import mlx.core as mx
 from .. import dialect
 from ..errors import KernelError
 from ..report import Report
-from ..runtime import runtime
 from . import arrays
+from . import buffers as launched
 from .arrays import Buffer
 from .program import Entry, Program, launch
 from .settings import Mode, Settings
@@ -111,21 +111,20 @@ class Library:
 
     def _buffers(
         self, compiled: Entry, buffers: Mapping[int, Buffer], outputs: Sequence[int], uninitialised: Sequence[int]
-    ) -> list[Any]:
-        native = runtime()
+    ) -> list[launched.Buffer]:
         parameters = {p.index: p for p in compiled.kernel.parameters if p.kind == "buffer"}
         specs = []
         for index, value in sorted(buffers.items()):
             p = parameters.get(index)
             name = p.name if p else f"buffer({index})"
             data, size, itemsize = arrays.data_of(value)
-            space = native.Space.output if index in outputs else native.Space.input
+            space = "output" if index in outputs else "input"
             if p and p.is_constant:
-                space = native.Space.constant
+                space = "constant"
             fresh = index in uninitialised
             granule = min(arrays.granule(itemsize), p.granule if p else 4)
             args = (index, name, space, size, granule, not fresh)
-            specs.append(native.Buffer(*args, None if fresh else data))
+            specs.append(launched.Buffer(*args, None if fresh else data))
         return specs
 
 
@@ -139,6 +138,7 @@ def library(
     path: str | None = None,
     step_limit: int = 0,
     time_limit: float = 120.0,
+    isolate: bool = False,
     language_version: str = dialect.DEFAULT_VERSION,
     trusted: Sequence[str] = (),
     entries: Sequence[str] = (),
@@ -148,12 +148,12 @@ def library(
     Args:
         source: The text; or a ``Path`` to a file.
         include_dirs: Where ``#include "..."`` looks; MLX's own headers are found without.
-        mode, seed, raise_findings, step_limit, time_limit, language_version: As in ``metal_kernel``.
+        mode, seed, raise_findings, step_limit, time_limit, isolate, language_version: As in ``metal_kernel``.
         path: What findings call the text.
         entries: Instances or template ids to compile in one go with the first that runs; saves time.
         trusted: Folders whose files the dialect check passes over; MLX's headers always are.
     """
-    settings = Settings(mode, seed, raise_findings, step_limit, time_limit)
+    settings = Settings(mode, seed, raise_findings, step_limit, time_limit, isolate)
     folders = list(include_dirs)
     if isinstance(source, os.PathLike):
         file = Path(source)
@@ -162,6 +162,6 @@ def library(
     else:
         text, name = source, path or "kernel.metal"
     mlx = str(Path(mx.__file__).parent / "include")
-    program = Program(text, name, [*folders, mlx], language_version, [*trusted, mlx])
+    program = Program(text, name, [*folders, mlx], language_version, [*trusted, mlx], isolate)
     program.together = entries
     return Library(program, settings)

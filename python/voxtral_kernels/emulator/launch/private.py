@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,12 @@ def compile_all(text: str, instrumented: bool, defines: Sequence[str]) -> tuple[
     if not instrumented:
         return toolchain.compile_library(text, False, defines, "pattern"), []
     with ThreadPoolExecutor(2) as pool:
-        checked = pool.submit(toolchain.compile_library, text, True, defines, "pattern")
-        fills = list(pool.map(lambda fill: toolchain.compile_library(text, False, defines, fill), ("pattern", "zero")))
+        checked = pool.submit(copy_context().run, toolchain.compile_library, text, True, defines, "pattern")
+        plain = [
+            pool.submit(copy_context().run, toolchain.compile_library, text, False, defines, fill)
+            for fill in ("pattern", "zero")
+        ]
+        fills = [future.result() for future in plain]
     images = [path.read_bytes() for path in fills]
     same = all(section(images[0], name) == section(images[1], name) for name in _CODE)
     return checked.result(), [] if same else fills

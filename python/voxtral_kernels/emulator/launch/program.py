@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from .. import dialect, toolchain
+from ..containment import includes, process, words
+from ..containment.deadline import deadline
+from ..containment.includes import Folders
 from ..errors import KernelError
 from ..frontend.parameters import BUILTINS
 from ..frontend.tokens import Token, TokenError, tokenize
@@ -15,19 +22,33 @@ from ..frontend.translate import read, translate
 from ..frontend.unit import Kernel
 from ..report import Finding, LineTable, Place, Report, make_finding
 from ..runtime import runtime
-from . import private, typed
+from . import isolated, private, typed
+from .buffers import Buffer
 
 
 @dataclass
 class Entry:
     """A compiled entry point: the library, the symbol in it, and what the kernel takes."""
 
-    library: Any
+    path: Path
     symbol: str
     kernel: Kernel
     lines: LineTable
-    fills: Sequence[Any] = ()  # plain, with different fills of private variables; none if they are the same code
+    fills: Sequence[Path] = ()  # plain, with different fills of private variables; none if they are the same code
     source: tuple[str, Sequence[str]] = ("", ())  # what was compiled, and its macros
+    isolate: bool = False
+
+    def run(self, buffers: Sequence[Buffer], options: Any, path: Path | None = None) -> Any:
+        """One launch, of the library at another path where one is given."""
+        path = path or self.path
+        if self.isolate:
+            return isolated.launch(path, self.symbol, buffers, options)
+        return runtime().launch(_loaded(path), self.symbol, [b.native() for b in buffers], options)
+
+
+@lru_cache(256)
+def _loaded(path: Path) -> Any:
+    return runtime().Library(str(path))
 
 
 class Program:
@@ -39,6 +60,7 @@ class Program:
         include_dirs: Where ``#include "..."`` looks.
         language_version: Of Metal, "3.1" say: for ``__METAL_VERSION__`` and the dialect's rules.
         trusted: Folders whose files are exempt from the dialect check: MLX's own headers.
+        isolate: Whether the compiler and each launch have no environment, no network and no files but their own.
     """
 
     def __init__(
@@ -48,36 +70,52 @@ class Program:
         include_dirs: Sequence[str | os.PathLike[str]] = (),
         language_version: str = dialect.DEFAULT_VERSION,
         trusted: Sequence[str] = (),
+        isolate: bool = False,
     ):
-        self.path = path
-        self._trusted = tuple(trusted)
+        self.path, self.isolate = path, isolate
+        self._folders = Folders(include_dirs, toolchain.INCLUDE, trusted)
         self._sources = {path: text}
+        _require(includes.refusals(text, path, self._folders))
         major, minor = language_version.split(".")
         marked = f'# 1 "{path}"\n{text}'
-        preprocessed = toolchain.preprocess(marked, include_dirs, [f"__METAL_VERSION__={major}{minor}0"])
-        tokens = read(preprocessed, path)
-        violations = _check_includes(text, path)
-        violations += _check(tokens, language_version)
-        violations = [v for v in violations if not v.path.startswith(self._trusted)] if trusted else violations
-        if violations:
-            raise KernelError("\n".join(map(str, violations)))
-        self.unit = translate(tokens)
-        self._has_typed_rules = bool(self.unit.constants) or dialect.tree.concerns(tokens, self._trusted)
+        with self._confined():
+            preprocessed = toolchain.preprocess(marked, include_dirs, [f"__METAL_VERSION__={major}{minor}0"])
+        foreign = (f for f in preprocessed.files if not self._folders.holds(f))
+        _require(f"{path}: '{file}': a file outside of the given folders was asked for [contained]" for file in foreign)
+        self._files = set(preprocessed.files)
+        with deadline():
+            self._translate(preprocessed.text, language_version)
         self.together: Sequence[str] = ()  # entry points to compile in one go
         self._entries: dict[tuple[Any, ...], Entry] = {}
+
+    def _translate(self, preprocessed: str, language_version: str) -> None:
+        tokens = read(preprocessed, self.path)
+        _require(words.refusals(tokens, runtime().imports()))
+        violations = _check_includes(self._sources[self.path], self.path) + _check(tokens, language_version)
+        _require(str(v) for v in violations if not self._folders.is_known(v.path))
+        self.unit = translate(tokens)
+        self._has_typed_rules = bool(self.unit.constants) or dialect.tree.concerns(tokens, self._folders.is_known)
+
+    def _confined(self) -> AbstractContextManager[None]:
+        if not self.isolate:
+            return nullcontext()
+        folders = self._folders
+        return process.confined([folders.ours, *folders.searched, *folders.trusted], [str(toolchain.cache_dir())])
 
     def entry(self, name: str, mode: str, constants: Mapping[int, Any]) -> Entry:
         """The entry point ``name``: a kernel, the ``host_name`` of an instance, or a template id ``f<float, 4>``."""
         key = (name, mode == "plain", tuple(sorted(constants.items())))
         if key not in self._entries:
-            self._compile([name, *(e for e in self.together if e != name)], mode != "plain", constants)
+            with self._confined():
+                self._compile([name, *(e for e in self.together if e != name)], mode != "plain", constants)
         return self._entries[key]
 
     def check(self, names: Sequence[str], constants: Mapping[int, Any]) -> None:
         """Raises KernelError if ``names`` or a kernel that is no template would not compile; compiles nothing."""
         _, text = self._with_entry_points(names)
         values = {index: constants.get(index, 1) for index in self.unit.constants}
-        typed.require(text, self._defines(values), self.unit.constants, self._trusted)
+        with self._confined():
+            typed.require(text, self._defines(values), self.unit.constants, self._folders.is_known)
 
     def _with_entry_points(self, names: Sequence[str]) -> tuple[dict[str, tuple[Kernel, str]], str]:
         """Kernels by the names of entries, those that are no templates among them, and the text that calls them all."""
@@ -91,7 +129,7 @@ class Program:
         kernels, text = self._with_entry_points(names)
         defines = self._defines(constants)
         if self._has_typed_rules or any("bfloat" in call for _, call in kernels.values()):
-            typed.require(text, defines, self.unit.constants, self._trusted)
+            typed.require(text, defines, self.unit.constants, self._folders.is_known)
         try:
             path, fills = private.compile_all(text, instrumented, defines)
         except toolchain.UndefinedError as error:
@@ -100,11 +138,10 @@ class Program:
                     what = f"a value for {constant}, function_constant({index})"
                     raise KernelError(f"[emulator] constants: expected {what}, got none.") from None
             raise
-        library, lines = runtime().Library(str(path)), LineTable(path)
-        filled = [runtime().Library(str(fill)) for fill in fills]
+        lines = LineTable(path)
         for i, (entry_name, (kernel, _)) in enumerate(kernels.items()):
             key = (entry_name, not instrumented, tuple(sorted(constants.items())))
-            self._entries[key] = Entry(library, f"msl_run_{i}", kernel, lines, filled, (text, defines))
+            self._entries[key] = Entry(path, f"msl_run_{i}", kernel, lines, fills, (text, defines), self.isolate)
 
     def _find(self, name: str) -> tuple[Kernel, str]:
         """The kernel of an entry's name, and how it is called."""
@@ -134,11 +171,7 @@ class Program:
 
     def source_line(self, path: str, line: int) -> str:
         if path not in self._sources:
-            try:
-                with open(path) as file:
-                    self._sources[path] = file.read()
-            except OSError:
-                self._sources[path] = ""
+            self._sources[path] = Path(path).read_text(errors="replace") if path in self._files else ""
         lines = self._sources[path].splitlines()
         return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
@@ -160,6 +193,12 @@ class Program:
             if found[0] == path and start <= found[1] < min(starts, default=1 << 30):
                 return [replace(finding, place=Place(*found, self.source_line(*found))) for finding in findings]
         return list(findings)
+
+
+def _require(refusals: Iterable[str]) -> None:
+    found = list(dict.fromkeys(itertools.islice(refusals, 20)))
+    if found:
+        raise KernelError("\n".join(found))
 
 
 def _check(tokens: Sequence[Token], version: str) -> list[dialect.Violation]:
@@ -195,16 +234,16 @@ def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
     )
 
 
-def launch(entry: Entry, buffers: Sequence[Any], options: Any) -> tuple[Any, list[Finding], Entry]:
+def launch(entry: Entry, buffers: Sequence[Buffer], options: Any) -> tuple[Any, list[Finding], Entry]:
     """The result of a run, what further runs with other fills of private variables showed, and what ran."""
     native, checked = runtime(), options.mode
-    result = native.launch(entry.library, entry.symbol, list(buffers), options)
+    result = entry.run(buffers, options)
     if any(f.detail == _PRIVATE for f in result.findings):
         return _second_opinion(entry, buffers, options, result)
     if not entry.fills or not result.completed or result.findings or checked != native.Mode.checked:
         return result, [], entry
     options.mode = native.Mode.plain
-    first, second = (native.launch(fill, entry.symbol, list(buffers), options).outputs for fill in entry.fills)
+    first, second = (entry.run(buffers, options, fill).outputs for fill in entry.fills)
     options.mode = checked
     names = {p.index: p.name for p in entry.kernel.parameters if p.kind == "buffer"}
     return result, private.compare(first, second, names), entry
@@ -215,12 +254,12 @@ _PRIVATE = "an access outside of its private array"
 
 
 def _second_opinion(
-    entry: Entry, buffers: Sequence[Any], options: Any, result: Any
+    entry: Entry, buffers: Sequence[Buffer], options: Any, result: Any
 ) -> tuple[Any, list[Finding], Entry]:
     """The run without that check, if it shows that the pointer is null."""
     text, defines = entry.source
     path = toolchain.compile_library(text, True, defines, "pattern", local_bounds=False)
-    other = replace(entry, library=runtime().Library(str(path)), lines=LineTable(path))
-    again = runtime().launch(other.library, other.symbol, list(buffers), options)
+    other = replace(entry, path=path, lines=LineTable(path))
+    again = other.run(buffers, options)
     is_null = any(f.kind == "null-pointer" for f in again.findings)
     return (again, [], other) if is_null else (result, [], entry)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from ..runtime import runtime
 
+_MOST = 2**32 - 1
 Mode = Literal["plain", "checked", "counted"]
 
 
@@ -24,6 +26,7 @@ class Settings:
     raise_findings: bool = True
     step_limit: int = 0
     time_limit: float = 120.0
+    isolate: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -38,11 +41,16 @@ class Settings:
         for what, size in (("grid", grid), ("threadgroup", threadgroup)):
             if len(size) != 3 or any(int(n) < 1 for n in size):
                 raise ValueError(f"[emulator] {what}: expected three positive sizes, got {tuple(size)}.")
+        cut = [min(int(t), int(g)) for t, g in zip(threadgroup, grid, strict=True)]
+        count = math.prod(-(-int(g) // t) for g, t in zip(grid, cut, strict=True))
+        if max(map(int, grid)) > _MOST or count > _MOST:
+            message = f"expected at most 2^32 - 1 threads in a dimension and threadgroups in all, got {tuple(grid)}"
+            raise ValueError(f"[emulator] grid: {message} in {count} threadgroups.")
         native = runtime()
         options = native.Options()
         options.mode = getattr(native.Mode, self.mode)
         options.seed = self.seed
         options.step_limit, options.seconds_limit = self.step_limit, self.time_limit
         options.grid = [int(n) for n in grid]
-        options.threadgroup = [min(int(t), int(g)) for t, g in zip(threadgroup, grid, strict=True)]
+        options.threadgroup = cut
         return options

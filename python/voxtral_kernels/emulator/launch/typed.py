@@ -7,21 +7,21 @@ it is declared without its value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .. import dialect, toolchain
 from ..errors import KernelError
 
 
-def require(text: str, defines: Sequence[str], constants: Mapping[int, str], ours: Sequence[str]) -> None:
+def require(text: str, defines: Sequence[str], constants: Mapping[int, str], is_ours: Callable[[str], bool]) -> None:
     """Raises KernelError, naming each line, if the text breaks a rule about types. Passing is remembered on disk.
 
     Args:
         text: Translated, with its entry points.
         defines: The macros that it is compiled with, those of the function constants among them.
         constants: Names of the function constants, by index.
-        ours: What the paths of files begin with where no rule holds.
+        is_ours: Whether no rule holds in the file of a path.
     """
     passed = toolchain.verdict_file(text, defines, Path(dialect.tree.__file__))
     if passed.exists():
@@ -36,7 +36,7 @@ def require(text: str, defines: Sequence[str], constants: Mapping[int, str], our
         toolchain.syntax_tree(text, defines)  # raises if the constants are not to blame
         rule = dialect.tree.CONSTANT
         raise KernelError(f"{error}\n{rule.text} [{rule.name}, MSL {rule.section}]") from None
-    violations = dialect.tree.check(tree, [*ours, str(toolchain.INCLUDE)])
+    violations = dialect.tree.check(tree, is_ours)
     if violations:
         raise KernelError("\n".join(map(str, violations)))
     passed.touch()

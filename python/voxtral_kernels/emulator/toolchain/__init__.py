@@ -2,6 +2,7 @@
 
 from .compiler import (
     INCLUDE,
+    Preprocessed,
     UndefinedError,
     cache_dir,
     compile_library,
@@ -13,6 +14,7 @@ from .compiler import (
 
 __all__ = [
     "INCLUDE",
+    "Preprocessed",
     "UndefinedError",
     "cache_dir",
     "compile_library",

@@ -6,13 +6,14 @@ import hashlib
 import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+from ..containment import process
 from ..errors import KernelError
 from ..runtime import runtime
 from .messages import INCLUDE, readable
@@ -38,6 +39,7 @@ _CODE = [
     *(
         "-Wno-return-type-c-linkage",
         "-Werror=zero-length-array",
+        "-Werror=global-constructors",  # code that would run when the kernel is loaded
         "-Wno-defaulted-function-deleted",
         "-fwritable-strings",
         "-Wno-writable-strings",
@@ -114,8 +116,8 @@ def _target() -> list[str]:
     return ["-target", "x86_64-linux-gnu", f"-march={level}"]
 
 
-def _run(arguments: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([_zig(), *arguments], input=text, capture_output=True, text=True, check=False)
+def _run(arguments: Sequence[str], text: str | None = None) -> process.Done:
+    return process.run([_zig(), *arguments], text)
 
 
 @cache
@@ -128,15 +130,37 @@ def _identity() -> str:
     return digest.hexdigest()
 
 
-def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], defines: Sequence[str] = ()) -> str:
-    """``text`` with its includes and macros expanded; line markers tell where each line comes from."""
+class Preprocessed(NamedTuple):
+    """``text`` with its includes and macros expanded, line markers telling where each line comes from; files read."""
+
+    text: str
+    files: list[str]
+
+
+def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], defines: Sequence[str] = ()) -> Preprocessed:
+    """Includes and macros expanded."""
     arguments = ["clang", *_target(), "-E", "-x", "c++", "-std=c++17", "-nostdinc", "-fno-caret-diagnostics"]
     arguments += [f"-D{d}" for d in ("__METAL__=1", "__METAL_MACOS__=1", "__HAVE_BFLOAT__=1", *defines)]
-    arguments += [f"-I{os.fspath(d)}" for d in include_dirs] + ["-isystem", str(INCLUDE), "-"]
-    done = _run(arguments, text)
-    if done.returncode:
-        raise KernelError(readable(done.stderr))
-    return done.stdout
+    arguments += [f"-I{os.path.abspath(d)}" for d in include_dirs] + ["-isystem", str(INCLUDE)]
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
+        listed = os.path.join(scratch, "files")
+        done = _run([*arguments, "-MD", "-MF", listed, "-MT", "t", "-"], text)
+        if done.returncode:
+            raise KernelError(readable(done.stderr))
+        with open(listed, encoding="utf-8", errors="surrogateescape") as file:
+            files = _dependencies(file.read())
+    if len(done.stdout) > _MOST_TEXT:
+        raise process.LimitError(f"the text was not compiled: it expands to more than {_MOST_TEXT >> 20} MiB")
+    return Preprocessed(done.stdout, files)
+
+
+_MOST_TEXT = 32 << 20
+
+
+def _dependencies(makefile: str) -> list[str]:
+    """The files of a rule ``t: a b\\ c``."""
+    words = re.findall(r"(?:\\[^\n]|[^\s\\])+", makefile.split(":", 1)[-1].replace("\\\n", " "))
+    return [re.sub(r"\\(.)", r"\1", word).replace("$$", "$") for word in words if word != "-"]
 
 
 # Our own headers leave variables unset where no lane can see it; what a kernel leaves unset, the fill sets.
@@ -155,7 +179,9 @@ def compile_library(
     Several processes may compile the same kernel: each writes its own file and moves it into place.
     """
     checks = [*(_INSTRUMENTED if instrumented else []), *(_LOCAL_BOUNDS if instrumented and local_bounds else [])]
-    flags = [f"-D{d}" for d in defines] + ([f"-ftrivial-auto-var-init={fill}"] if fill else [])
+    # What is larger than a lane's private memory is found at its first access; filling it would take minutes.
+    filled = [f"-ftrivial-auto-var-init={fill}", "-ftrivial-auto-var-init-max-size=524288"] if fill else []
+    flags = [*(f"-D{d}" for d in defines), *filled]
     key = hashlib.sha256("\0".join([_identity(), text, *checks, *flags]).encode()).hexdigest()[:32]
     folder = cache_dir()
     target = folder / f"{key}.so"
@@ -170,7 +196,7 @@ def compile_library(
     return target
 
 
-def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> process.Done:
     """Clang over a translated text with these flags; KernelError with its messages if it refuses."""
     prelude = _precompiled_prelude(checks)
     arguments = ["clang", *_target(), *_DIALECT, *_CODE, *checks, "-Xclang", "-include-pch", "-Xclang", str(prelude)]
