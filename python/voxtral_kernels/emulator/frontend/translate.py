@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from ..containment.words import is_dropped
 from ..errors import KernelError
 from . import tokens as tk
 from .comparisons import vector_comparisons
@@ -33,6 +32,7 @@ from .declarations import (
     threadgroup_variables,
     type_names,
 )
+from .escapes import is_dropped
 from .methods import constant_copies, function_bodies, thread_methods
 from .parameters import BUILTINS, read_parameters
 from .tokens import Token

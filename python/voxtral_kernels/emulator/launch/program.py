@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import dialect, toolchain
-from ..containment import includes, process, words
+from ..containment import includes, process
 from ..containment.deadline import deadline
 from ..containment.includes import Folders
 from ..errors import KernelError
+from ..frontend import escapes
 from ..frontend.parameters import BUILTINS
 from ..frontend.tokens import Token, TokenError, tokenize
 from ..frontend.translate import read, translate
@@ -90,7 +91,7 @@ class Program:
 
     def _translate(self, preprocessed: str, language_version: str) -> None:
         tokens = read(preprocessed, self.path)
-        _require(words.refusals(tokens, runtime().imports()))
+        _require(escapes.refusals(tokens, runtime().imports()))
         violations = _check_includes(self._sources[self.path], self.path) + _check(tokens, language_version)
         _require(str(v) for v in violations if not self._folders.is_known(v.path))
         self.unit = translate(tokens)

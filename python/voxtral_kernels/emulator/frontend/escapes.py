@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ..frontend import tokens as tk
-from ..frontend.tokens import Token
+from . import tokens as tk
+from .tokens import Token
 
 _ASSEMBLY = frozenset(("asm", "__asm", "__asm__"))
 _ATTRIBUTES = frozenset(("__attribute__", "__attribute", "__declspec"))
