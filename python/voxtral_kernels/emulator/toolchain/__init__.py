@@ -1,10 +1,10 @@
 """The host's compiler: what it is called with, and what becomes of its messages and its output."""
 
+from .cache import cache_dir
 from .compiler import (
     INCLUDE,
     Preprocessed,
     UndefinedError,
-    cache_dir,
     compile_library,
     preprocess,
     syntax_tree,

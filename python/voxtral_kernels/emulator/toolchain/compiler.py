@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import re
-import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -15,7 +14,9 @@ from typing import NamedTuple
 
 from ..containment import process
 from ..errors import KernelError
+from ..report.lines import section
 from ..runtime import runtime
+from .cache import cache_dir
 from .messages import INCLUDE, readable
 
 # C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
@@ -39,7 +40,6 @@ _CODE = [
     *(
         "-Wno-return-type-c-linkage",
         "-Werror=zero-length-array",
-        "-Werror=global-constructors",  # code that would run when the kernel is loaded
         "-Wno-defaulted-function-deleted",
         "-fwritable-strings",
         "-Wno-writable-strings",
@@ -63,20 +63,6 @@ _INSTRUMENTED = [
 
 # Accesses through pointers to private arrays. It takes a null that the compiler sees for an array of no elements.
 _LOCAL_BOUNDS = ["-fsanitize=local-bounds"]
-
-
-def cache_dir() -> Path:
-    """Where compiled kernels are kept: ``VOXTRAL_KERNELS_CACHE``, or the platform's folder for caches."""
-    given = os.environ.get("VOXTRAL_KERNELS_CACHE")
-    if given:
-        base = Path(given)
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches" / "voxtral-kernels"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voxtral-kernels"
-    folder = base / "emulator"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 # A method of a temporary: clang keeps those in no address space, so such a text is compiled with MSL_METHODS_ANYWHERE.
@@ -182,6 +168,9 @@ def compile_library(
     # What is larger than a lane's private memory is found at its first access; filling it would take minutes.
     filled = [f"-ftrivial-auto-var-init={fill}", "-ftrivial-auto-var-init-max-size=524288"] if fill else []
     flags = [*(f"-D{d}" for d in defines), *filled]
+    # A function constant without a value makes one of what is computed from it, which then fails to link.
+    complete = not any(d.endswith("_DEFINED=0") for d in defines)
+    flags += ["-Werror=global-constructors"] if complete else []
     key = hashlib.sha256("\0".join([_identity(), text, *checks, *flags]).encode()).hexdigest()[:32]
     folder = cache_dir()
     target = folder / f"{key}.so"
@@ -192,8 +181,16 @@ def compile_library(
         object_, library = (os.path.join(scratch, f"kernel.{e}") for e in ("o", "so"))
         _read(text, [*flags, "-c", "-o", object_], checks)
         _link(object_, str(imports), library)
+        _require_nothing_at_load(Path(library).read_bytes(), instrumented)
         os.replace(library, target)
     return target
+
+
+def _require_nothing_at_load(elf: bytes, instrumented: bool) -> None:
+    """Nothing but the checks' own entry runs when a kernel is loaded."""
+    names = (b".preinit_array", b".fini_array", b".ctors", b".dtors", b".init", b".fini")
+    if any(section(elf, name) for name in names) or len(section(elf, b".init_array")) > 8 * instrumented:
+        raise KernelError("the kernel has code that would run when it is loaded [contained]")
 
 
 def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> process.Done:
