@@ -94,9 +94,9 @@ SHAPES = {"qkv": skinny.QKV, "out": skinny.OUT, "gate, up": skinny.GATE_UP, "dow
 
 
 def few(case: skinny.Case, rows: int, bits: int = 0) -> skinny.Case:
-    """A quarter of the columns: what a threadgroup moves does not depend on how many there are."""
-    hq, hkv, dim = case.heads
-    return replace(case, rows=rows, bits=bits, N=case.N // 4, heads=(hq // 4, hkv // 4, dim))
+    """A quarter of the columns, an eighth for 16 rows: what a threadgroup moves does not depend on how many there are."""
+    (hq, hkv, dim), share = case.heads, 8 if rows == 16 else 4
+    return replace(case, rows=rows, bits=bits, N=case.N // share, heads=(hq // share, hkv // share, dim))
 
 
 GATES += [Gate(f"{n}, 1 row", "skinny_linear", c, 1.05, weights_once=True, segments=1.05) for n, c in SHAPES.items()]

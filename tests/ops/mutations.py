@@ -102,7 +102,6 @@ EDITS = {
         ("affine scales never renewed", "of % 32 == 0", "of == 0", "r1-K3072-N40-q4g64-add"),
         ("columns past the weight read", "there ? dim : 0)", "dim)", ROWS_5),
         ("bias of another column", "(bias, column, n)", "(bias, column + 1, n)", ROWS_3),
-        ("every threadgroup stores h", "group == 0", "true", "r9-K64-N50-norm-residual-view-scale3-gated"),
     ],
     (SKINNY, "common/weight_piece.h"): [
         ("high bits of a number lost", "at % 32 + BITS > 32", "at % 32 + BITS > 64", "r16-K128-N34-q3g32"),
