@@ -94,7 +94,7 @@ SHAPES = {"qkv": skinny.QKV, "out": skinny.OUT, "gate, up": skinny.GATE_UP, "dow
 
 
 def few(case: skinny.Case, rows: int, bits: int = 0) -> skinny.Case:
-    """A quarter of the columns, an eighth for 16 rows: what a threadgroup moves does not depend on how many there are."""
+    """A quarter of the columns, an eighth for 16 rows: what a threadgroup moves does not depend on their number."""
     (hq, hkv, dim), share = case.heads, 8 if rows == 16 else 4
     return replace(case, rows=rows, bits=bits, N=case.N // share, heads=(hq // share, hkv // share, dim))
 
