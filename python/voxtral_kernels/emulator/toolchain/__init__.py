@@ -1,6 +1,6 @@
 """The host's compiler: what it is called with, and what becomes of its messages and its output."""
 
-from .cache import cache_dir
+from .cache import cache_dir, is_kept, mark
 from .compiler import (
     INCLUDE,
     Preprocessed,
@@ -18,6 +18,8 @@ __all__ = [
     "UndefinedError",
     "cache_dir",
     "compile_library",
+    "is_kept",
+    "mark",
     "preprocess",
     "syntax_tree",
     "unset_variables",

@@ -16,7 +16,7 @@ from ..containment import process
 from ..errors import KernelError
 from ..report.lines import section
 from ..runtime import runtime
-from .cache import cache_dir
+from .cache import cache_dir, is_kept, keep
 from .messages import INCLUDE, readable
 
 # C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
@@ -174,7 +174,7 @@ def compile_library(
     key = hashlib.sha256("\0".join([_identity(), text, *checks, *flags]).encode()).hexdigest()[:32]
     folder = cache_dir()
     target = folder / f"{key}.so"
-    if target.exists():
+    if is_kept(target):
         return target
     imports = _imports_object(folder)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -182,7 +182,7 @@ def compile_library(
         _read(text, [*flags, "-c", "-o", object_], checks)
         _link(object_, str(imports), library)
         _require_nothing_at_load(Path(library).read_bytes(), instrumented)
-        os.replace(library, target)
+        keep(library, target)
     return target
 
 
@@ -216,7 +216,7 @@ def _precompiled_prelude(checks: Sequence[str]) -> Path:
     """Our headers, which clang has read once and kept: a fifth to a third of what a compilation takes."""
     key = hashlib.sha256("\0".join([_identity(), str(INCLUDE), *checks]).encode()).hexdigest()[:32]
     target = cache_dir() / f"prelude-{key}.pch"
-    if not target.exists():
+    if not is_kept(target):
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             written = os.path.join(scratch, "prelude.pch")
             flags = [*_target(), *_DIALECT, *_CODE, *checks]
@@ -225,7 +225,7 @@ def _precompiled_prelude(checks: Sequence[str]) -> Path:
             done = _run(["clang", *flags, "-Xclang", "-emit-pch", "-c", "-", "-o", written], whole.stdout)
             if done.returncode:
                 raise KernelError(whole.stderr + done.stderr)
-            os.replace(written, target)
+            keep(written, target)
     return target
 
 
@@ -264,7 +264,7 @@ def _link(*files: str) -> None:
 def _imports_object(folder: Path) -> Path:
     """Jumps through a table that the runtime fills when it loads the kernel: no symbol of ours becomes global."""
     target = folder / f"imports-{_identity()[:32]}.o"
-    if target.exists():
+    if is_kept(target):
         return target
     names = runtime().imports()
     arm = _target()[1].startswith("aarch64")
@@ -285,5 +285,5 @@ def _imports_object(folder: Path) -> Path:
         done = _run(["clang", *_target(), "-x", "assembler", "-c", "-", "-o", object_], "\n".join(lines) + "\n")
         if done.returncode:
             raise KernelError(done.stderr)
-        os.replace(object_, target)
+        keep(object_, target)
     return target
