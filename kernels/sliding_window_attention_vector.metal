@@ -55,7 +55,7 @@ METAL_FUNC void sliding_window_attention_vector(
     uint b, uint kv_head, uint split, uint n_splits, uint tid, uint lane, uint simd) {
   using Layout = VectorLayout<R, D, ROWS>;
   constexpr int E = Layout::E;
-  constexpr int STEP = SIMDS * Layout::SLOTS;
+  constexpr int RUN = sizeof(R) == 1 ? 32 : Layout::SLOTS;  // neighbouring keys that a simdgroup takes in a row
   const int group = n_heads / n_kv_heads;
   const int n_rows = group * n_queries;
   const uint part = lane % Layout::LANES;
@@ -89,47 +89,47 @@ METAL_FUNC void sliding_window_attention_vector(
   begin += int(split) * each;
   const int end = min(begin + each, last + 1);
 
-  for (int base = begin + int(simd) * Layout::SLOTS; base < end; base += STEP) {
-    const int position = base + slot;
-    const bool inside = position < end;
-    float key[E];
-    float value[E];
-#pragma unroll
-    for (int e = 0; e < E; ++e) {
-      key[e] = 0;
-      value[e] = 0;
-    }
-    if (inside) {
-      load_part<ROWS, false>(rows_kv, position, part, key);
-      load_part<ROWS, true>(rows_kv, position, part, value);
-    }
-    float key_scale = 1;
-    float value_scale = 1;
-    if (rows_kv.IS_SCALED) {
-      // One lane reads each, for all that share the key.
-      float read = 1;
-      if (inside && part < 2) {
-        read = part == 0 ? row_scale<false>(rows_kv, position) : row_scale<true>(rows_kv, position);
-      }
-      key_scale = simd_shuffle(read, ushort(lane - part));
-      value_scale = simd_shuffle(read, ushort(lane - part + 1));
-    }
-#pragma unroll
-    for (int r = 0; r < ROWS; ++r) {
-      float score = 0;
+  // From where a row of bytes starts a segment.
+  const int aligned = rows_kv.IS_SCALED ? begin - (begin - rows_kv.origin) % Layout::SLOTS : begin;
+  for (int run = aligned + int(simd) * RUN; run < end; run += SIMDS * RUN) {
+    // A lane reads the scales of one key of the run.
+    const bool reads = rows_kv.IS_SCALED && run + int(lane) < end;
+    const float key_scales = reads ? row_scale<false>(rows_kv, run + int(lane)) : 1.0f;
+    const float value_scales = reads ? row_scale<true>(rows_kv, run + int(lane)) : 1.0f;
+    for (int base = run; base < min(run + RUN, end); base += Layout::SLOTS) {
+      const ushort from = ushort(base - run + slot);
+      const float key_scale = rows_kv.IS_SCALED ? simd_shuffle(key_scales, from) : 1.0f;
+      const float value_scale = rows_kv.IS_SCALED ? simd_shuffle(value_scales, from) : 1.0f;
+      const int position = base + slot;
+      const bool inside = position < end && (!rows_kv.IS_SCALED || position >= begin);
+      float key[E];
+      float value[E];
 #pragma unroll
       for (int e = 0; e < E; ++e) {
-        score = fma(query[r][e], key[e], score);
+        key[e] = 0;
+        value[e] = 0;
       }
-      score = lanes_sum<Layout::LANES>(score) * key_scale;
-      const bool visible = inside && is_visible(position, first + r / group, window);
-      const float factor = softmax[r].raise(visible ? score : kNothingSeen);
-      const float weight = softmax[r].weight(score, visible);
-      softmax[r].total += weight;
-      if (visible) {  // 0 times an infinite value is no number; where nothing is seen, factor is 1
+      if (inside) {
+        load_part<ROWS, false>(rows_kv, position, part, key);
+        load_part<ROWS, true>(rows_kv, position, part, value);
+      }
+#pragma unroll
+      for (int r = 0; r < ROWS; ++r) {
+        float score = 0;
 #pragma unroll
         for (int e = 0; e < E; ++e) {
-          sum[r][e] = fma(weight * value_scale, value[e], sum[r][e] * factor);
+          score = fma(query[r][e], key[e], score);
+        }
+        score = lanes_sum<Layout::LANES>(score) * key_scale;
+        const bool visible = inside && is_visible(position, first + r / group, window);
+        const float factor = softmax[r].raise(visible ? score : kNothingSeen);
+        const float weight = softmax[r].weight(score, visible);
+        softmax[r].total += weight;
+        if (visible) {  // 0 times an infinite value is no number; where nothing is seen, factor is 1
+#pragma unroll
+          for (int e = 0; e < E; ++e) {
+            sum[r][e] = fma(weight * value_scale, value[e], sum[r][e] * factor);
+          }
         }
       }
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mlx.core as mx
 
+from voxtral_kernels.reference.ring import SCALE
 from voxtral_kernels.reference.sliding_window_attention import Case
 
 from . import BenchCase, Suite
@@ -16,9 +17,15 @@ def visible(c: Case) -> int:
 
 
 def least_bytes(c: Case, itemsize: int) -> int:
-    """Each visible key and value once, queries in, outputs out."""
+    """Each visible key and value once, queries in, outputs out; of a ring of 8 bits the bytes and their scales."""
     keys = min(c.past + c.L, (c.window or c.past + c.L) + c.L - 1)
-    return itemsize * c.B * c.D * (2 * c.Hkv * keys + 2 * c.Hq * c.L)
+    return c.B * (2 * c.Hkv * row_bytes(c, keys, itemsize) + itemsize * c.D * 2 * c.Hq * c.L)
+
+
+def row_bytes(c: Case, keys: int, itemsize: int) -> int:
+    """Of the newest ``keys`` rows of one head's keys, in ring and tail."""
+    in_tail = keys if c.bits != 8 else min(keys, c.tail + c.L)
+    return in_tail * c.D * itemsize + (keys - in_tail) * (c.D + SCALE)
 
 
 SUITE = Suite(

@@ -8,6 +8,7 @@ from voxtral_kernels.dispatch import ada_rms_norm as norm
 from voxtral_kernels.dispatch import causal_conv1d_gelu as conv
 from voxtral_kernels.dispatch import skinny_linear as skinny
 from voxtral_kernels.dispatch import sliding_window_attention as attention
+from voxtral_kernels.reference.ring import SCALE, is_quantised
 
 
 def derived_bytes(op: str, r: Any) -> int:
@@ -41,11 +42,19 @@ def _attention_vector(r: Any) -> int:
     size, splits = r.q.dtype.size, attention.n_splits(r)
     keys = r.offset + length - r.first_key
     rows = batch * heads * length
-    total = 2 * batch * r.tail_k.shape[1] * keys * dim * size + rows * dim * size * (splits + 1)
+    total = 2 * batch * r.tail_k.shape[1] * _rows(r, keys) + rows * dim * size * (splits + 1)
     if splits > 1:
         # Sums and (peak, total) out; the merge reads the sums once, the pairs once a simdgroup.
         total += rows * splits * (4 * dim * 2 + 8 + 8 * -(-dim // 32))
     return total
+
+
+def _rows(r: Any, keys: int) -> int:
+    """Bytes of the newest ``keys`` rows of one head's keys, or values, in ring and tail."""
+    dim, size = r.q.shape[3], r.q.dtype.size
+    in_ring = max(0, keys - r.tail_k.shape[2])
+    held = dim + SCALE if r.ring is not None and is_quantised(r.ring) else dim * size
+    return in_ring * held + (keys - in_ring) * dim * size
 
 
 def _attention_tiled(r: Any) -> int:

@@ -42,6 +42,7 @@ class Gate:
     dtype: mx.Dtype = mx.bfloat16
     weights_once: bool = False
     segments: float = SEGMENTS
+    of_16_bits: float | None = None  # most bytes of the caches, as a share of those of 16 bits
 
     @property
     def title(self) -> str:
@@ -63,14 +64,18 @@ class Row:
     barriers: int
     threadgroup_bytes: int
     failures: list[str]
+    of_16_bits: float | None = None  # bytes of the caches
 
 
 ENCODER = Attention(1, 32, 32, 1, 64, 750, past=2000, tail=40)
 DECODER = Attention(1, 32, 8, 1, 128, 8192, past=20000, tail=100)
+BYTES = replace(DECODER, bits=8)
 GATES = [
     Gate("attention, encoder, L = 1", "sliding_window_attention", ENCODER, 1.05),
     Gate("attention, decoder, L = 1", "sliding_window_attention", DECODER, 1.05),
     Gate("attention, decoder, L = 1", "sliding_window_attention", DECODER, 1.05, mx.float32),
+    Gate("attention, decoder, L = 1, 8 bits", "sliding_window_attention", BYTES, 1.05, of_16_bits=0.53),
+    Gate("attention, encoder, L = 1, 8 bits", "sliding_window_attention", replace(ENCODER, bits=8), 1.05),
     Gate(
         "attention, encoder, L = 4",
         "sliding_window_attention",
@@ -115,6 +120,7 @@ GATES += [
 QUANTIZED = (("qmv", 1), ("qmv_fast", 1), ("qmv_fast", 8), ("qmm_t", 8))
 # Fewer than 8 elements: MLX passes them in `constant`.
 SMALL = {"state", "eps", "row_info"}
+CACHES = {"ring", "tail_k", "tail_v"}
 
 
 class Counted:
@@ -145,12 +151,15 @@ def count(gate: Gate) -> Row:
     kernel.cache_clear()
     (suite,) = suites((gate.op,))
     least = suite.least_bytes(gate.case, gate.dtype.size)
-    total, segments, ideal, weights = 0, 0, 0, 0
+    total, segments, ideal, weights, cached = 0, 0, 0, 0, 0
     for name, traffic in device_buffers(factory.reports):
         moved = traffic["bytes_read"] + traffic["bytes_written"]
         total, segments, ideal = total + moved, segments + traffic["segments"], ideal + traffic["ideal_segments"]
         weights += moved if name == "weight" else 0
+        cached += moved if name in CACHES else 0
     failures = list(_failures(gate, total / least, total / derived_bytes(gate.op, request), segments / ideal))
+    if gate.of_16_bits is not None and cached > gate.of_16_bits * bytes_of_16_bits(request):
+        failures.append(f"caches {cached / bytes_of_16_bits(request):.4f} of 16 bits > {gate.of_16_bits}")
     if gate.weights_once and weights != request.weight.nbytes:
         failures.append(f"weights read {weights / request.weight.nbytes:.3f} times")
     counters = [r["counters"] for r in factory.reports]
@@ -166,7 +175,14 @@ def count(gate: Gate) -> Row:
         sum(c["barriers"] for c in counters),
         sum(t["bytes_read"] + t["bytes_written"] for t in local),
         failures,
+        cached / bytes_of_16_bits(request) if gate.of_16_bits is not None else None,
     )
+
+
+def bytes_of_16_bits(r: Any) -> int:
+    """Of the keys and values that the queries of an attention see, in a cache of 16 bits."""
+    keys = r.offset + r.q.shape[2] - r.first_key
+    return int(2 * r.tail_k.shape[0] * r.tail_k.shape[1] * keys * r.q.shape[3] * 2)
 
 
 def device_buffers(reports: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, int]]]:
@@ -200,6 +216,8 @@ def show(row: Row) -> None:
     figures = (f"{row.device_bytes / 1e6:.3f}", f"{row.over_least:.3f}", derived, f"{row.segments:.3f}")
     local = (str(row.bank_conflicts), str(row.barriers), f"{row.threadgroup_bytes / 1e6:.3f}")
     print(line(row.name, row.variant, (*figures, *local)), flush=True)
+    if row.of_16_bits is not None:
+        print(f"    caches: {row.of_16_bits:.4f} of the bytes of 16 bits")
     for failure in row.failures:
         print(f"    WORSE: {failure}")
 

@@ -26,7 +26,8 @@ import numpy as np
 from voxtral_kernels.backends import extension, native
 from voxtral_kernels.reference.ada_rms_norm import AdaRmsNorm
 from voxtral_kernels.reference.causal_conv1d_gelu import CausalConv1dGelu
-from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
+from voxtral_kernels.reference.ring import SCALE
+from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention, from_sequence
 
 from ..measure.stats import Ratio, ratio
 from ..options import Parser
@@ -113,6 +114,22 @@ def attention(
     return works | reading(2 * q.nbytes + k.nbytes + v.nbytes)
 
 
+def decode_bits(dtype: mx.Dtype, *, keys: int) -> dict[str, Work]:
+    """A ring of 8 bits against the same keys in their own dtype."""
+    rng = np.random.default_rng(0)
+    end = keys + 37  # wrapped
+    q = normal(rng, (1, 32, 1, 128), dtype)
+    k, v = (normal(rng, (1, 8, end + 1, 128), dtype) for _ in range(2))
+    requests = {bits: from_sequence(q, k, v, keys, end, keys, bits) for bits in (8, 16)}
+    mx.eval([[r.ring, r.tail_k, r.tail_v] for r in requests.values()])
+    ours = native.backend("sliding_window_attention")
+    works: dict[str, Work] = {
+        "ours": lambda: ours.run(requests[8], None),
+        "16 bits": lambda: ours.run(requests[16], None),
+    }
+    return works | reading(2 * 8 * keys * (128 + SCALE))
+
+
 def convolution(torch: Any, dtype: mx.Dtype, *, c_in: int, c_out: int, stride: int, frames: int) -> dict[str, Work]:
     """Contenders for the causal convolution of ``frames`` new frames."""
     rng = np.random.default_rng(0)
@@ -159,6 +176,10 @@ def shapes(torch: Any, only: str) -> Iterator[Shape]:
     for keys in (512, 2048, 8192):
         build = partial(attention, torch, heads=(32, 8), dim=128, past=keys - 1, queries=1, window=8192)
         plan.append((f"attention decode, {keys} keys", build, 4, {"stock": 8, "torch": 1}))
+    for keys in (512, 2048, 8192):
+        # Of float32, 16 bits stands for 32.
+        bits = partial(decode_bits, keys=keys)
+        plan.append((f"attention decode in 8 bits, {keys} keys", bits, 4, {"16 bits": 1}))
     for queries, least in ((8, 6), (64, 15), (200, 15)):
         build = partial(attention, torch, heads=(32, 32), dim=64, past=750, queries=queries, window=750)
         plan.append((f"attention encoder, {queries} queries", build, 1, {"stock": least, "torch": 1}))
@@ -212,7 +233,7 @@ def line(shape: Shape, times: dict[str, list[float]]) -> dict[str, Any]:
         "speedup": {n: (r.median, r.low, r.high) for n, r in speedups.items()},
         "asked": shape.asked,
         "below": below,
-        "text": f"{shape.name:31}{shape.dtype:9}{np.median(times['ours']) * 1e6:10.1f} us"
+        "text": f"{shape.name:39}{shape.dtype:9}{np.median(times['ours']) * 1e6:10.1f} us"
         + "".join(
             f"   {n} {r!s:24}{f'(>= {shape.asked[n]})' if n in shape.asked else '':9}" for n, r in speedups.items()
         )

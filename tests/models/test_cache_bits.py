@@ -1,9 +1,11 @@
 """Streams that hold keys and values in 8 bits, and the ways to ask for them."""
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
 import voxtral_kernels as vk
+from bench.suites import cache_bits
 from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.cli import main
 
@@ -60,3 +62,45 @@ def test_the_command_takes_8_and_refuses_others(capsys):
     assert said["8"][1].out == said["16"][1].out != ""
     assert said["4"][0] != 0
     assert "--cache-bits: expected 16 (the dtype of the keys) or 8, got 4." in said["4"][1].err
+
+
+HOUR = 45_000  # positions of the decoder
+
+
+@pytest.mark.soak
+def test_ten_hours_of_a_stream_drift_no_more_than_the_first(examples):
+    """A minute of audio at the positions of each hour: tokens, and logits while the tokens agree."""
+    model, samples = vk.load("tiny", dtype="float32"), load_audio(examples / "one-minute.wav")
+    worst, differ = [], []
+    for hour in range(10):
+        (_, tokens, logits), (_, expected, truth) = (cache_bits.heard(model, samples, b, hour * HOUR) for b in (8, 16))
+        same = cache_bits.agreed(tokens, expected)
+        worst.append(max(np.abs(a[-1] - b[-1]).max() for a, b in list(zip(logits, truth, strict=True))[: same + 1]))
+        differ.append(sum(a != b for a, b in zip(tokens, expected, strict=True)))
+    print("largest difference of a logit by hour:", *(f"{w:.3f}" for w in worst), "tokens that differ:", *differ)
+    assert max(worst[1:]) <= 1.1 * worst[0]
+    assert max(differ[1:]) <= differ[0]
+
+
+@pytest.mark.soak
+def test_ten_hours_of_one_cache_drift_no_more_than_the_first():
+    """450,000 positions through one ring of the decoder's size, a piece of each hour attended token by token."""
+    rng, caches = np.random.default_rng(0), {bits: vk.RingKVCache(8192, bits=bits) for bits in (8, 16)}
+    errors = []
+    for position in range(0, 10 * HOUR, 500):
+        q, k, v = (mx.array(rng.normal(size=(1, h, 500, 128)).astype(np.float32)) for h in (2, 1, 1))
+        alone = 20 if position % HOUR == HOUR - 500 else 0
+        for cache in caches.values():
+            cache.append(k[:, :, : 500 - alone], v[:, :, : 500 - alone])
+        outs = {bits: [] for bits in caches}
+        for i in range(500 - alone, 500):
+            for bits, cache in caches.items():
+                step = (a[:, :, i : i + 1] for a in (q, k, v))
+                outs[bits].append(vk.sliding_window_attention(*step, cache=cache))
+        if alone:
+            eight, full = (mx.concatenate(outs[bits], axis=2) for bits in (8, 16))
+            errors.append(float(mx.sqrt(mx.mean((eight - full) ** 2) / mx.mean(full**2))))
+        mx.eval([cache.state for cache in caches.values()])
+    print("root mean square of the difference by hour:", *(f"{e:.5f}" for e in errors))
+    assert len(errors) == 10
+    assert max(errors[1:]) <= 1.1 * errors[0]

@@ -44,7 +44,7 @@ EDITS = {
         ("every split weighed as the first", "simd_shuffle(factor, ushort(s))", "simd_shuffle(factor, ushort(0))"),
         ("merge barrier dropped", f"    {BARRIER}    const int head", "    const int head"),
         ("scale of a byte key forgotten", "(score) * key_scale", "(score)"),
-        ("scale of another byte value", "lane - part + 1", "lane - part"),
+        ("scale of another byte value", "simd_shuffle(value_scales, from)", "simd_shuffle(key_scales, from)"),
         ("query barrier dropped", f"  {BARRIER}  float query", "  float query"),
         ("wrong batch stride", "b * q_strides[0]", "b * q_strides[1]"),
     ],

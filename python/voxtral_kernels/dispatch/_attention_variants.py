@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..reference.ring import is_quantised
 from ..reference.sliding_window_attention import SlidingWindowAttention
 
 MAX_ROWS = 8  # queries times heads of a group that the vector variant takes
 MAX_VECTOR = 1024  # rows times D that fit a simdgroup's registers
-KEYS_PER_SPLIT = 256
-MAX_SPLITS = 32  # bounds what the splits write and read again to 3 % of the keys at 8192
+KEYS_PER_SPLIT = 256  # twice as many of 8 bits
+MAX_SPLITS = 32  # half as many of 8 bits; bounds what the splits write and read again to 3 % of the keys at 8192
 
 
 def rows_of(r: SlidingWindowAttention) -> int:
@@ -29,22 +30,29 @@ def most_keys(r: SlidingWindowAttention) -> int:
     return kept if r.window is None else min(kept, r.window + length - 1)
 
 
-def splits_of(keys: int, kv_heads: int) -> int:
+def splits_of(keys: int, kv_heads: int, bits: int) -> int:
     """Threadgroups that share the keys of one kv head in the vector variant.
 
     Args:
         keys: That the queries see.
         kv_heads: Of the whole batch.
+        bits: Of the ring.
     """
     if keys <= (1024 if kv_heads >= 16 else 2 * KEYS_PER_SPLIT):
         return 1
-    return min(MAX_SPLITS, -(-keys // KEYS_PER_SPLIT))
+    smaller = 2 if bits == 8 else 1
+    return min(MAX_SPLITS // smaller, -(-keys // (KEYS_PER_SPLIT * smaller)))
+
+
+def bits_of(r: SlidingWindowAttention) -> int:
+    """8, or 16 for any other ring or none."""
+    return 8 if r.ring is not None and is_quantised(r.ring) else 16
 
 
 def n_splits(r: SlidingWindowAttention) -> int:
     """`splits_of` where the stream stands now."""
     keys = min(r.ring_end + r.tail_k.shape[2], most_keys(r))
-    return splits_of(keys, r.tail_k.shape[0] * r.tail_k.shape[1])
+    return splits_of(keys, r.tail_k.shape[0] * r.tail_k.shape[1], bits_of(r))
 
 
 def splits_at(r: SlidingWindowAttention) -> Callable[[int], int]:
@@ -52,7 +60,8 @@ def splits_at(r: SlidingWindowAttention) -> Callable[[int], int]:
     if variant(r)[0] == "tiled":
         return lambda ring_end: 0
     most, n_tail, kv_heads = most_keys(r), r.tail_k.shape[2], r.tail_k.shape[0] * r.tail_k.shape[1]
-    return lambda ring_end: splits_of(min(ring_end + n_tail, most), kv_heads)
+    bits = bits_of(r)
+    return lambda ring_end: splits_of(min(ring_end + n_tail, most), kv_heads, bits)
 
 
 def variant(r: SlidingWindowAttention) -> tuple[str, str]:

@@ -8,9 +8,8 @@ from typing import Any
 import mlx.core as mx
 
 from ..backends.source import Factory, floats, ints, kernel
-from ..reference.ring import is_quantised
 from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
-from ._attention_variants import cpu_variant, n_splits, padded, rows_of, splits_at, tiles, variant
+from ._attention_variants import bits_of, cpu_variant, n_splits, padded, rows_of, splits_at, tiles, variant
 from ._canary import normal
 
 VECTOR, TILED = "sliding_window_attention_vector", "sliding_window_attention_tiled"
@@ -44,8 +43,7 @@ def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
     q = normal(0, (1, group, length, dim), r.q.dtype)
     k, v = (normal(seed, (1, 1, past + length, dim), r.q.dtype) for seed in (1, 2))
     end = 0 if r.ring is None else past - 3
-    bits = 8 if r.ring is not None and is_quantised(r.ring) else 16
-    return from_sequence(q, k, v, window, end, window + length + 7, bits)
+    return from_sequence(q, k, v, window, end, window + length + 7, bits_of(r))
 
 
 def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
