@@ -1,38 +1,9 @@
 // y = h * rsqrt(mean(h^2) + eps) * weight * (1 + scale), h = x + residual rounded to the storage type.
+#include "gain.h"
 #include "rows.h"
 
 namespace voxtral::cpu {
 namespace {
-
-template <class T>
-void multiply_gain(const void* factor, Index dim, float plus, float* gain) {
-  const T* f = static_cast<const T*>(factor);
-  for (Index d = 0; d < dim; d += kLanes) {
-    const int part = int(least(kLanes, dim - d));
-    store_part(gain + d, load_part(gain + d, part) * (load_part(f + d, part) + plus), part);
-  }
-}
-
-void multiply_gain(Dtype dtype, const void* factor, Index dim, float plus, float* gain) {
-  with_type(dtype, [&]<class T>() { multiply_gain<T>(factor, dim, plus, gain); });
-}
-
-// gain = weight * (1 + scale), once for all rows that share the scale.
-template <class T>
-void fill_gain(const AdaRmsNormArgs& args, Index scale_row, float* gain) {
-  for (Index d = 0; d < args.dim; ++d) gain[d] = 1.0f;
-  if (args.weight) multiply_gain<T>(args.weight, args.dim, 0.0f, gain);
-  if (args.scale) {
-    const Index offset = scale_row * args.dim * item_size(args.scale_dtype);
-    multiply_gain(args.scale_dtype, static_cast<const char*>(args.scale) + offset, args.dim, 1.0f, gain);
-  }
-}
-
-template <class T>
-inline Vec add_rounded(Vec x, Vec residual, T* h) {
-  store(h, x + residual);
-  return load(h);
-}
 
 // Writes h and leaves its square sum; the padded part of a row adds zero.
 template <class T>
@@ -64,7 +35,12 @@ template <class T>
 void rows(const AdaRmsNormArgs& args, Index first, Index last, float* gain) {
   Index gain_row = -1;
   for (Index r = first; r < last; ++r) {
-    if (gain_row != r / args.rows_per_scale) fill_gain<T>(args, gain_row = r / args.rows_per_scale, gain);
+    if (gain_row != r / args.rows_per_scale) {
+      gain_row = r / args.rows_per_scale;
+      const char* scale = static_cast<const char*>(args.scale);
+      if (scale) scale += gain_row * args.dim * item_size(args.scale_dtype);
+      fill_gain(args.dtype, args.weight, args.scale_dtype, scale, args.dim, gain);
+    }
     const T* x = static_cast<const T*>(args.x) + r * args.dim;
     T* y = static_cast<T*>(args.y) + r * args.dim;
     T* h = args.h ? static_cast<T*>(args.h) + r * args.dim : nullptr;

@@ -93,6 +93,31 @@ struct SiluMulArgs {
   Index rows_per_task;
 };
 
+struct SkinnyLinearArgs {
+  const void* x;          // [rows, k]
+  const void* weight;     // [n, k], or k numbers of `bits` bits a row, [n, k * bits / 8] bytes
+  const void* scales;     // [n, k / group] or null
+  const void* biases;     // same
+  const void* bias;       // [n] or null
+  const void* norm;       // [k] or null
+  const void* scale;      // [rows / rows_per_scale, k] or null
+  const void* residual;   // [rows, k] or null
+  const void* add;        // [rows, n] or null
+  const float* rotation;  // [turns, dim]: cosine and sine of each pair's angle, or null
+  const void* tail_k;     // [rows / length, kv_heads, tail, dim] or null
+  const void* tail_v;     // same
+  void* y;                // [rows, n]; gated [rows, n / 2]; with a rotation q, [rows / length, heads, length, dim]
+  void* out_k;            // [rows / length, kv_heads, tail + length, dim]; null without a rotation
+  void* out_v;            // same
+  void* h;                // [rows, k]: x + residual; null without one
+  Index rows, k, n, bits, group, rows_per_scale;
+  Index turns, heads, kv_heads, dim, length, tail;
+  float eps;
+  bool gated;
+  Dtype dtype, scales_dtype, scale_dtype;  // scales_dtype: of the weight's scales and biases
+  Index rows_per_task, columns_per_task;
+};
+
 // Every op with its arguments: kernels.h and launch.cpp make their tables of this list.
 #define VOXTRAL_OPS(OP, isa)                        \
   OP(ada_rms_norm, AdaRmsNormArgs, isa)             \
@@ -100,6 +125,7 @@ struct SiluMulArgs {
   OP(ring_commit, RingCommitArgs, isa)              \
   OP(rope_append, RopeAppendArgs, isa)              \
   OP(silu_mul, SiluMulArgs, isa)                    \
+  OP(skinny_linear, SkinnyLinearArgs, isa)          \
   OP(sliding_window_attention, SlidingWindowAttentionArgs, isa)
 
 }  // namespace voxtral::cpu

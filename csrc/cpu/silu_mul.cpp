@@ -4,13 +4,6 @@
 namespace voxtral::cpu {
 namespace {
 
-// e = exp(-|g|) never overflows: 1 / (1 + e) above zero, e / (1 + e) below, where exp_nonpositive stops at exp(-87).
-inline Vec silu(Vec g) {
-  const Vec e = exp_nonpositive(g < 0.0f ? g : -g);
-  const Vec below = g < -87.0f ? splat(0.0f) : e;
-  return g * (g < 0.0f ? below : splat(1.0f)) / (1.0f + e);
-}
-
 template <class T>
 void rows(const SiluMulArgs& args, Index first, Index last) {
   for (Index r = first; r < last; ++r) {

@@ -169,6 +169,13 @@ inline Vec exp_nonpositive(Vec given) {
   return given < -87.0f ? Vec{} : y;
 }
 
+// g / (1 + exp(-g)). e = exp(-|g|) never overflows: 1 / (1 + e) above zero, e / (1 + e) below, where exp_nonpositive stops at exp(-87).
+inline Vec silu(Vec g) {
+  const Vec e = exp_nonpositive(g < 0.0f ? g : -g);
+  const Vec below = g < -87.0f ? splat(0.0f) : e;
+  return g * (g < 0.0f ? below : splat(1.0f)) / (1.0f + e);
+}
+
 // x * Phi(x) = x / 2 * erfc(-x / sqrt 2). erfc(z) = exp(-Q(z)) for z in [0, 5], Q a fitted polynomial without constant
 // term: absolute error of erfc 8e-8, so no cancellation on either side of zero. Beyond z = 5 it is 0 (true: below 2e-12):
 // x times what the polynomial leaves there would grow with x, and -inf times 0 would be NaN.
@@ -230,6 +237,11 @@ inline Vec sum_each(const Vec* v) {
 
 // The sums of adjacent lanes: those of a in the lower half, those of b in the upper.
 inline Vec sum_neighbours(Vec a, Vec b) { return even_blocks<1>(a, b, Lanes{}) + odd_blocks<1>(a, b, Lanes{}); }
+
+template <int... Lane>
+inline IntVec lane_numbers(std::integer_sequence<int, Lane...>) {
+  return IntVec{Lane...};
+}
 
 // 0 in the lower half, 1 in the upper.
 template <int... Lane>

@@ -1,10 +1,20 @@
-"""The public function: shapes it takes, errors it gives. Values: test_cases.py."""
+"""The public function: shapes it takes, errors it gives; rows that do not depend on each other. Values: test_cases."""
+
+from dataclasses import replace
 
 import mlx.core as mx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import voxtral_kernels as vk
+from voxtral_kernels import testing
+from voxtral_kernels.backends import select
+from voxtral_kernels.backends.extension import extension
 from voxtral_kernels.ops.skinny_linear import skinny_linear
 
+OP = "skinny_linear"
+REF = testing.definition(OP)
 X = mx.ones((2, 3, 64))
 W = mx.ones((10, 64)) / 64
 ROW = mx.ones((64,))
@@ -71,3 +81,78 @@ def test_what_comes_back():
 def test_error_names_the_argument(arguments, message):
     with pytest.raises(ValueError, match=r"^\[skinny_linear\] " + message):
         skinny_linear(**{"x": X, "weight": W, **arguments})
+
+
+FORMS = {
+    "plain": {},
+    "4 bits": {"bits": 4},
+    "6 bits": {"bits": 6, "group": 32},
+    "8 bits": {"bits": 8, "group": 128},
+    "normed, gated": {"norm": True, "residual": True, "form": "gated"},
+    "heads": {"norm": True, "form": "heads", "heads": (2, 1, 32), "bits": 4, "group": 32},
+}
+
+
+def alone(request, row):
+    """The same call of one of its rows."""
+    one = {n: getattr(request, n)[row : row + 1] for n in ("x", "residual", "add") if getattr(request, n) is not None}
+    if request.rotation is not None:
+        one |= {"rotation": request.rotation[row : row + 1], "length": 1}
+    return replace(request, **one)
+
+
+@given(
+    form=st.sampled_from(sorted(FORMS)),
+    dtype=st.sampled_from(testing.FLOATS),
+    order=st.lists(st.integers(0, 15), min_size=1, max_size=16),
+    columns=st.sampled_from([128, 384, 3072]),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=25)
+@pytest.mark.parametrize("isa", extension().available_isas())
+def test_a_row_does_not_depend_on_the_others(isa, form, dtype, order, columns, seed):
+    """Bit for bit: in any number, order and company, one row alone is what it is among up to 16."""
+    before = extension().isa()
+    request = REF.example(REF.Case(16, columns, 0 if form == "heads" else 37, **FORMS[form]), dtype, seed)
+    try:
+        extension().use_isa(isa)
+        with vk.use_backend("native"):
+            among = [select.run(OP, alone(request, row)) for row in order]
+            taken = mx.array(order)
+            rows = {n: getattr(request, n)[taken] for n in ("x", "residual") if getattr(request, n) is not None}
+            if request.rotation is not None:
+                rows |= {"rotation": request.rotation[taken], "length": len(order)}
+            together = select.run(OP, replace(request, **rows))
+    finally:
+        extension().use_isa(before)
+    for i, one in enumerate(among):
+        for a, b in zip(outputs(one), outputs(together), strict=True):
+            axis = 2 if form == "heads" else 0
+            assert mx.array_equal(a, mx.take(b, mx.array([i]), axis=axis)).item()
+
+
+def outputs(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def test_native_refuses_what_would_be_read_out_of_bounds():
+    ext = extension()
+    rest = (1e-5, None, None, False, None, None, None, 0, 0, 0)
+    packed = tuple(PARTS.values())
+    ext.skinny_linear(X, *packed, None, None, None, *rest)
+    turns = (1e-5, None, None, False, TURNS, None, None, 3, 1, 3)
+    ext.skinny_linear(X, W, None, None, None, None, None, *turns)
+    for bad in (
+        (X, W[:, 1:], None, None, None, None, None, *rest),
+        (X, packed[0][:, 1:], *packed[1:], None, None, None, *rest),
+        (X, *packed[:2], packed[2][:, 1:], None, None, None, *rest),
+        (X, W, None, None, ROW, None, None, *rest),
+        (X, W, None, None, None, ROW[1:], None, *rest),
+        (X, W, None, None, None, ROW, mx.ones((4, 64)), *rest),
+        (X, W, None, None, None, None, None, 1e-5, None, X, False, None, None, None, 0, 0, 0),
+        (X, W[:9], None, None, None, None, None, 1e-5, None, None, True, None, None, None, 0, 0, 0),
+        (X, W, None, None, None, None, None, 1e-5, None, None, False, TURNS, None, None, 4, 1, 3),
+        (X, W, None, None, None, None, None, 1e-5, None, None, False, TURNS, None, None, 3, 1, 2),
+    ):
+        with pytest.raises(ValueError, match=r"^\[skinny_linear\] "):
+            ext.skinny_linear(*bad)
