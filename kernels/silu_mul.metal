@@ -1,5 +1,5 @@
-// Formula   y = g / (1 + exp(-g)) * u, x = [g, u]
-// Layout    x: [rows, 2 * dim], y: [rows, dim], row-contiguous; sizes = {rows, dim}
+// Formula   y = g / (1 + exp(-g)) * u, g and u in turn along x
+// Layout    x: [rows, dim, 2], y: [rows, dim], row-contiguous; sizes = {rows, dim}
 // Grid      one thread per V elements of y: (ceil(dim / V), rows); any threadgroup
 // Numerics  float32; rounded once, at the store
 // Traffic   every element read once and written once
@@ -13,16 +13,16 @@
 using namespace metal;
 
 template <typename T, int V, typename X>
-METAL_FUNC void silu_mul(X x,          // [rows, 2 * dim]; X: pointer, device or constant
+METAL_FUNC void silu_mul(X x,          // [rows, dim, 2]; X: pointer, device or constant
                          device T* y,  // [rows, dim]
                          uint dim, uint row, uint piece) {
   const uint d = piece * V;
   x += size_t(row) * 2 * dim;
-  const Packed<T, V> gate = load_bounded<T, V>(x, d, dim);
-  const Packed<T, V> up = load_bounded<T, V>(x + dim, d, dim);
+  const Packed<T, V> pairs[2] = {load_bounded<T, V>(x, 2 * d, 2 * dim), load_bounded<T, V>(x, 2 * d + V, 2 * dim)};
   Packed<T, V> product;
   for (int j = 0; j < V; ++j) {
-    product.v[j] = T(silu(float(gate.v[j])) * float(up.v[j]));
+    const Packed<T, V> from = pairs[2 * j / V];
+    product.v[j] = T(silu(float(from.v[2 * j % V])) * float(from.v[2 * j % V + 1]));
   }
   store_bounded<T, V>(y + size_t(row) * dim, d, dim, product);
 }

@@ -29,6 +29,7 @@ from voxtral_kernels.reference.causal_conv1d_gelu import CausalConv1dGelu
 from voxtral_kernels.reference.ring import SCALE
 from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention, from_sequence
 
+from ..measure import projections
 from ..measure.stats import Ratio, ratio
 from ..options import Parser
 
@@ -195,6 +196,9 @@ def shapes(torch: Any, only: str) -> Iterator[Shape]:
             # Nothing is asked of bfloat16 convolutions: their figures are printed.
             wanted = {} if name.startswith("conv") and dtype == mx.bfloat16 else asked
             yield Shape(name, str(dtype).rpartition(".")[2], make(dtype), calls, wanted)
+    for name, contenders, asked in projections.lines(torch):
+        if only in name:
+            yield Shape(name, "bfloat16", contenders(), 1, asked)
 
 
 def sample(work: Work, calls: int, repeats: int) -> float:

@@ -86,7 +86,7 @@ struct RingCommitArgs {
 };
 
 struct SiluMulArgs {
-  const void* x;  // [rows, 2 x dim]: gates, then what they are multiplied with
+  const void* x;  // [rows, dim, 2]: a gate and what it is multiplied with
   void* y;        // [rows, dim]
   Index rows, dim;
   Dtype dtype;

@@ -1,4 +1,4 @@
-// y = g / (1 + exp(-g)) * u, g and u the halves of a row.
+// y = g / (1 + exp(-g)) * u, g and u in turn in a row.
 #include "rows.h"
 
 namespace voxtral::cpu {
@@ -7,12 +7,12 @@ namespace {
 template <class T>
 void rows(const SiluMulArgs& args, Index first, Index last) {
   for (Index r = first; r < last; ++r) {
-    const T* gate = static_cast<const T*>(args.x) + r * 2 * args.dim;
-    const T* up = gate + args.dim;
+    const T* x = static_cast<const T*>(args.x) + r * 2 * args.dim;
     T* y = static_cast<T*>(args.y) + r * args.dim;
     for (Index d = 0; d < args.dim; d += kLanes) {
-      const int part = int(least(kLanes, args.dim - d));
-      store_part(y + d, silu(load_part(gate + d, part)) * load_part(up + d, part), part);
+      const int part = int(least(kLanes, args.dim - d)), second = int(most(0, 2 * part - kLanes));
+      const Vec a = load_part(x + 2 * d, 2 * part - second), b = load_part(x + 2 * d + kLanes, second);
+      store_part(y + d, silu(even_blocks<1>(a, b, Lanes{})) * odd_blocks<1>(a, b, Lanes{}), part);
     }
   }
 }

@@ -1,4 +1,4 @@
-// y = silu(g) u, x = [g, u]: the gated product of a SwiGLU whose projections are packed.
+// y = silu(g) u, g and u in turn along x: the gated product of a SwiGLU whose projections are packed so.
 #include "metal/encoder.h"
 #include "ops/binding.h"
 #include "ops/primitive.h"
@@ -20,9 +20,10 @@ mx::Shape output_shape(const mx::array& x) {
 }
 
 Arrays composed(const Arrays& inputs, const MetalLaunches&, mx::Stream s) {
-  const Arrays halves = mx::split(mx::astype(inputs[0], mx::float32, s), 2, -1, s);
-  const mx::array gated = mx::multiply(halves[0], mx::sigmoid(halves[0], s), s);
-  return {mx::astype(mx::multiply(gated, halves[1], s), inputs[0].dtype(), s)};
+  const mx::array pairs = mx::unflatten(mx::astype(inputs[0], mx::float32, s), -1, {-1, 2}, s);
+  const Arrays each = mx::split(pairs, 2, -1, s);
+  const mx::array gated = mx::multiply(mx::multiply(each[0], mx::sigmoid(each[0], s), s), each[1], s);
+  return {mx::astype(mx::squeeze(gated, -1, s), inputs[0].dtype(), s)};
 }
 
 class SiluMul : public Op<MetalLaunches> {

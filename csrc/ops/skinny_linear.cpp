@@ -183,8 +183,8 @@ using Optional = std::optional<mx::array>;
 // a residual.
 Result skinny_linear(const mx::array& x, const mx::array& weight, const Optional& scales, const Optional& biases,
                      const Optional& bias, const Optional& norm, const Optional& scale, float eps,
-                     const Optional& residual, const Optional& add, bool gated, const Optional& rotation,
-                     const Optional& tail_k, const Optional& tail_v, int n_heads, int n_kv_heads, int length,
+                     const Optional& residual, const Optional& add, bool gated, int length, const Optional& rotation,
+                     const Optional& tail_k, const Optional& tail_v, int n_heads, int n_kv_heads,
                      mx::StreamOrDevice device, const LaunchList* launches) {
   kernel_dtype(kOp, x);
   require(x.ndim() >= 1 && x.size() > 0 && weight.ndim() == 2 && weight.size() > 0, kOp,
@@ -253,8 +253,8 @@ void SkinnyLinear::eval_gpu(const Arrays&, Arrays&) { throw std::runtime_error("
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
   bind_op(m, kOp, &skinny_linear, "x"_a, "weight"_a, "scales"_a.none(), "biases"_a.none(), "bias"_a.none(),
-          "norm"_a.none(), "scale"_a.none(), "eps"_a, "residual"_a.none(), "add"_a.none(), "gated"_a,
-          "rotation"_a.none(), "tail_k"_a.none(), "tail_v"_a.none(), "n_heads"_a, "n_kv_heads"_a, "length"_a);
+          "norm"_a.none(), "scale"_a.none(), "eps"_a, "residual"_a.none(), "add"_a.none(), "gated"_a, "length"_a,
+          "rotation"_a.none(), "tail_k"_a.none(), "tail_v"_a.none(), "n_heads"_a, "n_kv_heads"_a);
 });
 
 }  // namespace voxtral

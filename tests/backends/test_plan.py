@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import voxtral_kernels as vk
 from voxtral_kernels.backends import composed, plan, select, selfcheck
-from voxtral_kernels.models.layers import Attention, Block, Linear, Matrix, SwiGLU
+from voxtral_kernels.models.block import Block
+from voxtral_kernels.models.layers import Attention, Linear, Matrix, SwiGLU
 from voxtral_kernels.models.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]

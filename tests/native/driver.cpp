@@ -176,9 +176,8 @@ void gated(Index rows, Index dim, Dtype dtype) {
   launch(args);
   std::vector<double> truth;
   for (Index i = 0; i < rows * dim; ++i) {
-    const Index at = i / dim * 2 * dim + i % dim;
-    const double gate = x.values[std::size_t(at)];
-    truth.push_back(gate / (1 + std::exp(-gate)) * x.values[std::size_t(at + dim)]);
+    const double gate = x.values[std::size_t(2 * i)];
+    truth.push_back(gate / (1 + std::exp(-gate)) * x.values[std::size_t(2 * i + 1)]);
   }
   expect("silu_mul", y, truth);
 }

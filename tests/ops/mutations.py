@@ -86,7 +86,7 @@ EDITS = {
     ],
     (GATED, "silu_mul.metal"): [
         ("exp of the wrong sign", "precise::exp(-g)", "precise::exp(g)"),
-        ("gate and factor swapped", "load_bounded<T, V>(x, d, dim)", "load_bounded<T, V>(x + dim, d, dim)"),
+        ("gate and factor swapped", "float(from.v[2 * j % V])", "float(from.v[2 * j % V + 1])"),
         ("row of half the length", "size_t(row) * 2 * dim", "size_t(row) * dim"),
     ],
     (SKINNY, "common/skinny_rows.h"): [

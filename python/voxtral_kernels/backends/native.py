@@ -163,29 +163,34 @@ def ring_commit(
     return ext.ring_commit(ring, start, k, v, after, stream, launches)
 
 
-def linear(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array | None:
-    """``x @ weight.T + bias`` by the convolution's kernel; None where ``native`` does not serve.
+# The fields of SkinnyLinear behind the bias, where nothing stands around the product.
+_ALONE = (None, None, 0.0, None, None, False, 0, None, None, None, 0, 0)
+
+
+def linear(
+    x: mx.array,
+    weight: mx.array,
+    scales: mx.array | None = None,
+    biases: mx.array | None = None,
+    bias: mx.array | None = None,
+) -> mx.array | None:
+    """``x @ weight.T + bias`` by `skinny_linear`'s kernel; None where ``native`` does not serve it on a CPU.
 
     Stock MLX has no fast matmul on a CPU without Apple's libraries; the models call this for their projections.
 
     Args:
-        x: ``[..., C_in]``.
-        weight: ``[C_out, C_in]``, dtype of ``x``.
-        bias: ``[C_out]``, dtype of ``x``; None for none.
+        x: ``[..., K]``.
+        weight: ``[N, K]``, dtype of ``x``, or quantised with ``scales`` and ``biases``, see `SkinnyLinear`.
+        bias: ``[N]``, dtype of ``x``; None for none.
     """
-    function = linear_function()
-    if function is None or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype) or x.size == 0:
-        return None
-    y: mx.array = function(x, weight, bias)
-    return y
-
-
-def linear_function() -> Callable[..., mx.array] | None:
-    """What `linear` calls in this `select.context`, with arrays of one dtype that are not empty; None: stock MLX."""
     if sys.platform == "darwin" or select.forced() not in (None, "native") or device_type(None) != mx.cpu:
         return None
+    stored = weight.dtype if scales is None else scales.dtype
+    alike = stored == x.dtype or (scales is not None and stored == mx.float32)
+    if not alike or (bias is not None and bias.dtype != x.dtype) or x.size == 0:
+        return None
     try:
-        function: Callable[..., mx.array] = extension().linear
+        function: Callable[..., mx.array] = extension().skinny_linear
     except UnavailableError:
         return None
-    return function
+    return function(x, weight, scales, biases, bias, *_ALONE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import mlx.core as mx
@@ -18,12 +19,33 @@ from ..reference.kv_append import KvAppend
 from ..reference.ring import empty_ring
 from ..reference.rope_append import RopeAppend
 from ..reference.silu_mul import SiluMul
+from ..reference.skinny_linear import SkinnyLinear
 from ..reference.sliding_window_attention import SlidingWindowAttention
 from . import native, select
 from .select import Backend, Choice
 
 # Lengths and dtypes differ little within a process; more than this many are begun anew.
 _KEPT = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What a projection is and what stands around it, as `SkinnyLinear` has it; equal ones are one object: `form`."""
+
+    n: int
+    k: int
+    dtype: mx.Dtype  # of the bias and of a plain weight
+    bits: int  # 0: a plain weight
+    group_size: int
+    scales: mx.Dtype | None
+    bias: bool
+    norm: bool = False
+    scale: mx.Dtype | None = None
+    add: bool = False
+    gated: bool = False
+
+
+form = functools.cache(Form)
 
 
 class Heads(NamedTuple):
@@ -34,6 +56,8 @@ class Heads(NamedTuple):
         packed: q, k and v come in one row.
         rotates: q and k are turned by the angles of their positions; False: they are already, and come as
             ``[B, H, L, D]``.
+        projection: q, k and v are still to be made: what comes is the input and the operands of a projection of this
+            form, the fields of `SkinnyLinear` up to its length.
     """
 
     n_heads: int
@@ -41,6 +65,7 @@ class Heads(NamedTuple):
     dim: int
     packed: bool = True
     rotates: bool = True
+    projection: Form | None = None
 
 
 class Attention(NamedTuple):
@@ -69,11 +94,12 @@ class Plans:
 
     def __init__(self, batch: int, length: int, dtype: mx.Dtype, *, stateful: bool) -> None:
         self.batch, self.length, self.dtype, self.stateful = batch, length, dtype, stateful
-        self.linear = native.linear_function() if batch * length else None
+        self.linear = native.linear_function(batch * length) if batch * length else None
         self.choices: dict[tuple[str, str], Choice] = {}
         self._chosen: dict[tuple[Any, ...], Choice] = {}
         self.norm = functools.cache(self._norm)
         self.silu_mul = functools.cache(self._silu_mul)
+        self.projection = functools.cache(self._projection)
         self.attentions: dict[tuple[Heads, int | None, int, int, int], Attention] = {}
 
     def _norm(self, dim: int, scale: mx.Dtype | None, residual: bool) -> Callable[..., Any]:
@@ -92,6 +118,47 @@ class Plans:
         """Of rows ``[B * L, 2 dim]``."""
         return self._prepared("silu_mul", SiluMul(self._zeros(self.batch * self.length, 2 * dim)))
 
+    def _projection(self, form: Form, heads: Heads | None = None) -> Callable[..., Any] | None:
+        """Of rows ``[B * L, K]``: the fields of `SkinnyLinear` to its result, split where heads are given.
+
+        None where it has no kernel here, for as many rows: then the ops that it stands for serve one by one.
+        """
+        if self.batch * self.length == 0 or form.dtype != self.dtype:
+            return None
+        request = self._skinny_linear(form, heads, [None, None])
+        try:
+            choice = select.select("skinny_linear", request)
+        except RuntimeError:  # a backend that was asked for by name has the single ops only
+            return None
+        if choice.backend == "composed":
+            return None
+        self.choices.setdefault(("skinny_linear", choice.variant), choice)
+        return self._function(choice.implementation, request)
+
+    def _skinny_linear(self, form: Form, heads: Heads | None, tails: list[Any]) -> SkinnyLinear:
+        rows, n, k = self.batch * self.length, form.n, form.k
+        scales = None if form.scales is None else mx.zeros((n, k // form.group_size), form.scales)
+        weight = self._zeros(n, k) if scales is None else mx.zeros((n, k * form.bits // 32), mx.uint32)
+        return SkinnyLinear(
+            self._zeros(rows, k),
+            weight,
+            scales,
+            scales,
+            self._zeros(n) if form.bias else None,
+            self._zeros(k) if form.norm else None,
+            None if form.scale is None else mx.zeros((k,), form.scale),
+            1e-5,
+            None,
+            self._zeros(rows, n) if form.add else None,
+            form.gated,
+            0 if heads is None else self.length,
+            None if heads is None else mx.zeros((self.length, heads.dim // 2, 2), mx.float32),
+            tails[0],
+            tails[1],
+            0 if heads is None else heads.n_heads,
+            0 if heads is None else heads.n_kv_heads,
+        )
+
     def attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int = 16) -> Attention:
         """Behind a ring of this capacity (0: nothing is committed) and bits, and a tail of this length."""
         key = heads, window, capacity, n_tail, bits
@@ -107,11 +174,16 @@ class Plans:
         q = self._zeros(self.batch, heads.n_heads, self.length, heads.dim)
         ring = empty_ring(kv, capacity, heads.dim, self.dtype, bits) if capacity else None
         request = SlidingWindowAttention(q, ring, capacity, grown, grown, window, heads.dim**-0.5, True)
-        append = self._rope_append(heads, tails) if heads.rotates else self._kv_append(heads, tails)
+        append = self._append(heads, tails)
         choice = self._choice("sliding_window_attention", request, heads, window, capacity)
         backend = choice.implementation
         attend = self._function(backend, request)
         return Attention(append, attend, backend.prepare_commit(request), backend)
+
+    def _append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:
+        if heads.projection is not None:
+            return self._prepared("skinny_linear", self._skinny_linear(heads.projection, heads, tails), heads, tails[0] is None)
+        return self._rope_append(heads, tails) if heads.rotates else self._kv_append(heads, tails)
 
     def _rope_append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:
         rows = self.batch * self.length

@@ -1,19 +1,19 @@
-"""The layers that the models share: packed projections, SwiGLU, attention, and the pre-norm block."""
+"""The layers that the models share: packed projections, SwiGLU and attention."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from ..backends import native
-from ..backends.plan import Heads
+from ..backends.plan import Form, Heads, form
 from .fused import fused
 from .held import Held
-from .quantization import Quantization
+from .quantization import AFFINE, Quantization
 
 if TYPE_CHECKING:
     from ..caches import KVCache
@@ -52,11 +52,11 @@ class Matrix(nn.Module):
         self._held: Held | None = None
 
     @classmethod
-    def stack(cls, parts: Sequence[Matrix]) -> Matrix:
-        """One matrix of all the rows; the parts share columns and quantisation."""
+    def stack(cls, parts: Sequence[Matrix], join: Callable[[list[mx.array]], mx.array] = mx.concatenate) -> Matrix:
+        """One matrix of all the rows, as `join` puts them; the parts share columns and quantisation."""
         q = parts[0].quantization
         names = ("weight",) if q is None else q.parts
-        stacked = {name: mx.concatenate([p[name] for p in parts]) for name in names}
+        stacked = {name: join([p[name] for p in parts]) for name in names}
         return cls(**stacked, quantization=q, dtype=parts[0].dtype)
 
     @property
@@ -68,9 +68,11 @@ class Matrix(nn.Module):
     def matmul(self, x: mx.array, bias: mx.array | None = None) -> mx.array:
         """``x @ matrix.T + bias``: ``[..., columns]`` to ``[..., rows]``."""
         q = self.quantization
-        if q is None:
-            if (y := native.linear(x, self.weight, bias)) is not None:
+        if q is None or q.mode == AFFINE:
+            y = native.linear(x, self["weight"], self.get("scales"), self.get("biases"), bias)
+            if y is not None:
                 return y
+        if q is None:
             return x @ self.weight.T if bias is None else mx.addmm(bias, x, self.weight.T)
         y = mx.quantized_matmul(
             x, self.weight, self["scales"], self.biases, group_size=q.group_size, bits=q.bits, mode=q.mode
@@ -108,15 +110,18 @@ class Linear(nn.Module):
         self.matrix, self.bias = matrix, bias
 
     @classmethod
-    def packed(cls, parts: Sequence[Linear]) -> Linear:
-        """Several projections of one input as one matmul, outputs side by side; a missing bias counts as zeros."""
-        matrix = Matrix.stack([p.matrix for p in parts])
+    def packed(cls, parts: Sequence[Linear], join: Callable[[list[mx.array]], mx.array] = mx.concatenate) -> Linear:
+        """Several projections of one input as one matmul, outputs side by side or, `in_turn`, one of each in turn.
+
+        A missing bias counts as zeros.
+        """
+        matrix = Matrix.stack([p.matrix for p in parts], join)
         if all(p.bias is None for p in parts):
             return cls(matrix)
         dtype = next(p.bias.dtype for p in parts if p.bias is not None)
         rows = [p.matrix.weight.shape[0] for p in parts]
         biases = [mx.zeros(n, dtype) if p.bias is None else p.bias for p, n in zip(parts, rows, strict=True)]
-        return cls(matrix, mx.concatenate(biases))
+        return cls(matrix, join(biases))
 
     def __call__(self, x: mx.array) -> mx.array:
         return self.matrix.matmul(x, self.bias)
@@ -126,13 +131,40 @@ class Linear(nn.Module):
         # Items, not attributes: a module's attribute that is an array is found by a detour through Python.
         return self["matrix"].product(x, self.get("bias"), step)
 
+    def operands(self) -> tuple[mx.array | None, ...]:
+        """Weight, scales, biases and bias, as `SkinnyLinear` has them."""
+        matrix = self["matrix"]
+        return matrix["weight"], matrix.get("scales"), matrix.get("biases"), self.get("bias")
+
+    def form(self, dtype: mx.Dtype, **around: Any) -> Form | None:
+        """What `skinny_linear` is asked for; None where it does not take the weight.
+
+        Args:
+            dtype: Of the rows.
+            **around: Fields of `Form`: what stands around the product.
+        """
+        matrix = self["matrix"]
+        weight, scales, _, bias = self.operands()
+        q, stored = matrix.quantization, weight.dtype if scales is None else scales.dtype  # type: ignore[union-attr]
+        fits = stored == dtype if q is None else q.mode == AFFINE and stored in (dtype, mx.float32)
+        if not fits or (bias is not None and bias.dtype != dtype):
+            return None
+        bits, group_size = (0, 0) if q is None else (q.bits, q.group_size)
+        n, scales_dtype = matrix["weight"].shape[0], None if q is None else stored
+        return form(n, matrix.columns, dtype, bits, group_size, scales_dtype, bias is not None, **around)
+
+
+def in_turn(parts: list[mx.array]) -> mx.array:
+    """One of each part in turn along the first axis."""
+    return mx.stack(parts, axis=1).flatten(0, 1)
+
 
 class SwiGLU(nn.Module):
     """``down(silu(gate(x)) * up(x))``, gate and up packed into one matmul."""
 
     def __init__(self, gate: Linear, up: Linear, down: Linear) -> None:
         super().__init__()
-        self.gate_up, self.down = Linear.packed([gate, up]), down
+        self.gate_up, self.down = Linear.packed([gate, up], in_turn), down
 
     def __call__(self, x: mx.array, step: Step) -> mx.array:
         """Rows ``[B * L, D]`` to the same shape."""
@@ -155,56 +187,15 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, rotation: mx.array, cache: KVCache | None, step: Step) -> mx.array:
         """Rows ``[B * L, D]`` to the same shape; with a cache they are the newest L positions, without one all."""
-        qkv, heads = self["qkv"].product(x, step), self["heads"]
+        qkv = self["qkv"].product(x, step), None, None
+        return self["out"].product(self.attend(qkv, self["heads"], rotation, cache, step), step)
+
+    def attend(
+        self, qkv: tuple[Any, ...], heads: Heads, rotation: mx.array, cache: KVCache | None, step: Step
+    ) -> mx.array:
+        """What the heads give, rows ``[B * L, Hq * D]``; ``qkv`` as ``heads`` says."""
         if cache is not None:
-            y = cache._attend(step.plans, heads, (qkv, None, None), rotation, self.window, self.scale)
-        else:
-            append, attend, *_ = step.plans.attention(heads, self.window, 0, 0)
-            q, k, v = append(qkv, None, None, rotation, None, None, heads.n_heads, heads.n_kv_heads)
-            y = attend(q, None, 0, k, v, self.window, self.scale, True)
-        return self["out"].product(y, step)
-
-
-class Block(nn.Module):
-    """Pre-norm transformer layer: attention, then SwiGLU; each residual add is fused with the norm behind it.
-
-    Args:
-        attention_norm, mlp_norm: Gains ``[D]``.
-        eps: Of both norms.
-    """
-
-    def __init__(
-        self, attention_norm: mx.array, attention: Attention, mlp_norm: mx.array, mlp: SwiGLU, eps: float
-    ) -> None:
-        super().__init__()
-        self.attention_norm, self.attention = attention_norm, attention
-        self.mlp_norm, self.mlp, self.eps = mlp_norm, mlp, eps
-
-    def __call__(
-        self,
-        h: mx.array,
-        delta: mx.array | None,
-        rotation: mx.array,
-        cache: KVCache | None,
-        step: Step,
-        scale: mx.array | None = None,
-    ) -> tuple[mx.array, mx.array]:
-        """One layer on the pair (residual stream, what the layer before adds to it).
-
-        Args:
-            h, delta: Rows ``[B * L, D]``; ``delta`` None before the first layer.
-            rotation: Of these positions, see `rope.rotation`.
-            cache: This layer's cache, or None.
-            step: What serves the step.
-            scale: ``[D]``; the second norm's output is multiplied by ``1 + scale``.
-
-        Returns:
-            The pair for the next layer.
-        """
-        if delta is None:
-            normed = step.first(h, self["attention_norm"], None, self.eps, None)
-        else:
-            normed, h = step.norm(delta, self["attention_norm"], None, self.eps, h)
-        attended = self["attention"](normed, rotation, cache, step)
-        normed, h = step.mlp_norm(attended, self["mlp_norm"], scale, self.eps, h)
-        return h, self["mlp"](normed, step)
+            return cache._attend(step.plans, heads, qkv, rotation, self.window, self.scale)
+        append, attend, *_ = step.plans.attention(heads, self.window, 0, 0)
+        q, k, v = append(*qkv, rotation, None, None, heads.n_heads, heads.n_kv_heads)
+        return attend(q, None, 0, k, v, self.window, self.scale, True)

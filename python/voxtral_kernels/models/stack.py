@@ -14,7 +14,7 @@ from .._check import dtype_name
 from ..backends import plan, select, transforms
 from ..caches import GROWTH, KVCache, LinearKVCache, RingKVCache
 from . import rope
-from .layers import Block
+from .block import Block
 
 OP = "sliding_window_attention"
 
@@ -93,13 +93,14 @@ class Stack(nn.Module):
         """
         with contextlib.suppress(RuntimeError):
             step, block = self.step(1, length, dtype, scale=scale), self["blocks"][0]
-            heads, window = block["attention"]["heads"], self.config.window
+            fused, window = block.fused(step.plans, scale), self.config.window
+            heads = block["attention"]["heads"] if fused is None else fused.heads
             for capacity in (0, min(GROWTH, window or GROWTH), window or GROWTH):
                 step.plans.attention(heads, window, capacity, 0)
             if select.device_type(None) == mx.gpu:
                 mx.eval([self._probed(step, full, scale) for full in (False, True)])
 
-    def _probed(self, step: Step, full: bool, scale: mx.Dtype | None) -> tuple[mx.array, mx.array]:
+    def _probed(self, step: Step, full: bool, scale: mx.Dtype | None) -> list[mx.array]:
         """What the first layer makes of zeros."""
         c, p = self.config, step.plans
         cache, block = self.new_caches(lazy=True)[0], self["blocks"][0]
@@ -108,8 +109,8 @@ class Stack(nn.Module):
             cache.append(kv, kv)
         rows = mx.zeros((p.length, c.dim), p.dtype)
         rotation = rope.rotation(cache.offset, p.length, c.head_dim, c.rope_theta)
-        h, delta = block(rows, rows, rotation, cache, step, None if scale is None else mx.zeros((c.dim,), scale))
-        return h, delta
+        found = block(rows, None, rotation, cache, step, None if scale is None else mx.zeros((c.dim,), scale))
+        return [a for a in found if a is not None]
 
     def __call__(
         self, x: mx.array, caches: Sequence[KVCache] | None = None, scales: Sequence[mx.array] | None = None

@@ -10,8 +10,9 @@ from typing import Any
 import mlx.core as mx
 
 from .. import _check
+from .block import Block
 from .checkpoint import FLOATS, Checkpoint, some, weight_files
-from .layers import Attention, Block, Linear, Matrix, SwiGLU
+from .layers import Attention, Linear, Matrix, SwiGLU
 from .quantization import AFFINE, Quantization, Quantizations
 from .section import OP, Section
 

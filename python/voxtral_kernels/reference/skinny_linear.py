@@ -22,14 +22,14 @@ MAX_ROWS = 16
 
 @dataclass(frozen=True)
 class SkinnyLinear:
-    """``y = epilogue(prologue(x) W^T)`` of 1 to 16 rows: what stands around a projection of a transformer layer.
+    """``y = epilogue(prologue(x) W^T)`` of few rows: a projection and what stands around it in a transformer layer.
 
     Rows count from 0 over the leading axes of ``x``. An affine weight holds ``bits`` wide numbers along K, the lowest
     bits first, whole words a row; ``w = scales * number + biases`` of its group. Source: MLX's ``mx.quantize``; Zhang &
     Sennrich 2019 (the norm), Shazeer 2020 (the gated form), Su et al. 2021 (the rotation).
     """
 
-    x: mx.array  # [..., K]
+    x: mx.array  # [..., K], at least one row; kernels are made for MAX_ROWS at most
     weight: mx.array  # [N, K], dtype of x; quantised: uint32 [N, K * bits / 32]
     scales: mx.array | None  # [N, K / group_size], dtype of x or float32; None: a plain weight
     biases: mx.array | None  # as the scales
@@ -42,12 +42,12 @@ class SkinnyLinear:
     # The epilogue: one of these at most.
     add: mx.array | None  # [..., N], added at the end
     gated: bool  # rows of the weight alternate gate and up; y = silu(gate) up, [..., N / 2]
+    length: int  # L, positions of a batch: the rows are B x L; 0 without rotation
     rotation: mx.array | None  # [R, D / 2, 2] float32, R = L or rows: row r takes r % R; q, k and v side by side in N
     tail_k: mx.array | None  # [B, Hkv, T, D], in front of the new keys; None: an empty tail
     tail_v: mx.array | None
     n_heads: int  # 0 without rotation
     n_kv_heads: int
-    length: int  # L, positions of a batch: the rows are B x L; 0 without rotation
 
     @property
     def rows(self) -> int:
@@ -105,7 +105,7 @@ def oracle(r: SkinnyLinear) -> tuple[np.ndarray | None, ...]:
         parts = [rope_append.oracle(part) for part in _heads(r, y)]
         return *(np.concatenate(each) for each in zip(*parts, strict=True)), h
     if r.gated:
-        y = silu_mul.oracle(SiluMul(np.concatenate([y[:, 0::2], y[:, 1::2]], axis=1)))  # type: ignore[arg-type]
+        y = silu_mul.oracle(SiluMul(y))  # type: ignore[arg-type]
     y = y.reshape(*r.x.shape[:-1], -1)
     return y if r.add is None else y + float64(r.add), h
 
@@ -124,7 +124,7 @@ def composed(r: SkinnyLinear) -> Any:
         parts = [rope_append.composed(part) for part in _heads(r, y)]
         return *(mx.concatenate(list(each)) for each in zip(*parts, strict=True)), *last
     if r.gated:
-        y = silu_mul.composed(SiluMul(mx.concatenate([y[:, 0::2], y[:, 1::2]], axis=1)))
+        y = silu_mul.composed(SiluMul(y))
     y = y.reshape(*r.x.shape[:-1], -1)
     y = y if r.add is None else y + r.add
     return (y, *last) if last else y
@@ -200,6 +200,7 @@ CASES = [
     Case(9, 64, 50, norm=True, scale=3, residual=True, form="gated", view=True),
     Case(16, 96, 33, bias=True),
     Case(1, 1, 1),
+    Case(21, 80, 18, bias=True, form="add"),  # more than a kernel's 16
     # Batches, positions a row, tails.
     Case(6, 72, heads=(3, 1, 16), batch=2, tail=5, residual=True, **_QKV),  # type: ignore[arg-type]
     Case(8, 128, heads=(2, 1, 24), batch=8, tail=1, apart=True, scale=8, **_QKV),  # type: ignore[arg-type]
@@ -271,12 +272,12 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SkinnyLinear:
         normal(rng, x.shape, dtype) if case.residual else None,
         normal(rng, (case.rows, n), dtype) if case.form == "add" else None,
         case.form == "gated",
+        length if rotated else 0,
         rotation,
         k,
         v,
         hq,
         hkv,
-        length if rotated else 0,
     )
 
 

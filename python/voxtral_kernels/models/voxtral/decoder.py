@@ -5,7 +5,8 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ... import _check
-from ..layers import Block, Matrix
+from ..block import Block
+from ..layers import Matrix
 from ..stack import Stack
 from .config import DecoderConfig
 

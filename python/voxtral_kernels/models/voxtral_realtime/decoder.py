@@ -9,7 +9,8 @@ import mlx.core as mx
 import numpy as np
 
 from ...caches import KVCache
-from ..layers import Block, Linear, Matrix, gelu
+from ..block import Block
+from ..layers import Linear, Matrix, gelu
 from ..stack import Stack
 from .config import DecoderConfig
 

@@ -1,0 +1,135 @@
+"""The pre-norm transformer layer that the models share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from ..backends.plan import Heads, Plans
+from .layers import Attention, Linear, SwiGLU
+
+if TYPE_CHECKING:
+    from ..caches import KVCache
+    from .stack import Step
+
+# The fields of SkinnyLinear from the length on, where nothing is split into heads.
+_NO_HEADS = (0, None, None, None, 0, 0)
+_HELD = 16
+
+
+class Fused(NamedTuple):
+    """What serves a block: its heads with their projection, and the other three products.
+
+    The products are functions of the fields of `SkinnyLinear`.
+    """
+
+    heads: Heads
+    out: Callable[..., mx.array]
+    gate_up: Callable[..., mx.array]
+    down: Callable[..., mx.array]
+
+
+class _Held:
+    """By plans and the dtype of a scale: the weights that were looked at, and what serves them."""
+
+    def __init__(self) -> None:
+        self.by: dict[Any, tuple[list[mx.array], Fused | None]] = {}
+
+
+class Block(nn.Module):
+    """Pre-norm transformer layer: attention, then SwiGLU; each residual add is fused with the norm behind it.
+
+    Args:
+        attention_norm, mlp_norm: Gains ``[D]``.
+        eps: Of both norms.
+    """
+
+    def __init__(
+        self, attention_norm: mx.array, attention: Attention, mlp_norm: mx.array, mlp: SwiGLU, eps: float
+    ) -> None:
+        super().__init__()
+        self.attention_norm, self.attention = attention_norm, attention
+        self.mlp_norm, self.mlp, self.eps = mlp_norm, mlp, eps
+        self._held = _Held()
+
+    def __call__(
+        self,
+        h: mx.array,
+        delta: mx.array | None,
+        rotation: mx.array,
+        cache: KVCache | None,
+        step: Step,
+        scale: mx.array | None = None,
+    ) -> tuple[mx.array, mx.array | None]:
+        """One layer on the pair (residual stream, what the layer before adds to it).
+
+        Args:
+            h, delta: Rows ``[B * L, D]``; ``delta`` None before the first layer and where each product adds its own.
+            rotation: Of these positions, see `rope.rotation`.
+            cache: This layer's cache, or None.
+            step: What serves the step.
+            scale: ``[D]``; the second norm's output is multiplied by ``1 + scale``.
+
+        Returns:
+            The pair for the next layer.
+        """
+        if (fused := self.fused(step.plans, None if scale is None else scale.dtype)) is not None:
+            return self._fused(fused, h if delta is None else h + delta, rotation, cache, step, scale), None
+        if delta is None:
+            normed = step.first(h, self["attention_norm"], None, self.eps, None)
+        else:
+            normed, h = step.norm(delta, self["attention_norm"], None, self.eps, h)
+        attended = self["attention"](normed, rotation, cache, step)
+        normed, h = step.mlp_norm(attended, self["mlp_norm"], scale, self.eps, h)
+        return h, self["mlp"](normed, step)
+
+    def _fused(
+        self,
+        fused: Fused,
+        h: mx.array,
+        rotation: mx.array,
+        cache: KVCache | None,
+        step: Step,
+        scale: mx.array | None,
+    ) -> mx.array:
+        """The layer in five ops."""
+        attention, mlp, eps = self["attention"], self["mlp"], self.eps
+        qkv = h, *attention["qkv"].operands(), self["attention_norm"], None, eps, None, None, False, step.plans.length
+        y = attention.attend(qkv, fused.heads, rotation, cache, step)
+        h = fused.out(y, *attention["out"].operands(), None, None, eps, None, h, False, *_NO_HEADS)
+        y = fused.gate_up(h, *mlp["gate_up"].operands(), self["mlp_norm"], scale, eps, None, None, True, *_NO_HEADS)
+        return fused.down(y, *mlp["down"].operands(), None, None, eps, None, h, False, *_NO_HEADS)
+
+    def fused(self, plans: Plans, scale: mx.Dtype | None) -> Fused | None:
+        """What serves the layer's products with what stands around them; None where single ops serve better.
+
+        Args:
+            plans: For the rows.
+            scale: Dtype of the layer's conditioning, if any.
+        """
+        attention, mlp = self["attention"], self["mlp"]
+        linears = attention["qkv"], attention["out"], mlp["gate_up"], mlp["down"]
+        weights = [linear["matrix"]["weight"] for linear in linears]
+        held = self._held.by.get((plans, scale))
+        if held is None or any(a is not b for a, b in zip(held[0], weights, strict=True)):
+            if len(self._held.by) >= _HELD:
+                self._held.by.clear()
+            held = self._held.by[plans, scale] = weights, self._make(plans, scale, linears)
+        return held[1]
+
+    def _make(self, plans: Plans, scale: mx.Dtype | None, linears: tuple[Linear, ...]) -> Fused | None:
+        around: tuple[dict[str, Any], ...] = (
+            {"norm": True},
+            {"add": True},
+            {"norm": True, "scale": scale, "gated": True},
+            {"add": True},
+        )
+        forms = [linear.form(plans.dtype, **what) for linear, what in zip(linears, around, strict=True)]
+        heads = self["attention"]["heads"]._replace(projection=forms[0])
+        found = [None if f is None else plans.projection(f, None if i else heads) for i, f in enumerate(forms)]
+        if any(function is None for function in found):
+            return None
+        return Fused(heads, *found[1:])  # type: ignore[arg-type]
