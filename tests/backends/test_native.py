@@ -244,10 +244,10 @@ def test_linear_is_the_matmul(ext, rows, dtype):
     truth = np.array(wide[0], np.float64) @ np.array(wide[1], np.float64).T + np.array(wide[2], np.float64)
     for isa in ext.available_isas():
         ext.use_isa(isa)
-        got = native.linear(x, weight, bias)
+        got = native.linear(x, weight, bias=bias)
         testing.assert_matches(got, truth, mx.addmm(wide[2], wide[0], wide[1].T))
     with vk.use_backend("composed"):
-        assert native.linear(x, weight, bias) is None
+        assert native.linear(x, weight, bias=bias) is None
 
 
 def test_an_extension_without_metal_serves_no_op_on_a_gpu(ext):

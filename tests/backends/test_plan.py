@@ -71,7 +71,7 @@ def served(setting):
     """As the setting says: by name, by the environment, or by another device with a backend of its own."""
     with contextlib.ExitStack() as stack:
         if setting.backend == "planted":
-            ops = ("ada_rms_norm", "rope_append", "silu_mul", "sliding_window_attention")
+            ops = ("ada_rms_norm", "rope_append", "silu_mul", "skinny_linear", "sliding_window_attention")
             planted = {("metal", op): Planted(op, composed.backend(op)._composed) for op in ops}
             stack.enter_context(mock.patch.dict(select._loaded, planted))
             stack.enter_context(mock.patch.object(select, "device_type", return_value=mx.gpu))

@@ -71,11 +71,14 @@ def test_replaced_weights_serve_the_next_step(backend):
         down.weight = mx.zeros_like(down.weight)
         after = encoder(x, encoder.new_caches())
         assert not mx.allclose(before, after)
-        # Another dtype than the rows': MLX's own rules, as ever.
-        linear, step = encoder.blocks[0].attention.out, encoder.step(1, 3, model.dtype)
+        # Another dtype than the rows': MLX's own rules, as ever; nothing that is made for one dtype serves it.
+        block = encoder.blocks[0]
+        linear, step = block.attention.out, encoder.step(1, 3, model.dtype)
+        assert (block.fused(step.plans, None) is None) == (backend == "composed")
         rows = mx.ones((3, linear.matrix.columns), model.dtype)
         same = linear.product(rows, step)
         linear.matrix.weight = linear.matrix.weight.astype(mx.float32)
+        assert block.fused(step.plans, None) is None
         other = linear.product(rows, step)
         assert (same.dtype, other.dtype) == (model.dtype, mx.float32)
         assert mx.allclose(other, same.astype(mx.float32), rtol=0.02, atol=0.02)

@@ -82,6 +82,24 @@ def test_error_names_the_argument(arguments, message):
         skinny_linear(**{"x": X, "weight": W, **arguments})
 
 
+@pytest.mark.parametrize("bits", [0, 4])
+def test_more_rows_than_a_kernel_takes(bits):
+    """A CPU takes them in blocks; a shader says why it does not."""
+    case = REF.Case(37, 128, 18, bits, bias=True, norm=True, scale=37, form="add")
+    testing.check_case(OP, case, mx.float32, "native")
+    with vk.use_backend("emulator"), pytest.raises(RuntimeError, match=r"37 rows; the kernel takes up to 16"):
+        select.run(OP, REF.example(case, mx.float32))
+
+
+def test_explain_says_what_many_rows_get():
+    backend, _, reasons = vk.explain(OP, mx.ones((65, 64)), W)
+    assert (backend, reasons[0]) == (
+        "composed",
+        "native: 65 rows; a plain product of more than 64 is faster in tiles.",
+    )
+    assert vk.explain(OP, mx.ones((64, 64)), W)[0] == "native"
+
+
 FORMS = {
     "plain": {},
     "4 bits": {"bits": 4},

@@ -137,6 +137,18 @@ class _Stock(composed.Composed):
         return [] if device == mx.cpu or extension().has_metal else [NO_METAL]
 
 
+class _SkinnyLinear(Native):
+    """The op of few rows."""
+
+    def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
+        if device == mx.cpu and request.scales is None and request.rows > FEW_ROWS:
+            return [f"{request.rows} rows; a plain product of more than {FEW_ROWS} is faster in tiles."]
+        return super().unsupported(request, device)
+
+
+_KINDS: dict[str, type[Native]] = {"sliding_window_attention": _Attention, "skinny_linear": _SkinnyLinear}
+
+
 def backend(op: str) -> Backend:
     """The ``native`` implementation of ``op``.
 
@@ -146,7 +158,7 @@ def backend(op: str) -> Backend:
     if op in INTERNAL and not hasattr(extension(), op):
         # kv_append: a cache that this backend serves commits each append in place and has no tail; another's is rare.
         return _Stock(op)
-    return _Attention(op) if op == "sliding_window_attention" else Native(op)
+    return _KINDS.get(op, Native)(op)
 
 
 def ring_commit(
@@ -163,6 +175,8 @@ def ring_commit(
     return ext.ring_commit(ring, start, k, v, after, stream, launches)
 
 
+# Measured: with more rows than this the tiles of the convolution are faster than `skinny_linear`.
+FEW_ROWS = 64
 # The fields of SkinnyLinear behind the bias, where nothing stands around the product.
 _ALONE = (None, None, 0.0, None, None, False, 0, None, None, None, 0, 0)
 
@@ -174,7 +188,7 @@ def linear(
     biases: mx.array | None = None,
     bias: mx.array | None = None,
 ) -> mx.array | None:
-    """``x @ weight.T + bias`` by `skinny_linear`'s kernel; None where ``native`` does not serve it on a CPU.
+    """``x @ weight.T + bias`` by `skinny_linear` or, many rows, a convolution of one tap; None where neither serves.
 
     Stock MLX has no fast matmul on a CPU without Apple's libraries; the models call this for their projections.
 
@@ -183,14 +197,31 @@ def linear(
         weight: ``[N, K]``, dtype of ``x``, or quantised with ``scales`` and ``biases``, see `SkinnyLinear`.
         bias: ``[N]``, dtype of ``x``; None for none.
     """
-    if sys.platform == "darwin" or select.forced() not in (None, "native") or device_type(None) != mx.cpu:
-        return None
     stored = weight.dtype if scales is None else scales.dtype
     alike = stored == x.dtype or (scales is not None and stored == mx.float32)
     if not alike or (bias is not None and bias.dtype != x.dtype) or x.size == 0:
         return None
+    function = linear_function(x.size // x.shape[-1])
+    if scales is None or function is None:
+        return None if function is None else function(x, weight, bias)
+    y: mx.array = extension().skinny_linear(x, weight, scales, biases, bias, *_ALONE)
+    return y
+
+
+def linear_function(rows: int) -> Callable[..., mx.array] | None:
+    """What `linear` calls of ``(x, weight, bias)`` in this `select.context`; None: stock MLX.
+
+    Args:
+        rows: At least one, of one dtype with the weight and the bias.
+    """
+    if sys.platform == "darwin" or select.forced() not in (None, "native") or device_type(None) != mx.cpu:
+        return None
     try:
-        function: Callable[..., mx.array] = extension().skinny_linear
+        ext = extension()
     except UnavailableError:
         return None
-    return function(x, weight, scales, biases, bias, *_ALONE)
+    if rows > FEW_ROWS:
+        many: Callable[..., mx.array] = ext.linear
+        return many
+    skinny_linear = ext.skinny_linear
+    return lambda x, weight, bias: skinny_linear(x, weight, None, None, bias, *_ALONE)

@@ -182,7 +182,9 @@ class Plans:
 
     def _append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:
         if heads.projection is not None:
-            return self._prepared("skinny_linear", self._skinny_linear(heads.projection, heads, tails), heads, tails[0] is None)
+            return self._prepared(
+                "skinny_linear", self._skinny_linear(heads.projection, heads, tails), heads, tails[0] is None
+            )
         return self._rope_append(heads, tails) if heads.rotates else self._kv_append(heads, tails)
 
     def _rope_append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:

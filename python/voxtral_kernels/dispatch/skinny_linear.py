@@ -8,7 +8,7 @@ from typing import Any
 import mlx.core as mx
 
 from ..backends.source import Factory, floats, ints, kernel
-from ..reference.skinny_linear import SkinnyLinear
+from ..reference.skinny_linear import MAX_ROWS, SkinnyLinear
 from ._skinny_canary import small_like
 
 FILES = ("skinny_linear.metal", "skinny_linear_heads.metal")
@@ -40,7 +40,10 @@ def columns(r: SkinnyLinear) -> int:
 
 def unsupported(r: SkinnyLinear) -> list[str]:
     """Sentences that say why the kernel cannot serve the request; empty when it can."""
-    return [f"D = {r.dim}; the kernel takes multiples of {_COPIED}."] if r.dim % _COPIED else []
+    reasons = [f"D = {r.dim}; the kernel takes multiples of {_COPIED}."] if r.dim % _COPIED else []
+    if r.rows > MAX_ROWS:
+        reasons.append(f"{r.rows} rows; the kernel takes up to {MAX_ROWS}: for more stock MLX's matmul is as good.")
+    return reasons
 
 
 def variant(r: SkinnyLinear) -> tuple[str, str]:

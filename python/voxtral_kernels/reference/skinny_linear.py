@@ -200,7 +200,6 @@ CASES = [
     Case(9, 64, 50, norm=True, scale=3, residual=True, form="gated", view=True),
     Case(16, 96, 33, bias=True),
     Case(1, 1, 1),
-    Case(21, 80, 18, bias=True, form="add"),  # more than a kernel's 16
     # Batches, positions a row, tails.
     Case(6, 72, heads=(3, 1, 16), batch=2, tail=5, residual=True, **_QKV),  # type: ignore[arg-type]
     Case(8, 128, heads=(2, 1, 24), batch=8, tail=1, apart=True, scale=8, **_QKV),  # type: ignore[arg-type]
