@@ -40,14 +40,13 @@ def columns(r: SkinnyLinear) -> int:
 
 def unsupported(r: SkinnyLinear) -> list[str]:
     """Sentences that say why the kernel cannot serve the request; empty when it can."""
-    reasons = [f"D = {r.dim}; the kernel takes multiples of {_COPIED}."] if r.dim % _COPIED else []
-    if r.rows > MAX_ROWS:
-        reasons.append(f"{r.rows} rows; the kernel takes up to {MAX_ROWS}: for more stock MLX's matmul is as good.")
-    return reasons
+    many = f"{r.rows} rows; the kernel takes up to {MAX_ROWS}: for more stock MLX's matmul is as good."
+    odd = f"D = {r.dim}; the kernel takes multiples of {_COPIED}."
+    return [*([many] if r.rows > MAX_ROWS else []), *([odd] if r.dim % _COPIED else [])]
 
 
 def variant(r: SkinnyLinear) -> tuple[str, str]:
-    """``product``, ``gated`` or ``heads``, and why."""
+    """The form, and why."""
     name = "heads" if r.rotation is not None else "gated" if r.gated else "product"
     return name, f"An instance for {rows(r)} rows reads every weight once; a row's sums are those of one row alone."
 
@@ -108,8 +107,7 @@ def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | N
     places = [fields.index(name) for name in names]
 
     def linear(*values: Any) -> Any:
-        # An operand that is absent is not read: x stands in its place.
-        operands = [values[0] if values[i] is None else values[i] for i in places]
+        operands = [values[0] if values[i] is None else values[i] for i in places]  # x for what is absent: not read
         found = run(inputs=[*operands, *numbers, floats(values[7])], **fixed)
         return found[0] if len(found) == 1 else tuple(found)
 
@@ -119,5 +117,4 @@ def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | N
 def launch(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | None) -> Any:
     """As `reference.skinny_linear.composed`."""
     # Where x stands for operands that are absent too, MLX would copy it for each.
-    values = {name: getattr(r, name) for name in r.__dataclass_fields__}
-    return prepare(r, factory, stream)(*(values | {"x": mx.contiguous(r.x, stream=stream)}).values())
+    return prepare(r, factory, stream)(*(vars(r) | {"x": mx.contiguous(r.x, stream=stream)}).values())
