@@ -67,19 +67,25 @@ def test_the_command_takes_8_and_refuses_others(capsys):
 HOUR = 45_000  # positions of the decoder
 
 
+def drift(model, samples, offset):
+    """Largest and root mean square difference of a logit while the tokens agree, and tokens that differ."""
+    (_, tokens, logits), (_, expected, truth) = (cache_bits.heard(model, samples, bits, offset) for bits in (8, 16))
+    same = cache_bits.agreed(tokens, expected) + 1
+    off = np.array([a[-1] - b[-1] for a, b in zip(logits[:same], truth[:same], strict=True)])
+    return np.abs(off).max(), np.sqrt(np.mean(off**2)), sum(a != b for a, b in zip(tokens, expected, strict=True))
+
+
 @pytest.mark.soak
 def test_ten_hours_of_a_stream_drift_no_more_than_the_first(examples):
-    """A minute of audio at the positions of each hour: tokens, and logits while the tokens agree."""
+    """A minute of audio at five places of the first hour, and once in each later one."""
     model, samples = vk.load("tiny", dtype="float32"), load_audio(examples / "one-minute.wav")
-    worst, differ = [], []
-    for hour in range(10):
-        (_, tokens, logits), (_, expected, truth) = (cache_bits.heard(model, samples, b, hour * HOUR) for b in (8, 16))
-        same = cache_bits.agreed(tokens, expected)
-        worst.append(max(np.abs(a[-1] - b[-1]).max() for a, b in list(zip(logits, truth, strict=True))[: same + 1]))
-        differ.append(sum(a != b for a, b in zip(tokens, expected, strict=True)))
-    print("largest difference of a logit by hour:", *(f"{w:.3f}" for w in worst), "tokens that differ:", *differ)
-    assert max(worst[1:]) <= 1.1 * worst[0]
-    assert max(differ[1:]) <= differ[0]
+    first = [drift(model, samples, offset) for offset in range(0, HOUR, HOUR // 5)]
+    later = [drift(model, samples, hour * HOUR) for hour in range(1, 10)]
+    for name, rows in (("first hour", first), ("later", later)):
+        print(name, *(f"largest {a:.3f}, root mean square {b:.5f}, {n} tokens differ;" for a, b, n in rows))
+    # The largest of a minute's is a draw from a long tail: within the first hour alone it differs by a factor of 2.
+    assert max(row[1] for row in later) <= 1.1 * max(row[1] for row in first)
+    assert max(row[2] for row in later) <= max(row[2] for row in first)
 
 
 @pytest.mark.soak
