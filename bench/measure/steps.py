@@ -20,7 +20,7 @@ from voxtral_kernels.patch import _attention
 
 from .. import hosts
 from .random_model import random
-from .routes import DEVICES, blank, route
+from .routes import DEVICES, blank, expect, route
 from .timing import Building
 
 DTYPE = mx.bfloat16
@@ -87,6 +87,7 @@ def _settle(cache: Any) -> None:
             fields[name] = blank(value.shape, value.dtype)
         elif isinstance(value, tuple) and value and isinstance(value[0], mx.array):
             fields[name] = tuple(blank(a.shape, a.dtype) for a in value)
+            expect(value[0].shape, value[0].dtype)
 
 
 def _held(cache: Any) -> Iterator[mx.array]:

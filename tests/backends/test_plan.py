@@ -16,10 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import voxtral_kernels as vk
-from voxtral_kernels.backends import composed, plan, select, selfcheck
+from voxtral_kernels.backends import composed, emulated, plan, select, selfcheck
+from voxtral_kernels.backends.shaders import Kernels
 from voxtral_kernels.models.block import Block
 from voxtral_kernels.models.layers import Attention, Linear, Matrix, SwiGLU
 from voxtral_kernels.models.stack import Stack
+from voxtral_kernels.reference.rope_append import RopeAppend
+from voxtral_kernels.reference.skinny_linear import SkinnyLinear
+from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
 
 ROOT = Path(__file__).resolve().parents[2]
 DIM, HEAD_DIM, HIDDEN = 24, 16, 40
@@ -205,3 +209,46 @@ def test_a_cache_of_another_window_or_form_is_refused_and_unchanged():
     ):
         cache._attend(plan.plans(2, 1, mx.float32), heads, (mx.ones((2, 64)), None, None), rotation, 8, 0.25)
     assert cache.offset == 1
+
+
+def test_one_plan_serves_tails_of_every_length():
+    p = plan.Plans(1, 1, mx.float32, stateful=True)
+    heads = plan.Heads(2, 1, 16)
+    watched = mock.patch.object(composed.Composed, "prepare", autospec=True, side_effect=composed.Composed.prepare)
+    with watched as made, vk.use_backend("composed"):
+        first = p.attention(heads, 8, 8, 1)
+        count = made.call_count
+        assert all(p.attention(heads, 8, 8, n) is first for n in range(2, 20))
+        assert made.call_count == count
+        assert p.attention(heads, 8, 8, 0) is not first  # nothing to grow: another launch
+        with mock.patch.object(composed.Composed, "any_tail", False):
+            other = plan.Plans(1, 1, mx.float32, stateful=True)
+            assert other.attention(heads, 8, 8, 1) is not other.attention(heads, 8, 8, 2)
+
+
+def test_a_prepared_launch_follows_the_tail():
+    pytest.importorskip("ziglang")
+    rng = np.random.default_rng(0)
+
+    def array(*shape):
+        return mx.array(rng.normal(size=shape).astype(np.float32))
+
+    turns, qkv, x, weight = array(1, 8, 2), array(1, 4 * 16), array(1, 12), array(4 * 16, 12)
+    made = {}
+    for n_tail in (3, 1, 40):
+        tails = array(1, 1, n_tail, 16), array(1, 1, n_tail, 16)
+        k, v = array(1, 1, n_tail + 1, 16), array(1, 1, n_tail + 1, 16)
+        around = (None, None, None, None, None, 1e-5, None, None, False, 1)
+        requests = {
+            "rope_append": RopeAppend(qkv, None, None, turns, *tails, 2, 1),
+            "skinny_linear": SkinnyLinear(x, weight, *around, turns, *tails, 2, 1),
+            "sliding_window_attention": SlidingWindowAttention(array(1, 2, 1, 16), None, 0, k, v, 8, 0.25, True),
+        }
+        for op, request in requests.items():
+            if op not in made:
+                made[op] = Kernels(op, emulated.factory, "metal", checked=False).prepare(request)
+            got = made[op](*(getattr(request, name) for name in request.__dataclass_fields__))
+            expected = composed.backend(op).run(request, None)
+            for a, b in zip(*((r if isinstance(r, (tuple, list)) else (r,)) for r in (got, expected)), strict=True):
+                assert a.shape == b.shape, (op, n_tail)
+                np.testing.assert_allclose(np.array(a), np.array(b), rtol=1e-5, atol=1e-5, err_msg=f"{op} {n_tail}")

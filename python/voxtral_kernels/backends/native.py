@@ -36,6 +36,11 @@ class Native(Backend):
         self._function = getattr(self.ext, op)
         self._fields = tuple(definition(op).Request.__dataclass_fields__)
 
+    @property
+    def any_tail(self) -> bool:
+        """A GPU's launches hold the sizes of what they write."""
+        return device_type(None) == mx.cpu
+
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
         if device == mx.cpu:
             return []
@@ -86,11 +91,12 @@ class _Attention(Native):
     def prepare(self, request: Any) -> Callable[..., Any]:
         if device_type(None) == mx.cpu:
             return super().prepare(request)
-        function, splits_at, held = self._function, native_gpu.splits_at(request), dict[int, Any]()
+        function, held = self._function, dict[int, Any]()
+        splits_at, n_tail = native_gpu.splits_at(request), request.tail_k.shape[2]
 
         def attend(q: mx.array, ring: Any, ring_end: int, *fields: Any) -> mx.array:
             # How many threadgroups share the keys is all that moves with the stream.
-            splits = splits_at(ring_end)
+            splits = splits_at(ring_end, n_tail)
             if splits not in held:
                 held[splits] = self._launches(replace(request, ring_end=ring_end), None)
             out: mx.array = function(q, ring, ring_end, *fields, None, held[splits])

@@ -102,9 +102,9 @@ def commit(ring: mx.array, k: mx.array) -> Launch:
     return Launch(kernel, text, (dim, *rows), (min(dim, 256), 1, 1), ())
 
 
-def splits_at(request: Any) -> Callable[[int], int]:
-    """What of an attention's launches moves with the end of its ring."""
-    found: Callable[[int], int] = importlib.import_module(
+def splits_at(request: Any) -> Callable[[int, int], int]:
+    """What of an attention's launches moves with the end of its ring, and with the length of its tail."""
+    found: Callable[[int, int], int] = importlib.import_module(
         "voxtral_kernels.dispatch.sliding_window_attention"
     ).splits_at(request)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import mlx.core as mx
@@ -101,6 +101,8 @@ class Plans:
         self.silu_mul = functools.cache(self._silu_mul)
         self.projection = functools.cache(self._projection)
         self.attentions: dict[tuple[Heads, int | None, int, int, int], Attention] = {}
+        self._tailed: dict[tuple[Heads, int | None, int, int], tuple[SlidingWindowAttention, Choice, Attention]] = {}
+        self._any_tail = True
 
     def _norm(self, dim: int, scale: mx.Dtype | None, residual: bool) -> Callable[..., Any]:
         """With a weight; the dtype of the scale ``[dim]`` or None; of rows ``[B * L, dim]``."""
@@ -164,8 +166,18 @@ class Plans:
         key = heads, window, capacity, n_tail, bits
         found = self.attentions.get(key)
         if found is None:
-            found = self.attentions[key] = self._attention(*key)
+            found = self.attentions[key] = self._alike(*key) or self._attention(*key)
         return found
+
+    def _alike(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int) -> Attention | None:
+        """What serves another tail's length, where it serves this one as well."""
+        held = self._tailed.get((heads, window, capacity, bits))
+        if n_tail == 0 or held is None or not self._any_tail:
+            return None
+        request, choice, found = held
+        longer = self._zeros(self.batch, heads.n_kv_heads, n_tail + self.length, heads.dim)
+        name, _ = choice.implementation.variant(replace(request, tail_k=longer, tail_v=longer))
+        return found if name == choice.variant else None
 
     def _attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int) -> Attention:
         kv = (self.batch, heads.n_kv_heads)
@@ -177,8 +189,10 @@ class Plans:
         append = self._append(heads, tails)
         choice = self._choice("sliding_window_attention", request, heads, window, capacity)
         backend = choice.implementation
-        attend = self._function(backend, request)
-        return Attention(append, attend, backend.prepare_commit(request), backend)
+        found = Attention(append, self._function(backend, request), backend.prepare_commit(request), backend)
+        if n_tail:
+            self._tailed[heads, window, capacity, bits] = request, choice, found
+        return found
 
     def _append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:
         if heads.projection is not None:
@@ -215,6 +229,7 @@ class Plans:
         if choice is None or choice.implementation.variant(request)[0] != choice.variant:
             choice = self._chosen[(op, *form)] = select.select(op, request)
             self.choices.setdefault((op, choice.variant), choice)
+        self._any_tail = self._any_tail and choice.implementation.any_tail
         return choice
 
     def _function(self, backend: Backend, request: Any) -> Callable[..., Any]:

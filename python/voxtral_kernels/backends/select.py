@@ -35,6 +35,11 @@ class Backend:
     # Whether `commit` writes the ring itself: then a cache gains nothing by waiting.
     in_place = False
 
+    @property
+    def any_tail(self) -> bool:
+        """Whether what `prepare` gives serves tails of every length but 0, not of the request's alone."""
+        return True
+
     def unsupported(self, request: Any, device: mx.DeviceType) -> list[str]:
         """Sentences that say why it cannot serve this request there; empty when it can."""
         raise NotImplementedError

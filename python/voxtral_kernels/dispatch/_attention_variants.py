@@ -25,9 +25,16 @@ def padded(rows: int) -> int:
 
 def most_keys(r: SlidingWindowAttention) -> int:
     """Keys that the queries of this form see at most, wherever the stream stands."""
-    length, n_tail = r.q.shape[2], r.tail_k.shape[2]
-    kept = n_tail if r.ring is None else n_tail + r.ring.shape[3]
-    return kept if r.window is None else min(kept, r.window + length - 1)
+    return _bounded(r)(r.tail_k.shape[2])
+
+
+def _bounded(r: SlidingWindowAttention) -> Callable[[int], int]:
+    """`most_keys` by the length of the tail."""
+    capacity = 0 if r.ring is None else r.ring.shape[3]
+    if r.window is None:
+        return lambda n_tail: n_tail + capacity
+    seen = r.window + r.q.shape[2] - 1
+    return lambda n_tail: min(n_tail + capacity, seen)
 
 
 def splits_of(keys: int, kv_heads: int, bits: int) -> int:
@@ -55,13 +62,15 @@ def n_splits(r: SlidingWindowAttention) -> int:
     return splits_of(keys, r.tail_k.shape[0] * r.tail_k.shape[1], bits_of(r))
 
 
-def splits_at(r: SlidingWindowAttention) -> Callable[[int], int]:
-    """`n_splits` of every request of this form, by its ``ring_end``; 0 where the form is taken in matrix tiles."""
+def splits_at(r: SlidingWindowAttention) -> Callable[[int, int], int]:
+    """`n_splits` of every request of this form, by its ``ring_end`` and the length of its tail.
+
+    It is 0 where the form is taken in matrix tiles.
+    """
     if variant(r)[0] == "tiled":
-        return lambda ring_end: 0
-    most, n_tail, kv_heads = most_keys(r), r.tail_k.shape[2], r.tail_k.shape[0] * r.tail_k.shape[1]
-    bits = bits_of(r)
-    return lambda ring_end: splits_of(min(ring_end + n_tail, most), kv_heads, bits)
+        return lambda ring_end, n_tail: 0
+    most, kv_heads, bits = _bounded(r), r.tail_k.shape[0] * r.tail_k.shape[1], bits_of(r)
+    return lambda ring_end, n_tail: splits_of(min(ring_end + n_tail, most(n_tail)), kv_heads, bits)
 
 
 def variant(r: SlidingWindowAttention) -> tuple[str, str]:

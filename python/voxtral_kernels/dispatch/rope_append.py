@@ -55,20 +55,9 @@ def canary(r: RopeAppend) -> RopeAppend:
 
 
 def prepare(r: RopeAppend, factory: Factory, stream: mx.Stream | mx.Device | None) -> Callable[..., Any]:
-    """`launch` for every request of this form, by the request's fields."""
-    length, dim, total = r.rotation.shape[0], r.dim, r.n_tail + r.rotation.shape[0]
-    pieces = dim // width(r)
-    sizes = ints(r.n_heads, r.n_kv_heads, length, r.n_tail, dim, int(r.k is None))
-    kv_shape = (r.batch, r.n_kv_heads, total, dim)
-    fixed = {
-        "template": template(r),
-        "grid": (pieces, r.n_heads * length + 2 * r.n_kv_heads * total, r.batch),
-        "threadgroup": (pieces, max(1, MAX_THREADS // pieces), 1),
-        "output_shapes": [(r.batch, r.n_heads, length, dim), kv_shape, kv_shape],
-        "output_dtypes": [r.q.dtype] * 3,
-        "stream": stream,
-    }
+    """`launch` for every request of this form, whatever its tail's length, by the request's fields."""
     run = kernel(factory, FILE, "rope_append", INPUTS, OUTPUTS)
+    behind: dict[int, tuple[mx.array, dict[str, Any]]] = {}
 
     def append(
         q: mx.array,
@@ -80,10 +69,27 @@ def prepare(r: RopeAppend, factory: Factory, stream: mx.Stream | mx.Device | Non
         *_: int,
     ) -> Any:
         # An operand that is absent is not read as such: q stands in its place.
-        tails = (q, q) if tail_k is None else (tail_k, tail_v)
+        tails, n_tail = ((q, q), 0) if tail_k is None else ((tail_k, tail_v), tail_k.shape[2])
+        if n_tail not in behind:
+            behind[n_tail] = _behind(r, n_tail, stream)
+        sizes, fixed = behind[n_tail]
         return run(inputs=[q, q if k is None else k, q if v is None else v, rotation, *tails, sizes], **fixed)
 
     return append
+
+
+def _behind(r: RopeAppend, n_tail: int, stream: mx.Stream | mx.Device | None) -> tuple[mx.array, dict[str, Any]]:
+    """The kernel's sizes, and the arguments of its launch, behind a tail of this length."""
+    length, dim, total = r.rotation.shape[0], r.dim, n_tail + r.rotation.shape[0]
+    pieces, kv_shape = dim // width(r), (r.batch, r.n_kv_heads, total, dim)
+    return ints(r.n_heads, r.n_kv_heads, length, n_tail, dim, int(r.k is None)), {
+        "template": template(r),
+        "grid": (pieces, r.n_heads * length + 2 * r.n_kv_heads * total, r.batch),
+        "threadgroup": (pieces, max(1, MAX_THREADS // pieces), 1),
+        "output_shapes": [(r.batch, r.n_heads, length, dim), kv_shape, kv_shape],
+        "output_dtypes": [r.q.dtype] * 3,
+        "stream": stream,
+    }
 
 
 def launch(

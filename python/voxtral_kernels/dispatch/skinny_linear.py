@@ -10,39 +10,18 @@ import mlx.core as mx
 from ..backends.source import Factory, floats, ints, kernel
 from ..reference.skinny_linear import MAX_ROWS, SkinnyLinear
 from ._skinny_canary import small_like
+from ._skinny_sizes import COPIED, behind_tail, columns, rows, threads, width
 
 FILES = ("skinny_linear.metal", "skinny_linear_heads.metal")
-COLUMNS = 4  # of a simdgroup
 VARIANTS = ("product", "gated", "heads")
 PROLOGUE = ("x", "weight", "scales", "biases", "bias", "norm", "scale")
-_COPIED = 4  # elements of a tail that a thread copies
-
-
-def width(r: SkinnyLinear) -> int:
-    """Numbers that a lane takes at once: what one load brings of a plain weight; whole words of a quantised one."""
-    return (32 if r.bits % 2 else 16) if r.bits else 4
-
-
-def rows(r: SkinnyLinear) -> int:
-    """Rows that the instance has room for: the power of two that holds those of x."""
-    return 1 << (r.rows - 1).bit_length()
-
-
-def threads(r: SkinnyLinear) -> int:
-    """Of a threadgroup: each stages all rows, so it takes more columns where that costs; 16 rows leave no registers."""
-    return 512 if rows(r) < 16 and (r.norm is not None or r.rows > 1) else 256
-
-
-def columns(r: SkinnyLinear) -> int:
-    """That a threadgroup takes."""
-    return threads(r) // 32 * COLUMNS
 
 
 def unsupported(r: SkinnyLinear) -> list[str]:
     """Sentences that say why the kernel cannot serve the request; empty when it can."""
     many = f"{r.rows} rows; the kernel takes up to {MAX_ROWS}: for more stock MLX's matmul is as good."
-    odd = f"D = {r.dim}; the kernel takes multiples of {_COPIED}."
-    return [*([many] if r.rows > MAX_ROWS else []), *([odd] if r.dim % _COPIED else [])]
+    odd = f"D = {r.dim}; the kernel takes multiples of {COPIED}."
+    return [*([many] if r.rows > MAX_ROWS else []), *([odd] if r.dim % COPIED else [])]
 
 
 def variant(r: SkinnyLinear) -> tuple[str, str]:
@@ -70,25 +49,20 @@ def template(r: SkinnyLinear) -> list[tuple[str, Any]]:
 
 def canary(r: SkinnyLinear) -> SkinnyLinear:
     """A small request with the same template arguments: all operands, two blocks of K, a ragged end of both sizes."""
-    return small_like(r, 33 * width(r), 2 * columns(r) - 6, 2 * _COPIED)
+    return small_like(r, 33 * width(r), 2 * columns(r) - 6, 2 * COPIED)
 
 
 def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | None) -> Callable[..., Any]:
-    """`launch` for every request of this form, by the request's fields."""
+    """`launch` for every request of this form, whatever its tail's length, by the request's fields."""
     n, k = r.weight.shape[0], r.x.shape[-1]
     present = (r.bias, r.norm, r.scale, r.residual, r.add, r.gated or None)
     options = sum(1 << i for i, value in enumerate(present) if value is not None)
     per_scale = r.rows // r.scale.shape[0] if r.scale is not None and r.scale.ndim == 2 else r.rows
-    numbers = [ints(r.rows, k, n, options, per_scale, r.group_size or 1)]
-    groups = -(-n // columns(r))
+    numbers = ints(r.rows, k, n, options, per_scale, r.group_size or 1)
     names, sizes, outputs, shapes = ["add"], ["sizes"], ["y"], [(*r.x.shape[:-1], n // 2 if r.gated else n)]
     if r.rotation is not None:
-        batch, tail = r.rows // r.length, 0 if r.tail_k is None else r.tail_k.shape[2]
-        numbers.append(ints(r.n_heads, r.n_kv_heads, r.length, tail, r.dim, r.rotation.shape[0]))
-        groups += -(-batch * r.n_kv_heads * tail * r.dim // (_COPIED * threads(r)))
-        kv = (batch, r.n_kv_heads, tail + r.length, r.dim)
         names, sizes = ["rotation", "tail_k", "tail_v"], ["sizes", "layout"]
-        outputs, shapes = ["out_q", "out_k", "out_v"], [(batch, r.n_heads, r.length, r.dim), kv, kv]
+        outputs, shapes = ["out_q", "out_k", "out_v"], []
     body = "skinny_linear" if r.rotation is None else "skinny_linear_heads"
     if r.residual is not None:
         body, names = f"{body}_residual", ["residual", *names]
@@ -97,18 +71,23 @@ def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | N
     run = kernel(factory, FILES[r.rotation is not None], body, (*names, *sizes, "eps"), tuple(outputs))
     fixed = {
         "template": template(r),
-        "grid": (groups * threads(r), 1, 1),
         "threadgroup": (threads(r), 1, 1),
-        "output_shapes": shapes,
-        "output_dtypes": [r.x.dtype] * len(shapes),
+        "output_dtypes": [r.x.dtype] * len(outputs),
         "stream": stream,
     }
     fields = tuple(r.__dataclass_fields__)
-    places = [fields.index(name) for name in names]
+    places, at_tail = [fields.index(name) for name in names], fields.index("tail_k")
+    behind: dict[int, tuple[list[mx.array], dict[str, Any]]] = {}
 
     def linear(*values: Any) -> Any:
         operands = [values[0] if values[i] is None else values[i] for i in places]  # x for what is absent: not read
-        found = run(inputs=[*operands, *numbers, floats(values[7])], **fixed)
+        n_tail = 0 if (tail := values[at_tail]) is None else tail.shape[2]
+        if n_tail not in behind:
+            layout, groups, heads = behind_tail(r, n_tail)
+            size = {"grid": (groups * threads(r), 1, 1), "output_shapes": [*heads, *shapes]}
+            behind[n_tail] = [numbers, *layout], fixed | size
+        found_numbers, arguments = behind[n_tail]
+        found = run(inputs=[*operands, *found_numbers, floats(values[7])], **arguments)
         return found[0] if len(found) == 1 else tuple(found)
 
     return linear

@@ -65,7 +65,7 @@ def prepare(
         q: mx.array, ring: Any, ring_end: int, tail_k: mx.array, tail_v: mx.array, window: Any, scale: float, *_: bool
     ) -> mx.array:
         # How many threadgroups share the keys is all that moves with the stream.
-        splits = moving(ring_end)
+        splits = moving(ring_end, tail_k.shape[2])
         if splits not in forms:
             forms[splits] = _form(r, splits, factory, stream)
         state = ints(ring_end, NO_WINDOW if window is None else min(window, NO_WINDOW))
