@@ -120,10 +120,28 @@ def test_declarations_are_followed_by_name():
     assert names([]) == set()
     assert words('#line 3 "file_kernel.metal"\nf(a);  // b') == {"f", "a"}
     assert list(numbered(lean(TEXT, ["kTable"]))) == [
-        ("a.h", 3, "constant constexpr float kTable[] = {1.0f,"),
+        ("a.h", 3, "constant constexpr float kTable[] ={1.0f,"),
         ("a.h", 4, "2.0f};"),
         ("b.metal", 3, "#include <metal_stdlib>"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "tight"),
+    [
+        ("const device T* x, uint n) {  // why", "const device T*x,uint n){"),
+        ("for (int i = 0; i < n; ++i) {", "for (int i=0;i<n;++i){"),
+        ("x = a ? b - c : A::d;", "x=a?b-c:A::d;"),
+        # Two tokens that would be one, or a comment.
+        ("x = a - -b + +c;", "x=a - -b + +c;"),
+        ("y = x / *p & &q;", "y=x / *p & &q;"),
+        ("n = 0x1e + 2;", "n = 0x1e + 2;"),
+        ("#define A (x) + 1", "#define A (x) + 1"),
+        ('#line 3 "a  b.h"', '#line 3 "a  b.h"'),
+    ],
+)
+def test_spaces_go_where_they_separate_nothing(line, tight):
+    assert bare(line) == tight
 
 
 def where(file, line):
@@ -160,9 +178,9 @@ def test_a_finding_names_the_line_of_the_file(edit_shader):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_step_brings_six_kilobytes_a_launch_at_most(kind):
+def test_a_step_brings_six_kilobytes_an_op_at_most(kind):
     texts = nodes.texts(ours(kind, "metal", 2))
-    assert 0 < texts.handed <= TEXT_BYTES * texts.launches
+    assert 0 < texts.handed <= TEXT_BYTES * texts.served
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

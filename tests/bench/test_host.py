@@ -68,7 +68,8 @@ def test_an_accelerated_host_keeps_its_keys_in_our_cache(kind, package):
 
 def test_the_text_of_a_launch_is_what_mlx_would_compile():
     texts = nodes.texts(ours(ENCODER_CHUNK, "metal", 2))
-    assert texts.launches == 2 * 6 + 1  # norms; append, attention and merge; the gated product
+    assert texts.launches == 2 * 6 + 1  # four products, attention and merge; the last norm
+    assert texts.served == texts.launches + 2 * 4
     assert texts.handed > 1000 * texts.launches
     assert nodes.texts(ours(ENCODER_CHUNK, "native, CPU", 2)).launches == 0
 
@@ -141,14 +142,14 @@ def test_a_slow_route_misses_its_limit(ms, limit, misses):
 def row(**changed):
     base = {"kind": "decoder step", "who": "ours", "route": "metal", "against": "voxmlx, CPU", "ms": 1.0}
     base |= {"against_ms": 2.0, "ratio": Ratio(0.4, 0.3, 0.45), "limit": 0.5, "nodes": 9, "against_nodes": 9}
-    return host.Row(**(base | {"launches": 10, "text_bytes": 60000} | changed))
+    return host.Row(**(base | {"launches": 10, "served": 10, "text_bytes": 60000} | changed))
 
 
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
         ({"ratio": Ratio(0.6, 0.5, 0.7)}, "decoder step, ours, metal: 0.60 [0.50, 0.70] of voxmlx, CPU, at most 0.5"),
-        ({"text_bytes": 70000}, "decoder step, ours, metal: 7,000 bytes of shader text a launch, at most 6,144"),
+        ({"text_bytes": 70000}, "decoder step, ours, metal: 7,000 bytes of shader text an op, at most 6,144"),
     ],
 )
 def test_status_and_sentence_of_a_missed_limit(changed, sentence, monkeypatch, capsys, tmp_path):

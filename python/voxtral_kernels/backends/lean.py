@@ -1,7 +1,7 @@
 """The part of a shader file that one entry point needs: MLX copies and hashes a launch's whole text every time.
 
-Left out are comments, indentation, other entry points, and every declaration whose name neither the entry point nor
-anything that it needs spells. What stays keeps its lines' numbers, under ``#line``.
+Left out are comments, spaces that separate no words, other entry points, and every declaration whose name neither the
+entry point nor anything that it needs spells. What stays keeps its lines' numbers, under ``#line``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 _LINE = re.compile(r'#line (\d+) "([^"]+)"')
 _COMMENT = re.compile(r'"[^"\n]*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+# Spaces beside punctuation, and around an operator between two operands or names.
+_LOOSE = re.compile(r" ?([{};,]) ?|(?<=[\w)\]]) ?(&&|\|\||<<|>>|[-+*/%&|^<>=!]=|[-+*/%&|^<>=?:]) (?=[\w(])")
+_HEXADECIMAL_E = re.compile(r"\b0x\w*[eE] ?[-+]")  # with a sign behind it: one number, to a preprocessor
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _TEMPLATE = re.compile(r"\s*template <[^{}();]*?>(?=\s)")
 # A struct, an alias, a function, a constant: the name that stands first in each.
-_NAMED = re.compile(r"\s*(?:struct (\w+)|typedef [^;]*?(\w+);|using (\w+) =|[^=(]*?(\w+)\s*[\[(=])")
+_NAMED = re.compile(r"\s*(?:struct (\w+)|typedef [^;]*?(\w+);|using (\w+)=|[^=(]*?(\w+)\s*[\[(=])")
 _ENTRY = "[[kernel]]"
 
 
@@ -65,9 +68,15 @@ def words(text: str) -> set[str]:
 
 
 def bare(text: str) -> str:
-    """The text without comments and indentation, its lines where they were."""
+    """The text without comments and needless spaces, its lines where they were."""
     code = _COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else "\n" * found[0].count("\n"), text)
-    return "\n".join(line.strip() for line in code.split("\n"))
+    return "\n".join(_tight(line.strip()) for line in code.split("\n"))
+
+
+def _tight(line: str) -> str:
+    if line.startswith("#") or '"' in line or _HEXADECIMAL_E.search(line):
+        return line
+    return _LOOSE.sub(lambda found: found[1] or found[2], line)
 
 
 def _units(text: str) -> Iterator[_Unit]:
