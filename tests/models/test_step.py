@@ -1,5 +1,6 @@
 """A stream's step: what the host waits for, what replaced weights do, what loading plans."""
 
+import json
 from pathlib import Path
 
 import mlx.core as mx
@@ -8,6 +9,9 @@ import pytest
 import voxtral_kernels as vk
 from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.backends import plan
+from voxtral_kernels.models.section import Section
+from voxtral_kernels.models.voxtral_realtime.config import from_mistral
+from voxtral_kernels.models.voxtral_realtime.weights import tensor_shapes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SAMPLES = load_audio(EXAMPLES / "one-minute.wav")
@@ -99,3 +103,31 @@ def test_a_step_behind_caches_inside_a_transformation_is_refused(transform):
     assert caches[0].offset == 0
     whole = mx.grad(lambda x: model.encoder(x).astype(mx.float32).sum())
     assert mx.isfinite(whole(mx.ones((1, 2, model.config.encoder.dim), model.dtype))).all()
+
+
+def test_loading_takes_little_more_than_the_checkpoint(tmp_path):
+    """Projections are packed layer by layer: their separate parts are gone before the next ones are read."""
+    part = {"head_dim": 32, "rope_theta": 1e6, "norm_eps": 1e-5, "causal": True, "sliding_window": 64}
+    audio = {"num_mel_bins": 128, "hop_length": 160, "window_size": 400, "sampling_rate": 16000}
+    encoder = part | {"n_layers": 32, "dim": 96, "n_heads": 3, "hidden_dim": 384, "audio_encoding_args": audio}
+    whisper = {"encoder_args": encoder, "downsample_args": {"downsample_factor": 4}}
+    decoder = part | {"n_layers": 26, "dim": 192, "n_heads": 8, "n_kv_heads": 2, "hidden_dim": 576, "vocab_size": 1482}
+    params = decoder | {"multimodal": {"whisper_model_args": whisper}, "ada_rms_norm_t_cond": True}
+    (tmp_path / "config.json").write_text(json.dumps(params))
+    shapes = tensor_shapes(from_mistral(Section(params, "config.json")))
+    tensors = {
+        name: (mx.random.normal(shape) * shape[-1] ** -0.5).astype(mx.bfloat16) for name, shape in shapes.items()
+    }
+    mx.save_safetensors(str(tmp_path / "model.safetensors"), tensors)
+    size = sum(a.nbytes for a in tensors.values())
+    del tensors
+    mx.clear_cache()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    model = vk.load(tmp_path)
+    assert mx.get_peak_memory() - before <= 1.1 * size
+    gate_up = model.decoder.blocks[0].mlp.gate_up.matrix.weight
+    stored = mx.load(str(tmp_path / "model.safetensors"))
+    gate, up = (stored[f"language_model.layers.0.mlp.{name}_proj.weight"] for name in ("gate", "up"))
+    assert mx.array_equal(gate_up[0::2], gate)
+    assert mx.array_equal(gate_up[1::2], up)
