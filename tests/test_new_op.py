@@ -94,6 +94,11 @@ def tree(tmp_path_factory):
     run(copy, sys.executable, "-m", "venv", ".venv")
     link_packages(Path(sys.prefix), copy / ".venv")
     install(copy)
+    hosts = Path("build", "hosts")
+    if (ROOT / hosts).is_dir():
+        shutil.copytree(ROOT / hosts, copy / hosts, copy_function=link)
+        (copy / hosts / ".installed").touch()
+    run(copy, "make", str(hosts / ".installed"))
     return copy
 
 
