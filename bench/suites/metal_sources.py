@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ def compile_source(path: Path) -> str:
     return done.stderr if done.returncode else ""
 
 
+def _short(name: str) -> str:
+    """A file's name that every file system takes."""
+    return name if len(name) <= 200 else f"{name[:180]}_{zlib.crc32(name.encode()):08x}"
+
+
 def main(argv: list[str]) -> int:
     """Write the files; with ``--compile`` exit 1 where Apple's compiler refuses one."""
     parser = Parser(prog="bench metal-sources", description=__doc__)
@@ -84,7 +90,7 @@ def main(argv: list[str]) -> int:
     refused = 0
     found = sources()
     for name, text in sorted(found.items()):
-        path = folder / f"{name}.metal"
+        path = folder / f"{_short(name)}.metal"
         path.write_text(PREAMBLE + text)
         complaint = compile_source(path) if options.compile else ""
         refused += bool(complaint)

@@ -52,7 +52,9 @@ mx::array dequantised(const mx::array& ring, mx::Stream s) {
   const int scale = int(sizeof(float)), dim = ring.shape(4) - scale;
   mx::Shape shape = ring.shape();
   shape[4] = dim;
-  const auto parts = mx::split(mx::flatten(ring, s), mx::Shape{int(ring.size() / ring.shape(4) * dim)}, 0, s);
+  // Bytes have no derivative, and a view of them none to ask for.
+  const auto parts =
+      mx::split(mx::flatten(mx::stop_gradient(ring, s), s), mx::Shape{int(ring.size() / ring.shape(4) * dim)}, 0, s);
   const mx::array values = mx::astype(mx::reshape(parts[0], shape, s), mx::float32, s);
   shape[4] = 1;
   return mx::multiply(values, mx::reshape(mx::view(mx::contiguous(parts[1], false, s), mx::float32, s), shape, s), s);

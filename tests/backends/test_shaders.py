@@ -9,6 +9,7 @@ import voxtral_kernels as vk
 from tests import stages
 from voxtral_kernels import testing
 from voxtral_kernels.backends import select, source
+from voxtral_kernels.backends.lean import bare
 from voxtral_kernels.backends.shaders import Kernels
 from voxtral_kernels.reference.ada_rms_norm import AdaRmsNorm
 
@@ -47,7 +48,7 @@ def test_headers_are_inlined_once_under_line_directives(file):
 def test_every_body_is_found_with_its_line(file, name):
     first, *lines = source.body(file, name).splitlines()
     number = int(first.split()[1])
-    assert (source.kernels_dir() / file).read_text().splitlines()[number - 1].strip() == lines[0]
+    assert bare((source.kernels_dir() / file).read_text().splitlines()[number - 1]) == lines[0]
     assert lines[-1].endswith(");")
     assert "[[" not in "".join(lines)
 

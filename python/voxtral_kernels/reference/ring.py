@@ -38,7 +38,7 @@ def parts(ring: mx.array) -> tuple[mx.array, mx.array]:
     """The bytes ``[2, B, Hkv, C, D]`` and scales ``[2, B, Hkv, C, 1]`` of a ring of 8 bits."""
     *sizes, row = ring.shape
     split = ring.size // row * (row - SCALE)
-    flat = ring.reshape(-1)
+    flat = mx.stop_gradient(ring).reshape(-1)  # bytes have no derivative
     scales = mx.view(mx.contiguous(flat[split:]), mx.float32)
     return flat[:split].reshape(*sizes, row - SCALE), scales.reshape(*sizes, 1)
 
