@@ -108,13 +108,14 @@ class _Attention(Native):
         if device_type(None) == mx.cpu:
             planned: Callable[..., mx.array] = self.ext.ring_commit
             return planned
-        ext, held = self.ext, dict[int, Any]()
+        ext, held = self.ext, dict[tuple[int, int], Any]()
 
         def commit(ring: mx.array, start: int, k: mx.array, v: mx.array, after: mx.array) -> mx.array:
-            capacity = ring.shape[3]
-            if capacity not in held:
-                held[capacity] = native_gpu.given_to(ext, [native_gpu.commit(ring, k)])
-            written: mx.array = ext.ring_commit(ring, start, k, v, after, None, held[capacity])
+            # Of a draft fewer rows are kept than were attended.
+            key = ring.shape[3], k.shape[2]
+            if key not in held:
+                held[key] = native_gpu.given_to(ext, [native_gpu.commit(ring, k)])
+            written: mx.array = ext.ring_commit(ring, start, k, v, after, None, held[key])
             return written
 
         return commit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .kv_cache import GROWTH, KVCache, check_bits, evaluate
+from .bits import check_bits
+from .kv_cache import GROWTH, KVCache, evaluate
 from .linear import LinearKVCache
 from .ring import RingKVCache
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterable
-from numbers import Integral
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -24,13 +24,15 @@ from ..reference import sliding_window_attention as reference
 from ..reference.kv_append import KvAppend
 from ..reference.ring import dequantised, empty_ring, grown, parts
 from ..reference.sliding_window_attention import SlidingWindowAttention
+from .bits import check_bits
+from .pending import Draft, Pending, Stream, Write
 
 OP = "sliding_window_attention"
 # The ring grows in steps of this many positions until it has its capacity.
 GROWTH = 256
 
 
-class KVCache:
+class KVCache(Pending):
     """What `RingKVCache` and `LinearKVCache` share.
 
     Any thread may call it, one call at a time: a second call while one is inside raises RuntimeError.
@@ -57,6 +59,7 @@ class KVCache:
         self._tail_length = 0
         self._form: tuple[tuple[int, int, int], mx.Dtype] | None = None  # B, Hkv, D and dtype of what was appended
         self._commits = 0
+        self._draft: Draft | None = None
         self._plans: Plans | None = None  # whose form the cache is known to have
 
     def __copy__(self) -> KVCache:
@@ -64,6 +67,7 @@ class KVCache:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.inside = copy.copy(self.inside)
+        twin._draft = None if self._draft is None else replace(self._draft)
         if self._ring is not None:
             twin._ring = mx.concatenate([self._ring[:1], self._ring[1:]])
             mx.eval(twin._ring)
@@ -133,10 +137,16 @@ class KVCache:
         self._refuse_infinite(op, k, v)
         with self.inside:
             r = self._request(k, k, v, 1.0)
-            self._hold(r.tail_k, r.tail_v, r.tail_k.shape[2])
-            # A new ring: attention that is not computed yet still reads the old one.
-            self._commit(lambda ring, k, v: reference.commit(ring, self._ring_end, k, v), None)
-            self._under_way()
+            self._take(r.tail_k, r.tail_v, r.tail_k.shape[2])
+            if self._draft is not None:
+                self._note(k.shape[2])
+            else:
+                self._commit_appended()
+                self._under_way()
+
+    def _commit_appended(self) -> None:
+        # A new ring: attention that is not computed yet still reads the old one.
+        self._commit(lambda ring, k, v: reference.commit(ring, self._ring_end, k, v), None)
 
     def _arrays(self) -> list[mx.array]:
         return [a for a in (self._ring, *(self._tail or ())) if a is not None]
@@ -145,7 +155,7 @@ class KVCache:
         return self.window
 
     def _request(
-        self, q: mx.array, k: mx.array, v: mx.array, scale: float, stream: mx.Stream | mx.Device | None = None
+        self, q: mx.array, k: mx.array, v: mx.array, scale: float, stream: Stream = None
     ) -> SlidingWindowAttention:
         """The call with ``k`` and ``v`` behind the present tail; the cache is not changed."""
         self._agree((k.shape[0], k.shape[1], k.shape[3]), k.dtype)
@@ -208,32 +218,33 @@ class KVCache:
         append, attend, commit, backend = planned or plans.attention(*key)
         q, k, v = append(*qkv, rotation, *(tail or (None, None)), heads.n_heads, heads.n_kv_heads)
         out = attend(q, ring, end, k, v, window, scale, True)
-        self._hold(k, v, self._tail_length + plans.length)
-        if tail is None and backend.in_place:
+        self._take(k, v, self._tail_length + plans.length)
+        if self._draft is not None:
+            self._note(plans.length, out, backend, commit)
+        elif tail is None and backend.in_place:
             self._committed(commit(self._grown(k, end + plans.length), end, k, v, out))
             self._under_way()
         else:
             self._commit_when_due(plans.length, out if tail is None else None, backend, None)
         return out
 
-    def _hold(self, k: mx.array, v: mx.array, length: int) -> None:
+    def _take(self, k: mx.array, v: mx.array, length: int) -> None:
         self._tail, self._tail_length = (k, v), length
         if self._form is None:
             self._form = (k.shape[0], k.shape[1], k.shape[3]), k.dtype
 
-    def _advance(
-        self, r: SlidingWindowAttention, out: mx.array, backend: Backend, stream: mx.Stream | mx.Device | None
-    ) -> None:
+    def _advance(self, r: SlidingWindowAttention, out: mx.array, backend: Backend, stream: Stream) -> None:
         """Take over the tail of an attended call, and commit it to the ring when it is long enough."""
         # In place nothing is gained by waiting. A tail from before this call was attended by calls that may not be
         # computed yet and still read the ring: then the commit makes a new ring.
         after = out if self._tail is None else None
-        self._hold(r.tail_k, r.tail_v, r.tail_k.shape[2])
+        self._take(r.tail_k, r.tail_v, r.tail_k.shape[2])
+        if self._draft is not None:
+            self._note(r.q.shape[2], out, backend, None, stream)
+            return
         self._commit_when_due(r.q.shape[2], after, backend, stream)
 
-    def _commit_when_due(
-        self, chunk: int, after: mx.array | None, backend: Backend, stream: mx.Stream | mx.Device | None
-    ) -> None:
+    def _commit_when_due(self, chunk: int, after: mx.array | None, backend: Backend, stream: Stream) -> None:
         if backend.in_place or self._tail_length >= self._tail_limit(chunk):
             self._commit(lambda ring, k, v: backend.commit(ring, self._ring_end, k, v, after, stream), stream)
         self._under_way()
@@ -252,9 +263,7 @@ class KVCache:
         limit = max(1, math.isqrt(2 * capacity * chunk))
         return limit if self._commits else max(1, round(limit * (1 - self._phase)))
 
-    def _commit(
-        self, write: Callable[[mx.array, mx.array, mx.array], mx.array], stream: mx.Stream | mx.Device | None
-    ) -> None:
+    def _commit(self, write: Write, stream: Stream) -> None:
         """Write the tail into the ring: ``write(ring, k, v)`` returns the ring that holds it."""
         assert self._tail is not None
         k, v = self._tail
@@ -278,17 +287,6 @@ class KVCache:
         batch, kv_heads, _, dim = like.shape
         fresh = empty_ring((batch, kv_heads), size - have, dim, like.dtype, self.bits)
         return fresh if self._ring is None else grown(self._ring, fresh)
-
-
-def check_bits(op: str, argument: str, bits: object) -> int:
-    """Bits of a ring's values: 16 stands for the dtype of the keys.
-
-    Raises:
-        ValueError: ``[op] argument``: neither 16 nor 8.
-    """
-    if not isinstance(bits, Integral) or isinstance(bits, bool) or bits not in (8, 16):
-        raise _check.fail(op, argument, "16 (the dtype of the keys) or 8", _check.shown(bits))
-    return int(bits)
 
 
 def evaluate(caches: Iterable[KVCache], *more: Any) -> None:
