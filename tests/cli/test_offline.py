@@ -78,6 +78,17 @@ def test_ask(run, offline, short):
     assert (got["question"], got["stop"]) == (question, "max_tokens")
 
 
+def test_caches_of_8_bits(run, offline, short, monkeypatch):
+    from voxtral_kernels.models.voxtral import model as module
+
+    bits, generate = [], module.generate
+    monkeypatch.setattr(module, "generate", lambda *a, **o: bits.append(o["cache_bits"]) or generate(*a, **o))
+    common = ("-m", offline, "--max-tokens", 3, "--cache-bits", 8)
+    assert run("transcribe", short, *common)[0] == run("transcribe", short, *common, "-f", "srt")[0] == 0
+    assert run("ask", short, "What?", *common)[0] == 0
+    assert bits == [8, 8, 8]
+
+
 def test_ask_at_random(run, offline, short):
     def tokens(*options):
         call = ("ask", short, "What?", "-m", offline, "--max-tokens", 8, "-f", "json", *options)
@@ -132,6 +143,7 @@ def test_interrupted(run, offline, short, monkeypatch):
         (("transcribe", "--max-tokens", "0"), "[transcribe] max_tokens: expected an integer >= 1, got 0."),
         (("ask", " "), "[ask] question: expected a text, got ' '."),
         (("ask", "What?", "--format", "srt"), "Invalid value for '--format'"),
+        (("ask", "What?", "--cache-bits", "4"), "[ask] --cache-bits: expected 16 (the dtype of the keys) or 8, got 4."),
         (("ask", "What?", "--top-p", "2"), "[ask] top_p: expected a number above 0 and at most 1, got 2.0."),
         (("ask", "What?", "--temperature", "-1"), "[ask] temperature: expected a finite number >= 0, got -1.0."),
     ],

@@ -114,6 +114,32 @@ def test_a_prompt_read_in_pieces(golden_model, embedded, monkeypatch, piece):
     assert [s.token for s in run(golden_model, embedded)] == GREEDY
 
 
+@pytest.mark.parametrize("bits", [16, 8])
+def test_the_decoder_holds_its_keys_in_the_bits_asked_for(random_model, monkeypatch, bits):
+    made, new = [], type(random_model.decoder).new_caches
+    monkeypatch.setattr(
+        type(random_model.decoder), "new_caches", lambda self, **o: made.append(new(self, **o)) or made[-1]
+    )
+    random_model.transcribe(noise(2), max_tokens=2, cache_bits=bits)
+    random_model.ask(noise(2), "Who speaks?", max_tokens=2, cache_bits=bits)
+    assert [{c.bits for c in caches} for caches in made] == [{bits}, {bits}]
+
+
+def test_logits_with_keys_in_8_bits_are_close(golden_model, embedded):
+    caches = golden_model.decoder.new_caches(bits=8)
+    hidden = [golden_model.decoder(embedded[:, a:b], caches) for a, b in ((0, 36), (36, embedded.shape[1]))]
+    got = golden_model.decoder.logits(mx.concatenate(hidden, axis=1))
+    expected = golden_model.decoder.logits(golden_model.decoder(embedded))
+    assert 0 < mx.abs(got - expected).max() < 0.02 * mx.abs(expected).max()
+
+
+@pytest.mark.parametrize("call", ["transcribe", "ask"])
+def test_bits_that_are_none(random_model, call):
+    message = rf"^\[{call}\] cache_bits: expected 16 \(the dtype of the keys\) or 8, got 4\.$"
+    with pytest.raises(ValueError, match=message):
+        getattr(random_model, call)(np.zeros(9), *(["What?"] if call == "ask" else []), cache_bits=4)
+
+
 def test_stops_at_the_end_of_sequence(golden_model, embedded):
     steps = run(golden_model, embedded, end=GREEDY[6])
     assert [s.token for s in steps] == GREEDY[:7]

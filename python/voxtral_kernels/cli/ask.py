@@ -12,7 +12,7 @@ from . import ending, offline
 from .delivery import Output, Show, before_work, deliver
 from .ending import Mode
 from .formats import Format, Transcript
-from .options import MaxTokens, Raw, Revision, load_model
+from .options import CacheBits, MaxTokens, Raw, Revision, check_cache_bits, load_model
 from .output import targets
 from .recordings import check_file, open_recording
 
@@ -52,11 +52,13 @@ def ask(
     temperature: Temperature = 0.0,
     top_p: TopP = 1.0,
     seed: Seed = None,
+    cache_bits: CacheBits = 16,
     form: FormatOption = AnswerFormat.TEXT,
     raw: Raw = False,
 ) -> None:
     """Ask an offline Voxtral model about a recording."""
     check_file(OP, file)
+    check_cache_bits(OP, cache_bits)
     targets([file], Format(form), None)
     output = Output(Transcript(file), None, Format(form))
     with before_work(output):
@@ -77,6 +79,7 @@ def ask(
                     temperature=temperature,
                     top_p=top_p,
                     seed=seed,
+                    cache_bits=cache_bits,
                     on_text=on_text,
                 )
 

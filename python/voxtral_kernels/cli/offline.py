@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._check import fail, integer
 from .console import readable
@@ -37,11 +37,11 @@ def method(
 
     if delay_ms is not None:
         raise fail(OP, "--delay-ms", f"none for {loaded.model.family}", delay_ms)
-    if cache_bits != 16:
-        raise fail(OP, "--cache-bits", f"16 for {loaded.model.family}", cache_bits)
     check_language(language)
     if max_tokens is not None:
         integer(OP, "max_tokens", max_tokens, 1)
+
+    options: dict[str, Any] = {"language": language, "max_tokens": max_tokens, "cache_bits": cache_bits}
 
     def fill(recording: Recording, output: Output) -> None:
         output.transcript.settings = {"model": loaded.name, "language": language, "stop": None}
@@ -55,12 +55,12 @@ def method(
 
             def generate(on_text: Show) -> Result:
                 heard = hear((begun.pop() for _ in range(len(begun))), output)
-                return loaded.model.transcribe(heard, language=language, max_tokens=max_tokens, on_text=on_text)
+                return loaded.model.transcribe(heard, on_text=on_text, **options)
 
             run(output, generate)
         else:
             blocks = itertools.chain(begun, rest or ())
-            _in_pieces(loaded, blocks, recording, output, language, max_tokens)
+            _in_pieces(loaded, blocks, recording, output, options)
 
     return fill
 
@@ -95,8 +95,7 @@ def _in_pieces(
     blocks: Iterator[np.ndarray],
     recording: Recording,
     output: Output,
-    language: str | None,
-    max_tokens: int | None,
+    options: dict[str, Any],
 ) -> None:
     """Fill a transcript piece by piece: each is timed, and the memory is that of one."""
     import mlx.core as mx
@@ -124,9 +123,7 @@ def _in_pieces(
             transcript.text = whole
             view.update(whole, start_s)
 
-        for piece in transcribe_pieces(
-            loaded.model, blocks, language=language, max_tokens=max_tokens, on_piece=begin, on_text=show
-        ):
+        for piece in transcribe_pieces(loaded.model, blocks, on_piece=begin, on_text=show, **options):
             pieces[-1] = (pieces[-1][0], piece.start_s, piece.end_s)
             tokens += piece.result.tokens
             audio_tokens += piece.result.audio_tokens or 0

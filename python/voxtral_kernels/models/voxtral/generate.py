@@ -24,7 +24,9 @@ class Step:
     stop: str | None = None
 
 
-def generate(decoder: Decoder, prompt: mx.array, sample: Sampler, *, end: int, max_tokens: int) -> Iterator[Step]:
+def generate(
+    decoder: Decoder, prompt: mx.array, sample: Sampler, *, end: int, max_tokens: int, cache_bits: int = 16
+) -> Iterator[Step]:
     """Tokens behind a prompt.
 
     Args:
@@ -33,11 +35,12 @@ def generate(decoder: Decoder, prompt: mx.array, sample: Sampler, *, end: int, m
         sample: From `sampling.sampler`.
         end: Id that ends the sequence.
         max_tokens: Most tokens to generate, >= 1.
+        cache_bits: Of the keys and values held: 16 (the model's dtype) or 8.
 
     Yields:
         Each step as soon as its token is known; the last one has ``stop``.
     """
-    caches = decoder.new_caches(lazy=True)
+    caches = decoder.new_caches(bits=cache_bits, lazy=True)
     for start in range(0, prompt.shape[1], PREFILL):
         hidden = decoder(prompt[:, start : start + PREFILL], caches)
         mx.eval(hidden, [c.state for c in caches])

@@ -14,6 +14,7 @@ from ... import _check
 from ..._model_files import exists
 from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig, log_mel
+from ...caches import check_bits
 from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Result
 from ..sampling import Sampler, sampler
@@ -155,6 +156,7 @@ class Voxtral(Module):
         top_p: float = 1.0,
         seed: int | None = None,
         batch: int = 1,
+        cache_bits: int = 16,
         on_text: Callable[[str], None] | None = None,
         delay_ms: float | None = None,
     ) -> Result:
@@ -168,6 +170,7 @@ class Voxtral(Module):
                 as the decoder's context goes.
             temperature, top_p, seed: See `sampling.sampler`; temperature 0 takes the likeliest token.
             batch: Chunks encoded at once.
+            cache_bits: 8: the decoder's keys and values are held in 8 bits; 16: in the model's dtype.
             on_text: Called with each new piece of text.
             delay_ms: Voxtral Realtime's; None here.
 
@@ -181,11 +184,12 @@ class Voxtral(Module):
         if delay_ms is not None:
             raise _check.fail("transcribe", "delay_ms", f"None for {OFFLINE}, which has no delay", delay_ms)
         prompts.check_language(language)
+        cache_bits = check_bits("transcribe", "cache_bits", cache_bits)
         heard = self._hear("transcribe", audio, sample_rate)
         built = prompts.transcription(self._tokenizer(), heard.n_samples, language)
         limit = self._limit("transcribe", built, max_tokens, built.tokens.count(self.config.audio_token))
         draw = sampler(temperature, top_p, seed, op="transcribe")
-        return self._run(heard, built, limit, draw, batch, on_text)
+        return self._run(heard, built, limit, draw, batch, cache_bits, on_text)
 
     def ask(
         self,
@@ -198,6 +202,7 @@ class Voxtral(Module):
         top_p: float = 1.0,
         seed: int | None = None,
         batch: int = 1,
+        cache_bits: int = 16,
         on_text: Callable[[str], None] | None = None,
     ) -> Result:
         """The answer to a question about a recording, or what an instruction asks for.
@@ -206,15 +211,17 @@ class Voxtral(Module):
             audio, sample_rate: As for `transcribe`.
             question: The text.
             max_tokens: Most tokens to generate; None for 1024.
-            temperature, top_p, seed, batch, on_text: As for `transcribe`.
+            temperature, top_p, seed, batch, cache_bits, on_text: As for `transcribe`.
 
         Raises:
             ValueError: as `transcribe`; or no question.
         """
+        cache_bits = check_bits("ask", "cache_bits", cache_bits)
         heard = self._hear("ask", audio, sample_rate)
         built = prompts.question(self._tokenizer(), heard.n_samples, question)
         limit = self._limit("ask", built, max_tokens, ANSWER_TOKENS)
-        return self._run(heard, built, limit, sampler(temperature, top_p, seed, op="ask"), batch, on_text)
+        draw = sampler(temperature, top_p, seed, op="ask")
+        return self._run(heard, built, limit, draw, batch, cache_bits, on_text)
 
     def _hear(self, op: str, audio: Any, sample_rate: float | None) -> Heard:
         """The mel chunks of a recording: what it is read in is forgotten as it comes."""
@@ -248,6 +255,7 @@ class Voxtral(Module):
         max_tokens: int,
         draw: Sampler,
         batch: int,
+        cache_bits: int,
         on_text: Callable[[str], None] | None,
     ) -> Result:
         tokenizer = self._tokenizer()
@@ -256,7 +264,8 @@ class Voxtral(Module):
         x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
         text, tokens, stop = TextDecoder(tokenizer), [], LIMIT
         pieces: list[str] = []
-        for step in generate(self.decoder, x, draw, end=tokenizer.eos_id, max_tokens=max_tokens):
+        end = tokenizer.eos_id
+        for step in generate(self.decoder, x, draw, end=end, max_tokens=max_tokens, cache_bits=cache_bits):
             tokens.append(step.token)
             stop = step.stop or stop
             pieces.append(text.push(step.token))
