@@ -2,7 +2,8 @@
 
 The tiny model over the 19 recordings: tokens, word errors, largest difference of a logit while the tokens before it
 agree. Random models of the 4B model's heads and windows, narrow otherwise, past their windows: largest difference of a
-hidden state behind the same inputs. 4 bits are rows of 15 steps in the form of 8, in stock ops.
+hidden state behind the same inputs. 4 bits are rows of 15 steps in the form of 8, in stock ops. The keys of one recording
+in 8 bits as they are held, and as they would be before their rotation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 import voxtral_kernels as vk
 from voxtral_kernels.audio.load import load_audio
-from voxtral_kernels.reference import ring
+from voxtral_kernels.reference import ring, rope_append
 
 from ..measure import random_model
 from ..options import Parser
@@ -137,6 +138,33 @@ def run(stack: Any, x: mx.array, scales: list[Any], caches: list[Any]) -> mx.arr
     return y
 
 
+def keys() -> Iterator[dict[str, Any]]:
+    """What rounding to 8 bits costs the keys of a recording, held rotated and before rotation; the root mean square."""
+    model = vk.load("tiny", dtype="float32")
+    stream = model.stream()
+    stream.feed(load_audio(EXAMPLES / "human-card-1.wav"))
+    for name, caches, config in (
+        ("encoder", stream._audio.caches, model.config.encoder),
+        ("decoder", stream._caches, model.config.decoder),
+    ):
+        row: dict[str, Any] = {"keys": name}
+        held = [(c.keys_values()[0], c.offset) for c in caches]
+        back = [turned_back(k, offset - k.shape[2], config.rope_theta) for k, offset in held]
+        for form, rows in (("rotated", [k for k, _ in held]), ("before", back)):
+            rounded = [ring.dequantised(*ring.quantised(k)) for k in rows]
+            off = sum(float(mx.sum((a - b) ** 2).item()) for a, b in zip(rounded, rows, strict=True))
+            row[form] = float(np.sqrt(off / sum(float(mx.sum(k**2).item()) for k in rows)))
+        yield row
+
+
+def turned_back(k: mx.array, first: int, theta: float) -> mx.array:
+    """Rotated keys ``[B, Hkv, N, D]`` from position ``first`` on as they were before."""
+    table = mx.array(rope_append.rotation(first, k.shape[2], k.shape[3], theta))
+    cos, sin = table[..., 0], table[..., 1]
+    a, b = k[..., 0::2], k[..., 1::2]
+    return mx.stack([a * cos + b * sin, b * cos - a * sin], axis=-1).reshape(k.shape)
+
+
 def main(argv: list[str]) -> int:
     """Print the tables."""
     parser = Parser(prog="bench cache-bits", description=__doc__)
@@ -161,6 +189,10 @@ def main(argv: list[str]) -> int:
             f"{row['root_mean_square']:.3g} of the hidden states' root mean square",
             flush=True,
         )
+    print("keys of a recording in 8 bits: root mean square of what rounding changes, as a share of the keys'")
+    for row in keys():
+        rows.append(row)
+        print(f"  {row['keys']}: {row['rotated']:.5f} rotated, {row['before']:.5f} before rotation", flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0
