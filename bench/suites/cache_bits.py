@@ -2,8 +2,8 @@
 
 The tiny model over the 19 recordings: tokens, word errors, largest difference of a logit while the tokens before it
 agree. Random models of the 4B model's heads and windows, narrow otherwise, past their windows: largest difference of a
-hidden state behind the same inputs. 4 bits are rows of 15 steps in the form of 8, in stock ops. The keys of one recording
-in 8 bits as they are held, and as they would be before their rotation.
+hidden state behind the same inputs. 4 bits are rows of 15 steps in the form of 8, in stock ops. The keys of one
+recording in 8 bits as they are held, and as they would be before their rotation.
 """
 
 from __future__ import annotations
