@@ -187,6 +187,7 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
     l.failed = false;
     l.expired = l.interrupted = false;
     l.pending.clear();
+    l.early_reads.clear();
     place_buffers(l, buffers);
     run(l);
   }
@@ -251,6 +252,7 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readonly("other_threadgroup", &Finding::other_threadgroup)
       .def_readonly("file", &Finding::file)
       .def_readonly("line", &Finding::line)
+      .def_readonly("column", &Finding::column)
       .def_readonly("count", &Finding::count);
   py::class_<HeldBuffer>(m, "Buffer")
       .def(py::init(&make_buffer), py::arg("index"), py::arg("name"), py::arg("space"), py::arg("size"),

@@ -52,18 +52,34 @@ struct SourceLocation {
   uint32_t line, column;
 };
 
-// A type as clang spells it, "'__private float[4]'": without its quotes, synonyms and words of our own.
-std::string in_metal(const char* name) {
-  std::string text = name;
-  text = text.substr(text.starts_with('\''));
-  text = text.substr(0, text.find('\''));
-  const std::string space = "__private ";
-  return text.starts_with(space) ? text.substr(space.size()) : text;
+// An array as clang spells its type, "'__local msl_type_of_tile' (aka '__local float[64]')", in Metal's words.
+struct ArrayName {
+  std::string type, owner = "a private array";
+  explicit ArrayName(const std::string& spelled) {
+    const std::string ours = "msl_type_of_";
+    const size_t synonym = spelled.find(ours);
+    const size_t open =
+        synonym == std::string::npos ? spelled.find('\'') : spelled.rfind('\'', spelled.rfind('\'') - 1);
+    type = spelled.substr(open + 1, spelled.find('\'', open + 1) - open - 1);
+    for (const std::string space : {"__private ", "__local ", "__constant ", "__global "}) {
+      if (!type.starts_with(space)) continue;
+      type = type.substr(space.size());
+      if (space == "__local ") owner = "a threadgroup array";
+      if (space == "__constant ") owner = "a constant array";
+    }
+    if (synonym == std::string::npos) return;
+    const size_t start = synonym + ours.size();
+    owner = spelled.substr(start, spelled.find('\'', start) - start);
+  }
+};
+
+void set_place(Finding& f, const SourceLocation& where) {
+  if (where.file) f.file = where.file, f.line = where.line, f.column = where.column;
 }
 
 [[noreturn]] void fatal_at(const SourceLocation* where, const char* kind, const char* detail, const char* buffer) {
   Finding f = launch->finding(kind, detail, nullptr);
-  if (where && where->file) f.file = where->file, f.line = where->line;
+  if (where) set_place(f, *where);
   f.buffer = buffer;
   launch->findings.add(std::move(f));
   launch->abandon();
@@ -83,10 +99,10 @@ void array_bounds(const OutOfBounds* data, uintptr_t index) {
   const unsigned unused = bits < 64 ? 64 - bits : 0;
   const std::string number = is_signed ? std::to_string(static_cast<int64_t>(index << unused) >> unused)
                                        : std::to_string(static_cast<uint64_t>(index << unused) >> unused);
-  const std::string name = in_metal(data->array->name);
-  Finding f = launch->finding("out-of-bounds", "index " + number + " of " + name, nullptr);
-  if (data->where.file) f.file = data->where.file, f.line = data->where.line;
-  f.buffer = "a private array";
+  const ArrayName array(data->array->name);
+  Finding f = launch->finding("out-of-bounds", "index " + number + " of " + array.type, nullptr);
+  set_place(f, data->where);
+  f.buffer = array.owner;
   f.offset = Finding::kNowhere;
   launch->findings.add(std::move(f));
   launch->abandon();
@@ -110,7 +126,7 @@ void bad_pointer(const Mismatch* data, const void* pointer) {
   if (address == 0 && data->access_kind > 1) return;
   Finding f = launch->finding(
       "misaligned", "an address that is not a multiple of " + std::to_string(1 << data->log_alignment), nullptr);
-  if (data->where.file) f.file = data->where.file, f.line = data->where.line;
+  set_place(f, data->where);
   if (Region* region = launch->memory.find(address)) {
     f.buffer = region->name;
     f.offset = static_cast<int64_t>(address - region->start);

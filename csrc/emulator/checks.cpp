@@ -53,11 +53,17 @@ void outside(uintptr_t address, size_t size, Access access, const void* pc) {
 void report_race(const Region& region, size_t offset, const Stamp& other, bool other_wrote, Access access, Order order,
                  const void* pc) {
   const bool read = access == Access::read || access == Access::atomic_read;
-  std::string what = std::string(read ? "reads" : "writes") + " what another lane " + (other_wrote ? "wrote" : "read");
+  const bool far = threadgroup_of(other) != launch->threadgroup;
+  if (!read && !other_wrote) launch->early_reads.explained(region, offset);
+  std::string what = read ? "reads what " : "writes what ";
+  what += far ? "a lane of another threadgroup " : "another lane ";
+  what += other_wrote ? "wrote" : "read";
   const char* kind = order == Order::wrong_flags ? "missing-mem-flags" : "race";
   if (order == Order::wrong_flags) {
-    what += region.on_device() ? "; the barrier between them lacks mem_device"
-                               : "; the barrier between them lacks mem_threadgroup";
+    what += region.on_device() ? ", and the barrier between them lacks mem_device"
+                               : ", and the barrier between them lacks mem_threadgroup";
+  } else {
+    what += far ? ", and nothing orders two threadgroups" : ", and no barrier stands between them";
   }
   Finding f = launch->finding(kind, what, pc);
   f.buffer = region.name;
@@ -115,10 +121,10 @@ void check_cell(Region& region, size_t offset, Cell& cell, const Stamp& now, Acc
   const bool writes = access == Access::write || access == Access::atomic_write;
   if (cell.write.nobody()) {
     if (!writes && !region.initialised) {
-      Finding f = launch->finding("uninitialised-read", "nothing was written there", pc);
+      Finding f = launch->finding("uninitialised-read", "reads what nobody has written", pc);
       f.buffer = region.name;
       f.offset = static_cast<int64_t>(offset);
-      launch->findings.add(std::move(f));
+      launch->early_reads.add(region, std::move(f), launch->findings);
     }
   } else if (!(atomic && cell.atomic_write)) {
     const Order order = order_after(*launch, cell.write, now, kind);

@@ -21,7 +21,7 @@ struct Finding {
   int64_t other_lane = -1;
   int64_t other_threadgroup = -1;  // linear
   std::string file;                // where the compiler itself told the line
-  uint32_t line = 0;
+  uint32_t line = 0, column = 0;
   uint64_t count = 1;  // how often this kind came at this place
 };
 

@@ -153,6 +153,7 @@ void run_threadgroup(Launch& l, const uint32_t* position, const uint32_t* size, 
       if (l.failed) return;
     }
   } while (pass_barrier(l, count));
+  l.early_reads.settle(l.findings, true);
   ++l.epoch;  // nothing orders this threadgroup and the next: their stamps only must not look alike
 }
 
@@ -205,6 +206,7 @@ void run(Launch& l) {
         std::to_string(l.totals.threadgroup_memory_bytes) + " bytes of threadgroup memory; Metal allows 32768",
         nullptr));
   }
+  l.early_reads.settle(l.findings, false);
   if (!l.failed) check_outputs(l);
   launch = nullptr;
 }

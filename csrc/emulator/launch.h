@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "early_reads.h"
 #include "findings.h"
 #include "memory.h"
 #include "metal/abi.h"
@@ -95,6 +96,7 @@ struct Launch {
   std::array<void*, Memory::kBuffers> buffers{};
 
   std::vector<PendingRace> pending;
+  EarlyReads early_reads;
   std::vector<Lane> lanes;
   std::vector<Simdgroup> groups;
   Lane* current = nullptr;

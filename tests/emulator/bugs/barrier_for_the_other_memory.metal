@@ -3,7 +3,6 @@
 // launch: grid 64, threadgroup 64
 // buffer 0: in float[64]
 // buffer 1: out float[64]
-// also: uninitialised-read
 
 kernel void barrier_for_the_other_memory(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
                                          uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]]) {

@@ -3,7 +3,6 @@
 // launch: grid 32, threadgroup 32
 // buffer 0: in float[64]
 // buffer 1: out float[32]
-// also: uninitialised-read
 
 kernel void simdgroup_barrier_without_flags(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
                                             uint i [[thread_position_in_grid]],

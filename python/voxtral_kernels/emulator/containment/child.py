@@ -32,7 +32,7 @@ def _read(n: int) -> bytes:
 
 def _finding(f: object) -> dict[str, object]:
     names = ("kind", "detail", "pc", "buffer", "offset", "lane", "threadgroup", "other_pc", "other_lane",
-             "other_threadgroup", "file", "line", "count")  # fmt: skip
+             "other_threadgroup", "file", "line", "column", "count")  # fmt: skip
     return {name: getattr(f, name) for name in names}
 
 

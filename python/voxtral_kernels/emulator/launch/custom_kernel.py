@@ -159,7 +159,7 @@ class MetalKernel:
         marked += f'{source}\n#line {before.count(chr(10)) + 1} "{wrapper}"\n{after}'
         program = Program(marked, "MLX", [_mlx_include()], self._version, [_mlx_include()], self._settings.isolate)
         for path, part in ((f"{name} header", header), (name, source), (wrapper, before)):
-            program.add_source(path, part)
+            program.sources.add(path, part)
         return program
 
     def _buffers(

@@ -39,6 +39,7 @@ class RawFinding:
     other_threadgroup: int = -1
     file: str = ""
     line: int = 0
+    column: int = 0
     count: int = 1
 
 
@@ -100,8 +101,6 @@ def _result(code: int | None, out: IO[bytes], err: IO[bytes], buffers: Sequence[
         if any(len(outputs[i]) != len(blank[i]) for i in blank):
             raise ValueError("outputs are missing")
         findings = [RawFinding(**f) for f in answer["findings"]]
-        for f in findings:
-            f.threadgroup = tuple(f.threadgroup)  # type: ignore[assignment]  # JSON has lists
         return Result(outputs, findings, int(answer["findings_total"]), bool(answer["completed"]), answer["counters"])
     except (struct.error, ValueError, KeyError, TypeError):
         err.seek(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ..frontend.parameters import BUILTINS
 from ..frontend.tokens import Token, TokenError, tokenize
 from ..frontend.translate import read, translate
 from ..frontend.unit import Kernel
-from ..report import Finding, LineTable, Place, Report, make_finding
+from ..report import Columns, Finding, LineTable, Place, Report, Sources, make_finding, make_place, merged
 from ..runtime import runtime
 from . import isolated, private, typed
 from .buffers import Buffer
@@ -75,15 +76,16 @@ class Program:
     ):
         self.path, self.isolate = path, isolate
         self._folders = Folders(include_dirs, toolchain.INCLUDE, trusted)
-        self._sources = {path: text}
+        self.sources = Sources(path, text)
+        self._text = text
         _require(includes.refusals(text, path, self._folders))
         major, minor = language_version.split(".")
-        marked = f'# 1 "{path}"\n{text}'
+        marked = f'# 1 "{_quoted(path)}"\n{text}'
         with self._confined():
             preprocessed = toolchain.preprocess(marked, include_dirs, [f"__METAL_VERSION__={major}{minor}0"])
         foreign = (f for f in preprocessed.files if not self._folders.holds(f))
         _require(f"{path}: '{file}': a file outside of the given folders was asked for [contained]" for file in foreign)
-        self._files = set(preprocessed.files)
+        self.sources.may_read(set(preprocessed.files))
         with deadline():
             self._translate(preprocessed.text, language_version)
         self.together: Sequence[str] = ()  # entry points to compile in one go
@@ -92,7 +94,7 @@ class Program:
     def _translate(self, preprocessed: str, language_version: str) -> None:
         tokens = read(preprocessed, self.path)
         _require(escapes.refusals(tokens, runtime().imports()))
-        violations = _check_includes(self._sources[self.path], self.path) + _check(tokens, language_version)
+        violations = _check_includes(self._text, self.path) + _check(tokens, language_version)
         _require(str(v) for v in violations if not self._folders.is_known(v.path))
         self.unit = translate(tokens)
         self._has_typed_rules = bool(self.unit.constants) or dialect.tree.concerns(tokens, self._folders.is_known)
@@ -170,21 +172,20 @@ class Program:
             defines.append(f"MSL_CONSTANT_{index}_DEFINED={int(value is not None)}")
         return defines
 
-    def source_line(self, path: str, line: int) -> str:
-        if path not in self._sources:
-            self._sources[path] = Path(path).read_text(errors="replace") if path in self._files else ""
-        lines = self._sources[path].splitlines()
-        return lines[line - 1].strip() if 0 < line <= len(lines) else ""
-
-    def add_source(self, path: str, text: str) -> None:
-        """Text of a ``#line`` region, for findings to quote."""
-        self._sources[path] = text
-
     def report(self, result: Any, entry: Entry, mode: str, more: Sequence[Finding] = ()) -> Report:
-        findings = [make_finding(f, entry.lines, self.source_line) for f in result.findings]
-        findings += self._located(more, entry) if more else []
+        kernel = self._declared(entry.kernel)
+        columns = Columns(entry.source[0])
+        findings = [make_finding(f, entry.lines, columns, self.sources.line, kernel) for f in result.findings]
+        findings += [replace(f, kernel=kernel) for f in self._located(more, entry)] if more else []
         counters = dict(result.counters) if mode == "counted" else {}
-        return Report(findings, counters, result.findings_total + len(more))
+        return Report(merged(findings), counters, result.findings_total + len(more))
+
+    def _declared(self, kernel: Kernel) -> Place:
+        path, line = kernel.at.path, kernel.at.line
+        source = self.sources.line(path, line)
+        name = kernel.name.rsplit("::", 1)[-1]
+        named = re.search(rf"\b{re.escape(name)}\b", source)
+        return make_place(path, line, source, named.start() + 1 if named else 0)
 
     def _located(self, findings: Sequence[Finding], entry: Entry) -> list[Finding]:
         """The findings at the line where the compiler's own analysis sees this kernel use an unset variable, if any."""
@@ -192,7 +193,9 @@ class Program:
         starts = [k.at.line for k in self.unit.kernels.values() if k.at.path == path and k.at.line > start]
         for found in toolchain.unset_variables(*entry.source):
             if found[0] == path and start <= found[1] < min(starts, default=1 << 30):
-                return [replace(finding, place=Place(*found, self.source_line(*found))) for finding in findings]
+                source = self.sources.line(found[0], found[1])
+                column = Columns(entry.source[0]).find(*found, source)
+                return [replace(finding, place=make_place(found[0], found[1], source, column)) for finding in findings]
         return list(findings)
 
 
@@ -216,6 +219,11 @@ def _check_includes(text: str, path: str) -> list[dialect.Violation]:
         return []  # quotes in a text that a condition leaves out, say; the preprocessor knows
 
 
+def _quoted(path: str) -> str:
+    """As a line directive has it."""
+    return path.replace("\\", r"\\").replace('"', r"\"")
+
+
 def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
     """The function that the runtime calls for each lane."""
     arguments = []
@@ -229,7 +237,7 @@ def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
     attributes = 'visibility("default"), disable_sanitizer_instrumentation'
     lane = "const __generic msl_lane* at = msl_this_lane(); (void)at;"
     return (
-        f'\n#line {kernel.at.line} "{kernel.at.path}"\n'
+        f'\n#line {kernel.at.line} "{_quoted(kernel.at.path)}"\n'
         f'extern "C" __attribute__(({attributes})) void {symbol}(void* const* buffers) '
         f"{{ {lane} ::{call}({', '.join(arguments)}); }}\n"
     )

@@ -1,7 +1,21 @@
 """What a run found and counted, told by the lines of the user's text."""
 
-from .findings import KINDS, Finding, Place, Report
+from .causes import merged
+from .findings import KINDS, Finding, Place
 from .lines import LineTable
-from .places import make_finding
+from .places import Columns, make_finding, make_place
+from .run import Report
+from .sources import Sources
 
-__all__ = ["KINDS", "Finding", "LineTable", "Place", "Report", "make_finding"]
+__all__ = [
+    "KINDS",
+    "Columns",
+    "Finding",
+    "LineTable",
+    "Place",
+    "Report",
+    "Sources",
+    "make_finding",
+    "make_place",
+    "merged",
+]

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Place:
-    """A line of the user's text, and what stands there."""
+    """A line of the user's text, what stands there, and the column (from 1; 0 where it is not known)."""
 
     path: str
     line: int
     text: str = ""
+    column: int = 0
+
+    @property
+    def position(self) -> str:
+        """``file:line:column``."""
+        return f"{self.path}:{self.line}" + (f":{self.column}" if self.column else "")
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}" + (f": {self.text}" if self.text else "")
+        return self.position + (f": {self.text}" if self.text else "")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault.
+    """One cause, as it was first seen.
 
     ``kind`` is one of KINDS; ``place`` and ``other`` (the other access of a race, the other place of a divergence) are
-    lines of the user's text, where they are known; ``lane`` is the index in the threadgroup; ``offset`` counts bytes
-    from the start of ``buffer`` (None where the compiler does not tell it).
+    lines of the user's text, where they are known, and ``more`` further lines of the same cause; ``kernel`` is where
+    the kernel is declared; ``lane`` is the index in the threadgroup; ``offset`` counts bytes from the start of
+    ``buffer`` (None where the compiler does not tell it); ``count`` says how often it came.
     """
 
     kind: str
@@ -37,6 +43,9 @@ class Finding:
     other: Place | None = None
     other_lane: int | None = None
     other_threadgroup: int | None = None
+    count: int = 1
+    more: tuple[Place, ...] = ()
+    kernel: Place | None = None
 
     @property
     def line(self) -> int | None:
@@ -46,18 +55,35 @@ class Finding:
     def path(self) -> str | None:
         return self.place.path if self.place else None
 
-    def __str__(self) -> str:
-        text = f"{self.kind}: {self.message}"
-        if self.buffer:
-            text += f", {self.buffer}" + ("" if self.offset is None else f" at byte {self.offset}")
+    @property
+    def where(self) -> Place | None:
+        """What to open in an editor: the place, or else the kernel."""
+        return self.place or self.kernel
+
+    @property
+    def sentence(self) -> str:
+        """The message, and in which buffer."""
+        if not self.buffer:
+            return self.message
+        return f"{self.message} ({self.buffer}" + ("" if self.offset is None else f" at byte {self.offset}") + ")"
+
+    @property
+    def details(self) -> list[str]:
+        """The line itself, who was there, and the other access."""
+        lines = [self.place.text] if self.place and self.place.text else []
         if self.lane is not None:
-            text += f" [lane {self.lane} of threadgroup {self.threadgroup}]"
-        if self.place:
-            text += f"\n    at {self.place}"
+            lines.append(f"lane {self.lane} of threadgroup {self.threadgroup}")
         if self.other_lane is not None:
             where = "" if self.other_threadgroup is None else f" of threadgroup #{self.other_threadgroup}"
-            text += f"\n    the other: lane {self.other_lane}{where}" + (f" at {self.other}" if self.other else "")
-        return text
+            lines.append(f"the other: lane {self.other_lane}{where}" + (f" at {self.other}" if self.other else ""))
+        lines += [f"also at {place}" for place in self.more]
+        if self.count > 1:
+            lines.append(f"{self.count} times in all")
+        return lines
+
+    def __str__(self) -> str:
+        at = f"{self.where.position}: " if self.where else ""
+        return "\n    ".join([f"{at}{self.kind}: {self.sentence}", *self.details])
 
 
 KINDS = {
@@ -81,18 +107,3 @@ KINDS = {
     "step-limit": "a kernel that does not come to an end",
     "crash": "the kernel crashed in another way",
 }
-
-
-@dataclass(frozen=True)
-class Report:
-    """``findings`` of the last run (empty when clean) and, in counted mode, its ``counters``."""
-
-    findings: list[Finding] = field(default_factory=list)
-    counters: dict[str, Any] = field(default_factory=dict)
-    total: int = 0  # findings of this run, those left out included
-
-    def __str__(self) -> str:
-        lines = [str(f) for f in self.findings]
-        if self.total > len(self.findings):
-            lines.append(f"... {self.total} in all; one for each kind and line is shown")
-        return "\n".join(lines) or "no findings"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 class LineTable:
-    """Addresses of a shared library, relative to its start, to (path, line). Read when first asked."""
+    """Addresses of a shared library, relative to its start, to (path, line, column). Read when first asked."""
 
     def __init__(self, library: Path):
         self._library = library
-        self._rows: list[tuple[int, str, int]] | None = None
+        self._rows: list[tuple[int, str, int, int]] | None = None
 
-    def find(self, address: int) -> tuple[str, int] | None:
-        """The line of the instruction at or before ``address``; None where the compiler left none."""
+    def find(self, address: int) -> tuple[str, int, int] | None:
+        """The place of the instruction at or before ``address``; None where the compiler left none."""
         if address < 0:
             return None
         if self._rows is None:
@@ -72,9 +72,9 @@ class _Reader:
         return value - (1 << bits) if self.data[self.at - 1] & 64 else value
 
 
-def _read_rows(data: bytes) -> list[tuple[int, str, int]]:
-    """(address, path, line) of every row; line 0 ends a sequence."""
-    rows: list[tuple[int, str, int]] = []
+def _read_rows(data: bytes) -> list[tuple[int, str, int, int]]:
+    """(address, path, line, column) of every row; line 0 ends a sequence."""
+    rows: list[tuple[int, str, int, int]] = []
     at = 0
     while at + 4 <= len(data):
         (length,) = struct.unpack_from("<I", data, at)
@@ -96,7 +96,7 @@ def _read_files(r: _Reader) -> list[str]:
     return files
 
 
-def _read_unit(r: _Reader, end: int) -> list[tuple[int, str, int]]:
+def _read_unit(r: _Reader, end: int) -> list[tuple[int, str, int, int]]:
     version, header_length = r.take("H"), r.take("I")
     if not 2 <= version <= 4:
         return []
@@ -109,33 +109,35 @@ def _read_unit(r: _Reader, end: int) -> list[tuple[int, str, int]]:
     lengths = [r.take("B") for _ in range(opcode_base - 1)]
     files = _read_files(r)
     r.at = program
-    rows: list[tuple[int, str, int]] = []
-    address, file, line = 0, 1, 1
+    rows: list[tuple[int, str, int, int]] = []
+    address, file, line, column = 0, 1, 1, 0
     while r.at < end:
         opcode = r.take("B")
         if opcode >= opcode_base:
             adjusted = opcode - opcode_base
             address += adjusted // line_range * step
             line += line_base + adjusted % line_range
-            rows.append((address, files[file], line))
+            rows.append((address, files[file], line, column))
         elif opcode == 0:
             size = r.uleb()
             after = r.at + size
             extended = r.take("B")
             if extended == 1:
-                rows.append((address, "", 0))
-                address, file, line = 0, 1, 1
+                rows.append((address, "", 0, 0))
+                address, file, line, column = 0, 1, 1, 0
             elif extended == 2:
                 address = r.take("Q")
             r.at = after
         elif opcode == 1:
-            rows.append((address, files[file], line))
+            rows.append((address, files[file], line, column))
         elif opcode == 2:
             address += r.uleb() * step
         elif opcode == 3:
             line += r.sleb()
         elif opcode == 4:
             file = r.uleb()
+        elif opcode == 5:
+            column = r.uleb()
         elif opcode == 8:
             address += (255 - opcode_base) // line_range * step
         elif opcode == 9:

@@ -245,12 +245,12 @@ def verdict_file(text: str, defines: Sequence[str], rules: Path) -> Path:
     return cache_dir() / f"{key}.accepted"
 
 
-def unset_variables(text: str, defines: Sequence[str]) -> list[tuple[str, int]]:
-    """Path and line of the places where the compiler itself sees a variable used before it is set."""
+def unset_variables(text: str, defines: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Path, line and column of the places where the compiler itself sees a variable used before it is set."""
     warnings = ["-Wuninitialized", "-Wsometimes-uninitialized", "-fsyntax-only"]
     printed = _read(text, [*(f"-D{d}" for d in defines), *warnings]).stderr
-    found = re.findall(r"^(.+?):(\d+):\d+: warning: variable '.*' is (?:used )?uninitialized", printed, re.MULTILINE)
-    return [(path, int(line)) for path, line in found]
+    found = re.findall(r"^(.+?):(\d+):(\d+): warning: variable '.*' is (?:used )?uninitialized", printed, re.MULTILINE)
+    return [(path, int(line), int(column)) for path, line, column in found]
 
 
 def _link(*files: str) -> None:
