@@ -37,7 +37,7 @@ def stream_memory() -> dict[str, float]:
     stream = model.stream()
     for step in samples:
         stream.feed(step)
-    held = sum(cache.nbytes for cache in (*stream._audio.caches, *stream._caches))
+    held = sum(cache.nbytes for cache in (*stream._audio.caches, *stream._decoding.caches))
     return {"tiny stream, cache bytes with windows full": held, PEAK: mx.get_peak_memory() - base}
 
 

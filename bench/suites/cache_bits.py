@@ -145,7 +145,7 @@ def keys() -> Iterator[dict[str, Any]]:
     stream.feed(load_audio(EXAMPLES / "human-card-1.wav"))
     for name, caches, config in (
         ("encoder", stream._audio.caches, model.config.encoder),
-        ("decoder", stream._caches, model.config.decoder),
+        ("decoder", stream._decoding.caches, model.config.decoder),
     ):
         row: dict[str, Any] = {"keys": name}
         held = [(c.keys_values()[0], c.offset) for c in caches]

@@ -18,7 +18,7 @@ def model():
 
 
 def caches(stream):
-    return [*stream._caches, *stream._audio.caches]
+    return [*stream._decoding.caches, *stream._audio.caches]
 
 
 @pytest.mark.parametrize("backend", ["native", "composed"])

@@ -1,5 +1,6 @@
 """What a stream promises: any split gives the same tokens, nothing is lost at the end, nothing ends it early."""
 
+import contextlib
 import itertools
 
 import mlx.core as mx
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import voxtral_kernels as vk
+from bench.measure import scripted as scripts
 from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.models.result import Word
 from voxtral_kernels.models.voxtral_realtime import stream as stream_module
@@ -30,20 +32,16 @@ def expected(references):
 
 
 @pytest.fixture
-def scripted(monkeypatch, tiny):
+def scripted(tiny):
     """Makes the model generate given ids, then pads."""
+    with contextlib.ExitStack() as stack:
 
-    def script(ids):
-        ids = iter(ids)
+        def script(ids):
+            first = len(tiny.tokenizer.realtime_prompt(480)) - 1
+            said = dict(enumerate(ids, start=first))
+            stack.enter_context(scripts.scripted(tiny.decoder, lambda n: said.get(n, tiny.tokenizer.pad_id)))
 
-        def logits(hidden):
-            row = mx.zeros((1, 1, tiny.config.decoder.vocab_size))
-            row[..., next(ids, tiny.tokenizer.pad_id)] = 1
-            return row
-
-        monkeypatch.setattr(tiny.decoder, "logits", logits)
-
-    return script
+        yield script
 
 
 def silence(n_tokens):
@@ -151,7 +149,7 @@ def test_an_offset_of_a_million_changes_nothing(tiny, clip, expected, monkeypatc
     logits = tiny.decoder.logits
     monkeypatch.setattr(tiny.decoder, "logits", lambda h: seen.append(logits(h)) or seen[-1])
     for offset in (0, 1_000_000):
-        stream = tiny.stream(offset=offset)
+        stream = tiny.stream(offset=offset, drafts=False)
         events = stream.feed(clip) + stream.finish()
         assert stream.tokens == expected
         assert events[0].position == offset + 38

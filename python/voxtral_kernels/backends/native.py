@@ -185,7 +185,7 @@ def ring_commit(
 # Measured: with more rows than this the tiles of the convolution are faster than `skinny_linear`.
 FEW_ROWS = 64
 # The fields of SkinnyLinear behind the bias, where nothing stands around the product.
-_ALONE = (None, None, 0.0, None, None, False, 0, None, None, None, 0, 0)
+ALONE = (None, None, 0.0, None, None, False, 0, None, None, None, 0, 0)
 
 
 def linear(
@@ -211,7 +211,7 @@ def linear(
     function = linear_function(x.size // x.shape[-1])
     if scales is None or function is None:
         return None if function is None else function(x, weight, bias)
-    y: mx.array = extension().skinny_linear(x, weight, scales, biases, bias, *_ALONE)
+    y: mx.array = extension().skinny_linear(x, weight, scales, biases, bias, *ALONE)
     return y
 
 
@@ -231,4 +231,4 @@ def linear_function(rows: int) -> Callable[..., mx.array] | None:
         many: Callable[..., mx.array] = ext.linear
         return many
     skinny_linear = ext.skinny_linear
-    return lambda x, weight, bias: skinny_linear(x, weight, None, None, bias, *_ALONE)
+    return lambda x, weight, bias: skinny_linear(x, weight, None, None, bias, *ALONE)

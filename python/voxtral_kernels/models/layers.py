@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from ..backends import native
+from ..backends import native, plan, transforms
 from ..backends.plan import Form, Heads, form
+from ..reference.skinny_linear import MAX_ROWS
 from .fused import fused
 from .held import Held
 from .quantization import AFFINE, Quantization
@@ -152,6 +153,19 @@ class Linear(nn.Module):
         bits, group_size = (0, 0) if q is None else (q.bits, q.group_size)
         n, scales_dtype = matrix["weight"].shape[0], None if q is None else stored
         return form(n, matrix.columns, dtype, bits, group_size, scales_dtype, bias is not None, **around)
+
+
+def head(matrix: Matrix, hidden: mx.array) -> mx.array:
+    """Logits ``[B, L, vocab_size]`` of ``[B, L, D]``: where `skinny_linear` serves, a row of few is as it is alone."""
+    (batch, length, _), function = hidden.shape, None
+    if 0 < batch * length <= MAX_ROWS and not transforms.in_transformation(hidden):
+        what = Linear(matrix).form(hidden.dtype)
+        function = None if what is None else plan.plans(batch, length, hidden.dtype).projection(what)
+    if function is None:
+        return matrix.matmul(hidden)
+    rows = hidden.reshape(batch * length, hidden.shape[-1])
+    y: mx.array = function(rows, *Linear(matrix).operands(), *native.ALONE)
+    return y.reshape(batch, length, y.shape[-1])
 
 
 def in_turn(parts: list[mx.array]) -> mx.array:

@@ -82,6 +82,17 @@ class Stack(nn.Module):
         silu_mul = p.silu_mul(self.config.hidden_dim)
         return Step(p, p.norm(dim, None, False), norm, mlp_norm, silu_mul, p.linear, dtype_name(dtype))
 
+    def rows_alone(self, dtype: mx.Dtype, *, scale: mx.Dtype | None = None) -> bool:
+        """Whether a row of a few is, bit for bit, what it is alone: the kernels of few rows serve every product.
+
+        Args:
+            dtype, scale: As for `step`.
+        """
+        with contextlib.suppress(RuntimeError):
+            step = self.step(1, 2, dtype, scale=scale)
+            return self["blocks"][0].fused(step.plans, scale) is not None
+        return False
+
     def warm(self, length: int, dtype: mx.Dtype, *, scale: mx.Dtype | None = None) -> None:
         """Make the plans of a stream's steps, so that its first one finds them.
 

@@ -6,7 +6,7 @@ import mlx.core as mx
 
 from ... import _check
 from ..block import Block
-from ..layers import Matrix
+from ..layers import Matrix, head
 from ..stack import Stack
 from .config import DecoderConfig
 
@@ -57,4 +57,4 @@ class Decoder(Stack):
 
     def logits(self, hidden: mx.array) -> mx.array:
         """The head: ``[B, L, D]`` to ``[B, L, vocab_size]``."""
-        return (self.embedding if self.head is None else self.head).matmul(hidden)
+        return head(self.embedding if self.head is None else self.head, hidden)

@@ -36,7 +36,7 @@ class AsyncStream:
 
     Args:
         model: A realtime model; streams may share one.
-        delay_ms, sample_rate, offset, cache_bits: As for ``model.stream``.
+        delay_ms, sample_rate, offset, cache_bits, drafts: As for ``model.stream``.
 
     Raises:
         ValueError: as ``model.stream``.
@@ -50,8 +50,11 @@ class AsyncStream:
         sample_rate: float | None = None,
         offset: int = 0,
         cache_bits: int = 16,
+        drafts: bool | None = None,
     ) -> None:
-        self._stream = model.stream(delay_ms, sample_rate=sample_rate, offset=offset, cache_bits=cache_bits)
+        self._stream = model.stream(
+            delay_ms, sample_rate=sample_rate, offset=offset, cache_bits=cache_bits, drafts=drafts
+        )
         worker = _take_worker()
         self._worker: ThreadPoolExecutor | None = worker
         self._leave = weakref.finalize(self, _leave, worker)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...caches import KVCache
 from ..block import Block
-from ..layers import Linear, Matrix, gelu
+from ..layers import Linear, Matrix, gelu, head
 from ..stack import Stack
 from .config import DecoderConfig
 
@@ -82,4 +82,4 @@ class Decoder(Stack):
 
     def logits(self, hidden: mx.array) -> mx.array:
         """The tied head: ``[B, L, D]`` to ``[B, L, vocab_size]``."""
-        return self.embedding.matmul(hidden)
+        return head(self.embedding, hidden)

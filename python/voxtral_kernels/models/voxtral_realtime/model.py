@@ -17,6 +17,7 @@ from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig
 from ...caches import KVCache
 from ...tokenizer import Tokenizer
+from ..passes import CostTable
 from ..result import Result
 from ..section import OFFLINE, OP, REALTIME
 from . import conv_stem, weights
@@ -72,6 +73,7 @@ class VoxtralRealtime(Module):
         self.config, self.tokenizer = config, tokenizer
         self.stem, self.encoder, self.adapter, self.decoder = stem, encoder, adapter, decoder
         self.dtype, self.time_dtype = dtype, time_dtype
+        self.costs = CostTable()
 
     @classmethod
     def load(
@@ -123,7 +125,13 @@ class VoxtralRealtime(Module):
         return self.adapter(self.encoder(frames, state.caches if state else None))
 
     def stream(
-        self, delay_ms: float = 480, *, sample_rate: float | None = None, offset: int = 0, cache_bits: int = 16
+        self,
+        delay_ms: float = 480,
+        *,
+        sample_rate: float | None = None,
+        offset: int = 0,
+        cache_bits: int = 16,
+        drafts: bool | None = None,
     ) -> Stream:
         """A new stream.
 
@@ -133,11 +141,22 @@ class VoxtralRealtime(Module):
                 signal, however its blocks are cut.
             offset: Absolute position of the first token; the result does not depend on it.
             cache_bits: 8: keys and values are held in 8 bits, in half the memory; 16: in the model's dtype.
+            drafts: Whether tokens whose audio is there already are proposed and verified several in a pass. None:
+                where that gives the same tokens bit for bit: on the kernels of few rows, and not in caches of 8 bits.
+                True: always; elsewhere a near tie may then fall otherwise. False: never.
 
         Raises:
             ValueError: another delay, a sample rate or bits that are none; or the model's folder had no tekken.json.
         """
-        return Stream(self, self._tokenizer(), delay_ms, sample_rate=sample_rate, offset=offset, cache_bits=cache_bits)
+        return Stream(
+            self,
+            self._tokenizer(),
+            delay_ms,
+            sample_rate=sample_rate,
+            offset=offset,
+            cache_bits=cache_bits,
+            drafts=drafts,
+        )
 
     def transcribe(
         self,
@@ -149,12 +168,13 @@ class VoxtralRealtime(Module):
         language: str | None = None,
         max_tokens: int | None = None,
         cache_bits: int = 16,
+        drafts: bool | None = None,
     ) -> Result:
         """The text of a recording of any length: it is decoded as it is transcribed.
 
         Args:
             audio: Path, bytes of an audio file, a binary file object, samples ``[T]``, or `audio.load.blocks`.
-            delay_ms, cache_bits: As for ``stream``.
+            delay_ms, cache_bits, drafts: As for ``stream``.
             sample_rate: Of samples, in Hz; None for 16 kHz.
             on_events: Called with the events of each piece of the recording as soon as it is decoded.
             language, max_tokens: The offline model's; None here: this one writes whatever it hears, to the end.
@@ -168,14 +188,21 @@ class VoxtralRealtime(Module):
         for name, value in (("language", language), ("max_tokens", max_tokens)):
             if value is not None:
                 raise _check.fail("transcribe", name, f"None for {REALTIME}, which is told none", _check.shown(value))
-        stream = self.stream(delay_ms, cache_bits=cache_bits)
+        stream = self.stream(delay_ms, cache_bits=cache_bits, drafts=drafts)
         with blocks(audio, sample_rate=sample_rate) as source:
             pieces = (events for block in source for events in stream.pieces(block))
             for events in itertools.chain(pieces, (stream.finish() for _ in range(1))):
                 if on_events is not None:
                     on_events(events)
         warn(source)
-        return Result(stream.text, stream.tokens, stream.words, stream.duration_s, complete=source.complete)
+        return Result(
+            stream.text,
+            stream.tokens,
+            stream.words,
+            stream.duration_s,
+            complete=source.complete,
+            passes=stream.passes,
+        )
 
     def ask(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: this family only transcribes."""

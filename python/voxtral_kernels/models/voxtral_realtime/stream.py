@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -15,7 +15,9 @@ from ...audio.mono import Resampler
 from ...audio.samples import as_samples, check_rate
 from ...caches import check_bits, evaluate
 from ...tokenizer import TextDecoder, Tokenizer
-from ..result import Word
+from ..result import Passes, Word
+from .decoding import Decoding
+from .drafts import Drafts
 from .words import WordTracker
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Stream:
         sample_rate: Of the samples that are fed, in Hz; None for 16 kHz. Others are resampled as they come.
         offset: Absolute position of the first token.
         cache_bits: Of the keys and values held: 16 (the model's dtype) or 8.
+        drafts: True: tokens are proposed and verified together; False: never; None: where the tokens are the same.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Stream:
         sample_rate: float | None = None,
         offset: int = 0,
         cache_bits: int = 16,
+        drafts: bool | None = None,
     ) -> None:
         _forked.refuse(OP)
         cache_bits = check_bits(OP, "cache_bits", cache_bits)
@@ -79,11 +83,17 @@ class Stream:
         self._per_token = model.config.samples_per_token
         self._prompt = tokenizer.realtime_prompt(delay_ms)
         self._right_pad = tokenizer.audio.right_pad_tokens(delay_ms)
-        self._scales = model.decoder.scales(delay, model.time_dtype)
         self._audio = model.new_audio_state(offset, cache_bits=cache_bits, lazy=True)
-        self._caches = model.decoder.new_caches(offset, bits=cache_bits, lazy=True)
-        self._offset, self._position = offset, 0
-        self._last = mx.array([[0]])  # newest token [1, 1], perhaps not computed yet
+        self._decoding = Decoding(
+            model,
+            self._prompt,
+            delay,
+            offset=offset,
+            cache_bits=cache_bits,
+            drafts=None if drafts is False else Drafts(tokenizer.pad_id, tokenizer.word_id),
+            always=drafts is True,
+        )
+        self._offset = offset
         self._mel = MelStream(model.mel_config)
         left_pad = tokenizer.audio.left_pad_tokens * self._per_token
         self._frames = [self._mel.feed(np.zeros(left_pad, np.float32))]
@@ -102,6 +112,11 @@ class Stream:
     def words(self) -> list[Word]:
         """The words up to now with their times."""
         return self._tracker.words(self.duration_s if self._finished else None)
+
+    @property
+    def passes(self) -> Passes:
+        """Readings of the decoder's weights up to now, and what drafts saved of them."""
+        return self._decoding.passes
 
     @property
     def duration_s(self) -> float:
@@ -172,39 +187,15 @@ class Stream:
             frames = np.concatenate(self._frames)
             for start in range(0, ready, PIECE):
                 piece = frames[start * per_token : min(start + PIECE, ready) * per_token]
-                events += self._decode(self._model.embed_audio(mx.array(piece)[None], self._audio))
+                audio = self._model.embed_audio(mx.array(piece)[None], self._audio)
+                events += [self._event(*told) for told in self._decoding.decode(audio)]
             self._frames = [frames[ready * per_token :]]
             # MLX's streams belong to a thread, and the next call may come from another.
-            evaluate([*self._audio.caches, *self._caches], self._audio.stem, self._last)
+            evaluate([*self._audio.caches, *self._decoding.caches], self._audio.stem, self._decoding.last)
         return events
 
-    def _decode(self, audio: mx.array) -> list[StreamEvent]:
-        """Decode at every position of ``audio [1, n, D]``; a token is read while the next one is computed."""
-        given = self._prompt[self._position : self._position + audio.shape[1]]
-        if given:
-            self._step(mx.array(given)[None], audio[:, : len(given)])
-            if self._position < len(self._prompt):
-                return []  # every token up to here was given
-        events: list[StreamEvent] = []
-        waiting = [self._position - 1] if given else []
-        for i in range(len(given), audio.shape[1]):
-            last = self._last
-            self._step(last, audio[:, i : i + 1])
-            events += [self._event(position, last) for position in waiting]
-            waiting = [self._position - 1]
-        return events + [self._event(position, self._last) for position in waiting]
-
-    def _step(self, ids: mx.array, audio: mx.array) -> None:
-        """Advance the decoder by ``ids [1, n]``; the token that follows the last of them becomes ``_last``."""
-        decoder = self._model.decoder
-        hidden = decoder(decoder.embed(ids) + audio, self._scales, self._caches)
-        self._last = mx.argmax(decoder.logits(hidden[:, -1:]), axis=-1)
-        mx.async_eval(self._last)
-        self._position += ids.shape[1]
-
-    def _event(self, position: int, token: mx.array) -> StreamEvent:
+    def _event(self, value: int, position: int) -> StreamEvent:
         """Take over the token generated at ``position`` (from the start of the stream)."""
-        value = int(cast(int, token.item()))
         frame = position + 1 - len(self._prompt)
         self.tokens.append(value)
         self._tracker.push(frame, value)

@@ -1,0 +1,133 @@
+"""The decoder's side of a stream: audio embeddings to tokens, one a step or several verified in a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+import mlx.core as mx
+
+from ..passes import LEAST, PLAIN, verified
+from ..result import Passes
+from .drafts import Drafts
+
+if TYPE_CHECKING:
+    from .model import VoxtralRealtime
+
+# A token and its position, from the start of the stream.
+Told = tuple[int, int]
+
+
+class Decoding:
+    """State of the decoder in one stream.
+
+    Args:
+        model: The model.
+        prompt: Ids that are given.
+        delay: Tokens that the text runs behind the audio.
+        offset: Absolute position of the first token.
+        cache_bits: Of the keys and values held.
+        drafts: What proposes tokens; None: nothing does.
+        always: Drafts are verified wherever there is audio for them; False: where the tokens stay the same bit for bit.
+    """
+
+    def __init__(
+        self,
+        model: VoxtralRealtime,
+        prompt: list[int],
+        delay: int,
+        *,
+        offset: int,
+        cache_bits: int,
+        drafts: Drafts | None,
+        always: bool,
+    ) -> None:
+        decoder = model.decoder
+        self._model, self._prompt, self._bits = model, prompt, cache_bits
+        self.scales = decoder.scales(delay, model.time_dtype)
+        self.caches = decoder.new_caches(offset, bits=cache_bits, lazy=True)
+        self.passes, self.position = Passes(), 0
+        self.last = mx.array([[0]])  # newest token [1, 1], perhaps not computed yet
+        self._drafts, self._always = drafts, always
+
+    def decode(self, audio: mx.array) -> Iterator[Told]:
+        """Every token that ``audio [1, n, D]`` allows; a token is read while the next one is computed, or verified."""
+        given = self._prompt[self.position : self.position + audio.shape[1]]
+        if given:
+            self._step(mx.array([given]), audio[:, : len(given)])
+            if self.position < len(self._prompt):
+                return  # every token up to here was given
+        at, end, waits = len(given), audio.shape[1], bool(given)
+        drafts = self._drafting(audio) if end - at > 1 else None
+        while at < end:
+            steps = end - at if drafts is None else drafts.plain(end - at)
+            if drafts is None or steps:
+                yield from self._plain(audio[:, at : at + steps], waits)
+                at, waits = at + steps, True
+                continue
+            if waits:
+                yield self._read(self.last)
+            made = self._verified(drafts.next(end - at), audio[:, at:])
+            for i, token in enumerate(made, start=self.position - len(made)):
+                yield self._told(i, token)
+            at, waits = at + len(made), False
+        if waits:
+            yield self._read(self.last)
+
+    def _drafting(self, audio: mx.array) -> Drafts | None:
+        """What proposes tokens here and now."""
+        model = self._model
+        exact = self._bits == 16 and model.decoder.rows_alone(model.dtype, scale=self.scales[0].dtype)
+        if self._drafts is None or not (self._always or exact):
+            return None
+        mx.eval(audio)  # passes are timed
+        self._drafts.costs = model.costs.here()
+        return self._drafts
+
+    def _plain(self, audio: mx.array, waits: bool) -> Iterator[Told]:
+        """A step for each position; the last one's token waits. ``waits``: so does the one before them."""
+        begun, n = 0.0, audio.shape[1]
+        for i in range(n):
+            last = self.last
+            self._step(last, audio[:, i : i + 1])
+            if waits or i:
+                yield self._read(last, 2)
+            begun = begun or perf_counter()
+        if n >= LEAST:
+            self._model.costs.here().note(PLAIN, (perf_counter() - begun) / (n - 1))
+
+    def _verified(self, draft: Sequence[int], audio: mx.array) -> list[int]:
+        begun, tokens = perf_counter(), [int(cast(int, self.last.item())), *draft]
+        made = verified(lambda ids: self._said(ids, audio[:, : ids.shape[1]]), self.caches, tokens)
+        self._model.costs.here().note(len(tokens), perf_counter() - begun)
+        self.last = mx.array([[made[-1]]])
+        self._pass(len(made), len(draft), len(made) - 1)
+        return made
+
+    def _step(self, ids: mx.array, audio: mx.array) -> None:
+        """Advance by ``ids [1, n]``; the token that follows the last of them becomes ``last``."""
+        self.last = self._said(ids, audio, 1)
+        mx.async_eval(self.last)
+        self._pass(ids.shape[1])
+
+    def _said(self, ids: mx.array, audio: mx.array, last: int = 0) -> mx.array:
+        """The likeliest token behind each, or behind the last ones, ``[1, n]``."""
+        decoder = self._model.decoder
+        hidden = decoder(decoder.embed(ids) + audio, self.scales, self.caches)
+        return mx.argmax(decoder.logits(hidden[:, -last:]), axis=-1)
+
+    def _pass(self, positions: int, drafted: int = 0, accepted: int = 0) -> None:
+        p = self.passes
+        self.passes = Passes(p.made + 1, p.tokens, p.drafted + drafted, p.accepted + accepted)
+        self.position += positions
+
+    def _read(self, token: mx.array, back: int = 1) -> Told:
+        """The newest token, or the one before it, once it is computed."""
+        return self._told(self.position - back, int(cast(int, token.item())))
+
+    def _told(self, position: int, token: int) -> Told:
+        self.passes = self.passes._replace(tokens=self.passes.tokens + 1)
+        if self._drafts is not None:
+            self._drafts.push(token)
+        return token, position

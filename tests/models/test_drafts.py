@@ -1,0 +1,217 @@
+"""Drafts: whatever is proposed and whatever passes take, the tokens are those without."""
+
+import contextlib
+import itertools
+import random
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import voxtral_kernels as vk
+from bench.measure.scripted import scripted
+from tests.models.test_recordings import DELAYS, NAMES
+from voxtral_kernels.audio.load import load_audio
+from voxtral_kernels.models import passes
+from voxtral_kernels.models.passes import MOST, PLAIN, SIZES, Costs, verified
+from voxtral_kernels.models.voxtral_realtime.drafts import Drafts, Guess
+
+RANDOM = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+PAD, WORD = 32, 33
+# Of which passes are chosen: as measured, as if rows were free, as if each cost a tenth more.
+FREE, DEAR = (lambda rows: 1.0), (lambda rows: 1 + 0.1 * max(0, rows - 1))
+
+
+@contextlib.contextmanager
+def costing(cost):
+    """Passes seem to take so much; None: as they do."""
+    if cost is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Costs, "_estimate", lambda self, rows: cost(rows))
+        patch.setattr(Costs, "wanted", lambda self, rows: None)
+        patch.setattr(Costs, "note", lambda self, rows, seconds: None)
+        patch.setattr(passes.CostTable, "here", lambda self: Costs())
+        yield
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {"float32": vk.load("tiny", dtype=mx.float32), "bfloat16": vk.load("tiny")}
+
+
+def both(model, samples, cost=FREE, **options):
+    """Tokens with drafts and without, and the passes with."""
+    with costing(cost):
+        with_drafts = model.transcribe(samples, **options)
+        without = model.transcribe(samples, drafts=False, **options)
+    assert (with_drafts.text, with_drafts.words) == (without.text, without.words)
+    assert without.passes.drafted == without.passes.accepted == 0
+    assert without.passes.made == without.passes.tokens == len(without.tokens)
+    assert with_drafts.passes.tokens == len(with_drafts.tokens)
+    assert with_drafts.passes.made + with_drafts.passes.accepted == len(with_drafts.tokens)
+    return with_drafts.tokens, without.tokens, with_drafts.passes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("name", "delay"), [("human-card-1.wav", 480), ("human-card-4.wav", 960)])
+def test_a_recording(models, examples, references, name, delay, dtype):
+    tokens, without, made = both(models[dtype], load_audio(examples / name), delay_ms=delay)
+    assert tokens == without
+    if dtype == "float32":
+        assert tokens == references[name]["transformers"][str(delay)]["tokens"]
+    assert made.per_token < 0.5
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("cost", [None, FREE, DEAR], ids=["measured", "free", "dear"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recording(models, examples, references, name, delay, dtype, cost):
+    tokens, without, _ = both(models[dtype], load_audio(examples / name), cost, delay_ms=delay)
+    assert tokens == without
+    if dtype == "float32":
+        assert tokens == references[name]["transformers"][str(delay)]["tokens"]
+
+
+@settings(RANDOM, max_examples=3)
+@given(
+    sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=6).filter(lambda s: sum(s) > 3000),
+    costs=st.lists(st.floats(0.1, 3), min_size=MOST + 1, max_size=MOST + 1),
+    dtype=st.sampled_from(["float32", "bfloat16"]),
+)
+def test_any_split_and_any_costs(models, examples, sizes, costs, dtype):
+    samples = load_audio(examples / "human-card-1.wav")
+    with costing(costs.__getitem__):
+        streams = [models[dtype].stream(drafts=drafts) for drafts in (None, False)]
+        for stream in streams:
+            start = 0
+            for size in itertools.cycle(sizes):
+                if start >= len(samples):
+                    break
+                stream.feed(samples[start : start + size])
+                start += size
+            stream.finish()
+    assert streams[0].tokens == streams[1].tokens
+
+
+@settings(RANDOM, max_examples=3)
+@given(seed=st.integers(0, 1000), cost=st.sampled_from([FREE, DEAR]))
+def test_a_random_model(random_model, seed, cost):
+    """It says everything but pads; pads are pushed to a third of its tokens, so that drafts are made and refused."""
+    noise = np.random.default_rng(seed).normal(size=16000).astype(np.float32) * 0.1
+    chosen = random.Random(seed)
+    pads = {n for n in range(200) if chosen.random() < 0.5}
+    with scripted(random_model.decoder, lambda n: PAD if n in pads else WORD if n % 7 == 0 else 1000 + n % 50, 1e-3):
+        tokens, without, made = both(random_model, noise, cost)
+    assert tokens == without
+    assert 0 < made.accepted < made.drafted
+    tokens, without, _ = both(random_model, noise, FREE)
+    assert tokens == without
+
+
+def test_silence_and_speech_without_a_pause(models):
+    model, second = models["bfloat16"], np.zeros(16000 * 8, np.float32)
+    with scripted(model.decoder, lambda n: PAD):
+        *_, made = both(model, second, FREE)
+    assert made.per_token < 0.12
+    with scripted(model.decoder, lambda n: 1000 + n % 7):
+        tokens, _, made = both(model, second, DEAR)
+    assert 0.1 * made.drafted <= 0.03 * len(tokens)  # what it costs in all
+
+
+def test_where_rows_depend_on_each_other_nothing_is_drafted_unasked(models, examples):
+    samples = load_audio(examples / "human-card-1.wav")[:12000]
+    with vk.use_backend("composed"):
+        assert both(models["float32"], samples)[2].drafted == 0
+        with costing(FREE):
+            asked = models["float32"].transcribe(samples, drafts=True)
+        assert asked.passes.accepted > 0
+        assert asked.tokens == models["float32"].transcribe(samples, drafts=False).tokens
+    assert models["float32"].transcribe(samples, cache_bits=8).passes.drafted == 0
+
+
+def test_a_stream_of_single_steps_is_as_ever_and_a_backlog_is_not(models):
+    with costing(FREE):
+        stream, backlog = (models["float32"].stream() for _ in range(2))
+        for _ in range(40):
+            stream.feed(np.zeros(1280, np.float32))
+        assert stream.passes.drafted == 0
+        backlog.feed(np.zeros(1280 * 40, np.float32))
+        assert backlog.passes.accepted > 0
+        assert backlog.tokens == stream.tokens
+
+
+class Ended(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("backend", ["native", "composed"])
+def test_a_pass_that_is_ended_leaves_the_caches_where_they_were(models, backend):
+    with vk.use_backend(backend):
+        decoder = models["float32"].decoder
+        scales = decoder.scales(6, mx.float32)
+        audio = mx.random.normal((1, 90, decoder.config.dim))
+
+        def run(ids, start, caches, ends=False):
+            hidden = decoder(decoder.embed(ids) + audio[:, start : start + ids.shape[1]], scales, caches)
+            if ends:
+                raise Ended
+            return mx.argmax(decoder.logits(hidden), axis=-1)
+
+        caches, others = decoder.new_caches(), decoder.new_caches()
+        for c in (caches, others):
+            mx.eval(run(mx.array([[1] * 70]), 0, c))
+        with pytest.raises(Ended):
+            verified(lambda ids: run(ids, 70, caches, ends=True), caches, [1, PAD, PAD, PAD])
+        assert {(c.offset, c.pending) for c in caches} == {(70, 0)}
+        said = [verified(lambda ids, c=c: run(ids, 70, c), c, [1, PAD, PAD, PAD]) for c in (caches, others)]
+        assert said[0] == said[1]
+        assert {c.offset for c in caches} == {c.offset for c in others} == {70 + len(said[0])}
+
+
+@settings(RANDOM, max_examples=50)
+@given(tokens=st.lists(st.sampled_from([PAD, PAD, PAD, WORD, 1001, 1002]), max_size=60), most=st.integers(1, 15))
+def test_a_draft_is_pads_and_at_most_one_mark_at_its_end(tokens, most):
+    guess = Guess(PAD, WORD)
+    for token in tokens:
+        guess.push(token)
+    draft = guess.draft(most, lambda n, expected: expected)
+    assert len(draft) <= most
+    assert set(draft[:-1]) <= {PAD}
+    assert set(draft) <= {PAD, WORD}
+    assert not (tokens and tokens[-1] == WORD and draft)
+
+
+def test_a_pause_is_proposed_at_its_usual_length():
+    guess = Guess(PAD, WORD)
+    for _ in range(6):
+        for token in [WORD, 1001, *[PAD] * 5]:
+            guess.push(token)
+    for token in (WORD, 1001):
+        guess.push(token)
+    assert guess.draft(15, lambda n, expected: expected) == [*[PAD] * 5, WORD]
+
+
+def test_costs_are_measured_and_then_followed():
+    costs, drafts = Costs(), Drafts(PAD, WORD)
+    drafts.costs = costs
+    asked = []
+    for _ in range(40):
+        if not (size := costs.wanted(20)) and size != PLAIN:
+            break
+        asked.append(size)
+        costs.note(size, 0.01 * (1 + 0.5 * size))
+    assert set(asked) == {PLAIN, *SIZES}
+    assert costs(8) == pytest.approx(0.05)
+    assert costs(6) == pytest.approx(0.04)
+    for _ in range(30):
+        drafts.push(1001)
+    assert drafts.plain(20) > 0  # dense text
+    for _ in range(200):
+        drafts.push(PAD)
+    assert drafts.plain(20) == 0
