@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["VOXTRAL_KERNELS_THREADS"] = "1"  # read when the extension starts its pool, at its first call
+os.environ["VOXTRAL_KERNELS_THREADS"] = "1"  # read when the extension is loaded
 
 import mlx.core as mx
 import numpy as np

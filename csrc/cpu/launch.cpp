@@ -49,11 +49,15 @@ const Kernels& find(const std::string& name) {
   throw std::invalid_argument("[native] isa: expected one of " + names + ", got " + name + ".");
 }
 
+// The environment is read while the module loads: a stream's thread that reads it later would race with the program's
+// own changes of it.
+const std::string asked_isa = [] {
+  const char* name = std::getenv("VOXTRAL_KERNELS_ISA");
+  return std::string(name ? name : "");
+}();
+
 std::atomic<const Kernels*>& current() {
-  static std::atomic<const Kernels*> chosen = [] {
-    const char* name = std::getenv("VOXTRAL_KERNELS_ISA");
-    return name && *name ? &find(name) : &supported().front();
-  }();
+  static std::atomic<const Kernels*> chosen = asked_isa.empty() ? &supported().front() : &find(asked_isa);
   return chosen;
 }
 

@@ -36,11 +36,14 @@ float* thread_scratch(Index floats) {
   return scratch.get();
 }
 
+// Read while the module loads, see launch.cpp.
+const int asked_threads = [] {
+  const char* wanted = std::getenv("VOXTRAL_KERNELS_THREADS");
+  return wanted ? std::atoi(wanted) : 0;
+}();
+
 int default_threads() {
-  if (const char* wanted = std::getenv("VOXTRAL_KERNELS_THREADS")) {
-    const int threads = std::atoi(wanted);
-    if (threads > 0) return threads;
-  }
+  if (asked_threads > 0) return asked_threads;
 #if defined(__linux__)
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);

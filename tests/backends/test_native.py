@@ -94,6 +94,20 @@ def test_the_instruction_set_comes_from_the_environment(ext):
         ext.use_isa("v9")
 
 
+def test_the_environment_is_read_when_the_module_is_loaded():
+    """Later it would be read by a stream's thread, in a race with the program's own changes (one of fifty crashed)."""
+    script = """
+import os
+from voxtral_kernels.backends import extension
+ext = extension.extension()
+os.environ |= {"VOXTRAL_KERNELS_THREADS": "7", "VOXTRAL_KERNELS_ISA": "v9"}
+assert ext.threads() == 3
+assert "instruction set v9" not in extension.status()
+"""
+    environment = {**os.environ, "VOXTRAL_KERNELS_THREADS": "3"}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+
+
 def strided_inputs(request):
     """The same values behind layouts that the kernels cannot read directly: transposed last axes, odd strides."""
 
