@@ -22,10 +22,11 @@ NOISES = {
 }
 
 
-# As many pairs as the suites take: the fewest allowed, `realtime`, `cpu`, the op table, `compare`; the ends at each run.
+# As many pairs as the suites take: the fewest allowed (where the interval is hardest to get right), which every run
+# looks at, `realtime`, `cpu`, the op table, `compare`.
 @pytest.mark.parametrize(
     ("pairs", "experiments"),
-    [(5, 1000), (25, 1000), *(pytest.param(n, 2000, marks=pytest.mark.soak) for n in (5, 7, 9, 15, 25))],
+    [(5, 1000), *(pytest.param(n, 2000, marks=pytest.mark.soak) for n in (5, 7, 9, 15, 25))],
 )
 @pytest.mark.parametrize("noise", NOISES)
 def test_interval_covers_the_truth_as_often_as_it_says(noise, pairs, experiments):
