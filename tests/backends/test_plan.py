@@ -154,7 +154,7 @@ def fresh():
         process.stdin.close()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(calls=st.lists(CALLS, min_size=2, max_size=5))
 def test_a_plan_is_never_stale(fresh, calls):
     for call in calls:

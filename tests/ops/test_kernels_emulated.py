@@ -17,7 +17,7 @@ from voxtral_kernels.backends import emulated, select
 
 CASES = [(op, case) for op in stages.SHADED for case in testing.definition(op).CASES]
 SEEDS = (0, 1, 2)
-MANY_INSTANCES = {"skinny_linear"}
+MANY_INSTANCES = {"skinny_linear", "sliding_window_attention"}
 
 
 def name(dtype):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import voxtral_kernels as vk
+from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.backends import emulated
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -17,23 +18,25 @@ def model():
 
 def tokens(model, recording, backend, **settings):
     with vk.use_backend(backend), emulated.settings(**settings):
-        return model.transcribe(EXAMPLES / recording).tokens
+        return model.transcribe(recording).tokens
 
 
-def test_a_recording_gives_the_same_tokens(model):
-    assert tokens(model, "human-card-1.wav", "emulator", mode="plain") == tokens(model, "human-card-1.wav", "composed")
+def test_three_seconds_give_the_same_tokens(model):
+    samples = load_audio(EXAMPLES / "human-card-1.wav")[:48_000]
+    expected = tokens(model, samples, "composed")
+    assert tokens(model, samples, "emulator", mode="plain") == expected
+    assert len(set(expected)) > 3, "some words"
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("recording", ["human-card-1.wav", "human-go-forward.wav"])
 def test_a_recording_gives_the_same_tokens_in_checked_mode(model, recording):
+    recording = EXAMPLES / recording
     assert tokens(model, recording, "emulator", mode="checked") == tokens(model, recording, "composed")
 
 
 @pytest.mark.soak
 def test_a_stream_in_feeds_of_80_ms_gives_the_same_tokens(model):
-    from voxtral_kernels.audio.load import load_audio
-
     samples = load_audio(EXAMPLES / "human-card-1.wav")
     stream = model.stream()
     with vk.use_backend("emulator"):
