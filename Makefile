@@ -55,7 +55,8 @@ lint: $(VENV)/.lint-tools
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	git ls-files '*.cpp' '*.h' '*.metal' | xargs -r $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
 
 check-macos: $(VENV)/.installed
 	$(BIN)/python csrc/check_macos.py

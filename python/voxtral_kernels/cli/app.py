@@ -1,8 +1,8 @@
 """The commands and what they have in common: one-line errors, exit statuses.
 
-Exit status: 0 done; 1 some recordings were not transcribed; 2 wrong usage, wrong input or any other error, one line on
-standard error; 128 + N ended by signal N (130: Ctrl-C), after what was transcribed so far; 141 the reader of standard
-output is gone. Everything heavy is imported by the command that needs it.
+Exit status: 0 done; 1 some recordings were not transcribed, or ``emulate`` has findings; 2 wrong usage, wrong input or
+any other error, one line on standard error; 128 + N ended by signal N (130: Ctrl-C), after what was transcribed so far;
+141 the reader of standard output is gone. Everything heavy is imported by the command that needs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from . import ask, convert, info, mic, plugins, transcribe
+from . import ask, convert, emulate, info, mic, plugins, transcribe
 from .console import abandon_stdout, print_error, print_text
 from .ending import Ended
 
@@ -53,6 +53,7 @@ app.command("ask")(ask.ask)
 app.command("mic")(mic.mic)
 app.command("info")(info.info)
 app.command("convert")(convert.convert)
+app.command("emulate")(emulate.emulate)
 
 
 plugins.register(app)

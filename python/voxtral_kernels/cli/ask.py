@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .._check import fail
+from .._errors import fail
 from . import ending, offline
 from .delivery import Output, Show, before_work, deliver
 from .ending import Mode

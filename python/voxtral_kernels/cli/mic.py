@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._check import fail
+from .._errors import fail
 from . import ending
 from .console import print_line, print_text
 from .ending import Mode

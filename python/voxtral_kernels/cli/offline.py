@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .._check import fail, integer
+from .._errors import fail, integer
 from .console import readable
 from .delivery import Output, Show
 from .formats import Format

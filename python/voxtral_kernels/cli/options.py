@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .._check import fail
+from .._errors import fail
 from .console import print_note
 
 Model = Annotated[

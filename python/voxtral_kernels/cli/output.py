@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from .._check import fail
+from .._errors import fail
 from .console import is_closed, readable
 from .formats import Format
 

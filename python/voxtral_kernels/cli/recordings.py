@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._check import fail
+from .._errors import fail
 from . import ending
 from .console import is_closed, readable
 from .ending import Mode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._check import fail
+from .._errors import fail
 from . import ending
 from .delivery import Output
 from .ending import Mode

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .._check import fail
+from .._errors import fail
 from . import ending, offline, streaming
 from .console import Unwritable, message, print_error, print_note, readable
 from .delivery import Output, before_work, deliver

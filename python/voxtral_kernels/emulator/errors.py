@@ -13,3 +13,7 @@ class KernelError(RuntimeError):
     def __init__(self, message: str, findings: Sequence[Finding] = ()):
         super().__init__(message)
         self.findings = list(findings)
+
+
+class UnavailableError(KernelError):
+    """The emulator cannot work here: its runtime or its compiler is not installed."""

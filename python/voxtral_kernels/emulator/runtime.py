@@ -6,15 +6,15 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from .errors import KernelError
+from .errors import UnavailableError
 
 
 def runtime() -> Any:
     """``voxtral_kernels._emulator``; one clear sentence where the package was installed without a C++ compiler."""
     if not sys.platform.startswith("linux"):
-        raise KernelError("the emulator runs on Linux (x86-64 and aarch64); here Metal itself can run the kernel")
+        raise UnavailableError("the emulator runs on Linux (x86-64 and aarch64); here Metal itself can run the kernel")
     try:
         return import_module("voxtral_kernels._emulator")
     except ImportError as error:
         message = f"the emulator's runtime is not installed (no C++ compiler at installation?): {error}"
-        raise KernelError(message) from None
+        raise UnavailableError(message) from None

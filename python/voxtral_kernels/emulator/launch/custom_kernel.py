@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import mlx.core as mx
 import numpy as np
 
 from .. import dialect
@@ -19,11 +18,16 @@ from .buffers import Buffer
 from .program import Entry, Program, launch
 from .settings import Mode, Settings
 
+if TYPE_CHECKING:
+    import mlx.core as mx
+
 # What MLX puts before the text of every custom kernel.
 _PREAMBLE = '#include "mlx/backend/metal/kernels/utils.h"\n'
 
 
 def _mlx_include() -> str:
+    import mlx.core as mx
+
     return str(Path(mx.__file__).parent / "include")
 
 
@@ -41,6 +45,8 @@ class Call:
 
 def capture(kernel: Any, inputs: Sequence[mx.array], **launch_arguments: Any) -> Call:
     """What MLX would compile and launch, from MLX itself; nothing is evaluated."""
+    import mlx.core as mx
+
     events: list[dict[str, Any]] = []
 
     def traced(*arrays_: mx.array) -> list[mx.array]:
@@ -71,6 +77,8 @@ class Declaration:
 
     def of_mlx(self) -> object:
         """MLX's own kernel of the declaration."""
+        import mlx.core as mx
+
         options: dict[str, Any] = {} if self.compile_options is None else {"compile_options": self.compile_options}
         return mx.fast.metal_kernel(
             self.name,
@@ -118,6 +126,8 @@ class MetalKernel:
             KernelError: the text does not compile, or a finding was made (unless ``raise_findings`` is False).
             ValueError: an argument is not what MLX takes, or an input is traced by ``mx.compile``, ``mx.grad`` ...
         """
+        import mlx.core as mx
+
         settings = self._settings.with_changes(
             mode=mode, seed=seed, raise_findings=raise_findings, step_limit=step_limit
         )
@@ -172,6 +182,8 @@ class MetalKernel:
         init_value: float | None,
     ) -> tuple[list[Any], list[int]]:
         """The launch's buffers, and the indices of the outputs among them."""
+        import mlx.core as mx
+
         parameters = {p.index: p for p in entry.kernel.parameters if p.kind == "buffer"}
         buffers: list[Any] = []
 
@@ -203,8 +215,7 @@ class MetalKernel:
         return buffers, outputs
 
     def _data(self, value: Any) -> tuple[Any, int, int]:
-        if isinstance(value, mx.array) and not self._declaration.ensure_row_contiguous:
-            mx.eval(value)
+        if arrays.is_mlx(value) and not self._declaration.ensure_row_contiguous:
             view = arrays.view(value)
             strides = view.strides or ()
             span = sum((n - 1) * s for n, s in zip(view.shape or (), strides, strict=True)) + value.itemsize
@@ -215,7 +226,6 @@ class MetalKernel:
 
     def _strides(self, x: mx.array) -> list[int]:
         if not self._declaration.ensure_row_contiguous:
-            mx.eval(x)
             return [s // x.itemsize for s in arrays.view(x).strides or ()]
         return [int(np.prod(x.shape[i + 1 :])) for i in range(x.ndim)]
 

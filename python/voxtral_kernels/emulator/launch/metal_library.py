@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import mlx.core as mx
+from typing import TYPE_CHECKING, Any
 
 from .. import dialect
 from ..errors import KernelError
-from ..report import Report
+from ..report import Place, Report
 from . import arrays
 from . import buffers as launched
 from .arrays import Buffer
 from .program import Entry, Program, launch
 from .settings import Mode, Settings
+
+if TYPE_CHECKING:
+    import mlx.core as mx
 
 
 class Library:
@@ -31,6 +33,15 @@ class Library:
     def entries(self) -> list[str]:
         """What ``run`` takes: instances by ``host_name``, kernels by name (templates as template ids)."""
         return [*self._program.unit.instances, *self._program.unit.kernels]
+
+    def parameters(self, entry: str) -> dict[str, int]:
+        """The buffers that an entry point takes: index by name."""
+        kernel = self._program.kernel(entry)
+        return {p.name: p.index for p in kernel.parameters if p.kind == "buffer"}
+
+    def declared(self, entry: str) -> Place:
+        """Where the kernel of an entry point is declared."""
+        return self._program.declared(self._program.kernel(entry))
 
     def check(self, entries: Sequence[str] | None = None, constants: Mapping[int, Any] | None = None) -> None:
         """Raises KernelError if Apple's compiler would refuse the text, as far as the emulator can tell; runs nothing.
@@ -76,10 +87,31 @@ class Library:
         Raises:
             KernelError: the text does not compile, a buffer is missing, or a finding was made.
         """
+        options: dict[str, Any] = {
+            "mode": mode,
+            "seed": seed,
+            "raise_findings": raise_findings,
+            "step_limit": step_limit,
+        }
+        args = (entry, buffers, grid, threadgroup, constants, threadgroup_memory, outputs, uninitialised)
+        data = self.launch(*args, **options)
+        return [arrays.like(data[i], buffers[i]) for i in outputs]
+
+    def launch(
+        self,
+        entry: str,
+        buffers: Mapping[int, Buffer],
+        grid: Sequence[int],
+        threadgroup: Sequence[int],
+        constants: Mapping[int, bool | int | float] | None = None,
+        threadgroup_memory: Mapping[int, int] | None = None,
+        outputs: Sequence[int] = (),
+        uninitialised: Sequence[int] = (),
+        **changes: Any,
+    ) -> dict[int, bytes]:
+        """As ``run``, with the bytes of the outputs by their indices: no MLX is needed."""
         arrays.require_values(*buffers.values())
-        settings = self._settings.with_changes(
-            mode=mode, seed=seed, raise_findings=raise_findings, step_limit=step_limit
-        )
+        settings = self._settings.with_changes(**changes)
         options = settings.options(grid, threadgroup)
         options.threadgroup_arguments = sorted((threadgroup_memory or {}).items())
         options.variables = self._program.unit.variables
@@ -91,7 +123,7 @@ class Library:
         self.report = self._program.report(result, ran, settings.mode, more)
         if self.report.findings and settings.raise_findings:
             raise KernelError(str(self.report), self.report.findings)
-        return [arrays.like(result.outputs[i], buffers[i]) for i in outputs]
+        return {i: result.outputs[i] for i in outputs}
 
     def _require(
         self,
@@ -161,7 +193,16 @@ def library(
         folders.insert(0, file.parent)
     else:
         text, name = source, path or "kernel.metal"
-    mlx = str(Path(mx.__file__).parent / "include")
-    program = Program(text, name, [*folders, mlx], language_version, [*trusted, mlx], isolate)
+    mlx = _mlx_include()
+    program = Program(text, name, [*folders, *mlx], language_version, [*trusted, *mlx], isolate)
     program.together = entries
     return Library(program, settings)
+
+
+def _mlx_include() -> list[str]:
+    """The folder of MLX's headers; none where it is not installed."""
+    try:
+        found = find_spec("mlx.core")
+    except ModuleNotFoundError:
+        return []
+    return [str(Path(found.origin).parent / "include")] if found and found.origin else []

@@ -113,6 +113,10 @@ class Program:
                 self._compile([name, *(e for e in self.together if e != name)], mode != "plain", constants)
         return self._entries[key]
 
+    def kernel(self, name: str) -> Kernel:
+        """The kernel of an entry point's name; nothing is compiled."""
+        return self._find(name)[0]
+
     def check(self, names: Sequence[str], constants: Mapping[int, Any]) -> None:
         """Raises KernelError if ``names`` or a kernel that is no template would not compile; compiles nothing."""
         _, text = self._with_entry_points(names)
@@ -173,14 +177,16 @@ class Program:
         return defines
 
     def report(self, result: Any, entry: Entry, mode: str, more: Sequence[Finding] = ()) -> Report:
-        kernel = self._declared(entry.kernel)
+        kernel = self.declared(entry.kernel)
         columns = Columns(entry.source[0])
-        findings = [make_finding(f, entry.lines, columns, self.sources.line, kernel) for f in result.findings]
+        names = {f"threadgroup({p.index})": p.name for p in entry.kernel.parameters if p.kind == "threadgroup"}
+        findings = [make_finding(f, entry.lines, columns, self.sources.line, kernel, names) for f in result.findings]
         findings += [replace(f, kernel=kernel) for f in self._located(more, entry)] if more else []
         counters = dict(result.counters) if mode == "counted" else {}
         return Report(merged(findings), counters, result.findings_total + len(more))
 
-    def _declared(self, kernel: Kernel) -> Place:
+    def declared(self, kernel: Kernel) -> Place:
+        """Where it stands in the user's text."""
         path, line = kernel.at.path, kernel.at.line
         source = self.sources.line(path, line)
         name = kernel.name.rsplit("::", 1)[-1]

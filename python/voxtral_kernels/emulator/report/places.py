@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .findings import Finding, Place
@@ -61,15 +61,21 @@ def make_place(path: str, line: int, source: str, column: int) -> Place:
 
 
 def make_finding(
-    raw: Any, lines: LineTable, columns: Columns, source_line: Callable[[str, int], str], kernel: Place
+    raw: Any,
+    lines: LineTable,
+    columns: Columns,
+    source_line: Callable[[str, int], str],
+    kernel: Place,
+    names: Mapping[str, str],
 ) -> Finding:
-    """A finding of the runtime, its program counters turned into lines."""
+    """A finding of the runtime: its program counters turned into lines, its buffers' names into those of ``names``."""
+    buffer = names.get(raw.buffer, raw.buffer)
 
     def place(found: tuple[str, int, int] | None) -> Place | None:
         if found is None:
             return None
         source = source_line(found[0], found[1])
-        return make_place(found[0], found[1], source, columns.find(*found, source, raw.buffer))
+        return make_place(found[0], found[1], source, columns.find(*found, source, buffer))
 
     at = (raw.file, raw.line, raw.column) if raw.file else lines.find(raw.pc)
     return Finding(
@@ -78,7 +84,7 @@ def make_finding(
         place(at),
         None if raw.lane < 0 else raw.lane,
         tuple(raw.threadgroup),
-        raw.buffer,
+        buffer,
         raw.offset,
         place(lines.find(raw.other_pc)),
         None if raw.other_lane < 0 else raw.other_lane,

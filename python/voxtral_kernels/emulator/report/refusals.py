@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from .findings import Finding, Place
 
@@ -12,11 +13,15 @@ KINDS = {
     "compile-error": "what the compiler refuses",
 }
 _LINE = re.compile(r"(?P<path>.+?):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<text>.*)", re.DOTALL)
+_WORD = re.compile(r"'([^'\n]+)': ")
 _RULE = re.compile(r"\[(?P<rule>[\w-]+)(?:, MSL [^\]]*)?\]$")
 
 
-def refusals(message: str) -> list[Finding]:
-    """A finding for each line of a compilation's error; lines without a place belong to the one before them."""
+def refusals(message: str, source_line: Callable[[str, int], str] = lambda path, line: "") -> list[Finding]:
+    """A finding for each line of a compilation's error; lines without a place belong to the one before them.
+
+    ``source_line`` gives the user's line, in which the word that is refused has its column.
+    """
     found: list[Finding] = []
     for line in message.splitlines():
         told = _LINE.fullmatch(line)
@@ -27,7 +32,10 @@ def refusals(message: str) -> list[Finding]:
             else:
                 found.append(Finding("compile-error", line))
             continue
-        place = Place(told["path"], int(told["line"]), "", int(told["column"] or 0))
+        source = source_line(told["path"], int(told["line"]))
+        word = _WORD.match(told["text"])
+        column = int(told["column"] or 0) or (source.find(word[1]) + 1 if word else 0)
+        place = Place(told["path"], int(told["line"]), source.strip(), column)
         found.append(_refusal(told["text"], place))
     return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..containment import process
-from ..errors import KernelError
+from ..errors import KernelError, UnavailableError
 from ..report.lines import section
 from ..runtime import runtime
 from .cache import cache_dir, is_kept, keep
@@ -85,7 +85,7 @@ def _zig() -> str:
         import ziglang
     except ImportError:
         message = "the emulator compiles kernels with the package ziglang: pip install 'voxtral-kernels[emulator]'"
-        raise KernelError(message) from None
+        raise UnavailableError(message) from None
     return str(Path(ziglang.__file__).parent / ("zig.exe" if os.name == "nt" else "zig"))
 
 
