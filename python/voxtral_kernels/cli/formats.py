@@ -40,6 +40,7 @@ class Transcript:
         settings: What it was made with: model, delay_ms.
         pieces: ``(text, start_s, end_s)`` of what was transcribed at once, by a model that tells no times of words.
         reason: Why it is not complete.
+        suspicious: Start and end, in seconds, of long blanks over what sounds like speech.
         notes: What to say of it when it is delivered, a line each.
     """
 
@@ -52,6 +53,7 @@ class Transcript:
     settings: dict[str, Any] = field(default_factory=dict)
     pieces: Sequence[tuple[str, float, float]] = ()
     reason: str = ""
+    suspicious: Sequence[tuple[float, float]] = ()
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -99,8 +101,13 @@ def as_dict(transcript: Transcript) -> dict[str, Any]:
         "duration_s": round(transcript.duration_s, 3),
         "complete": transcript.complete,
         **({} if transcript.complete else {"reason": transcript.reason}),
+        **({"suspicious": [_span(*span) for span in transcript.suspicious]} if transcript.suspicious else {}),
         **transcript.settings,
     }
+
+
+def _span(start_s: float, end_s: float) -> dict[str, float]:
+    return {"start_s": round(start_s, 3), "end_s": round(end_s, 3)}
 
 
 def _timed(text: str, start_s: float, end_s: float) -> dict[str, Any]:

@@ -79,8 +79,10 @@ class LiveView:
         return Group(Text(tail.strip()), line)
 
 
-def _clock(heard_s: float, total_s: float | None) -> str:
-    def minutes(seconds: float) -> str:
-        return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+def clock(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
-    return minutes(heard_s) if total_s is None else f"{minutes(heard_s)} / {minutes(total_s)}"
+
+def _clock(heard_s: float, total_s: float | None) -> str:
+    return clock(heard_s) if total_s is None else f"{clock(heard_s)} / {clock(total_s)}"

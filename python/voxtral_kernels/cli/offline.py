@@ -26,7 +26,13 @@ WHOLE_S = 1800.0
 
 
 def method(
-    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None, cache_bits: int
+    loaded: Loaded,
+    delay_ms: float | None,
+    language: str | None,
+    max_tokens: int | None,
+    cache_bits: int,
+    drafts: bool | None = None,
+    retry_blanks: bool = False,
 ) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
@@ -35,6 +41,8 @@ def method(
     """
     from ..models.voxtral.prompt import check_language
 
+    if retry_blanks:
+        raise fail(OP, "--retry-blanks", f"none for {loaded.model.family}", "it")
     if delay_ms is not None:
         raise fail(OP, "--delay-ms", f"none for {loaded.model.family}", delay_ms)
     check_language(language)

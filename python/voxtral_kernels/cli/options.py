@@ -38,6 +38,14 @@ CacheBits = Annotated[
         help="8: hold keys and values in 8 bits, in half the memory; 16: as the model computes.",
     ),
 ]
+NoDrafts = Annotated[
+    bool,
+    typer.Option("--no-drafts", help="One token a pass, where several are verified in one; the text is the same."),
+]
+RetryBlanks = Annotated[
+    bool,
+    typer.Option("--retry-blanks", help="Hear long blanks over what sounds like speech again, with fresh state."),
+]
 Language = Annotated[
     str | None,
     typer.Option(
@@ -77,8 +85,12 @@ def load_model(name: str | None, revision: str | None = None, *, offline: bool =
     return Loaded(name, load(name, revision=revision))
 
 
-def new_stream(loaded: Loaded, delay_ms: float | None, cache_bits: int = 16) -> tuple[Any, float]:
+def new_stream(loaded: Loaded, delay_ms: float | None, cache_bits: int = 16, **options: Any) -> tuple[Any, float]:
     """A stream of a realtime model and its delay; None is the delay that the model's tokenizer file asks for.
+
+    Args:
+        loaded, delay_ms, cache_bits: Of the stream.
+        **options: More of ``model.stream``.
 
     Raises:
         ValueError: another kind of model, or one without a tokenizer.
@@ -88,7 +100,7 @@ def new_stream(loaded: Loaded, delay_ms: float | None, cache_bits: int = 16) -> 
     if delay_ms is None and loaded.model.tokenizer is not None:
         delay_ms = loaded.model.tokenizer.audio.default_delay_ms
     delay_ms = 480.0 if delay_ms is None else float(delay_ms)
-    return loaded.model.stream(delay_ms=delay_ms, cache_bits=cache_bits), delay_ms
+    return loaded.model.stream(delay_ms=delay_ms, cache_bits=cache_bits, **options), delay_ms
 
 
 def check_cache_bits(op: str, bits: int) -> None:

@@ -9,7 +9,8 @@ from .._errors import fail
 from . import ending
 from .delivery import Output
 from .ending import Mode
-from .live import LiveView
+from .formats import Transcript
+from .live import LiveView, clock
 from .options import Loaded, new_stream
 from .recordings import Recording
 
@@ -17,7 +18,13 @@ OP = "transcribe"
 
 
 def method(
-    loaded: Loaded, delay_ms: float | None, language: str | None, max_tokens: int | None, cache_bits: int
+    loaded: Loaded,
+    delay_ms: float | None,
+    language: str | None,
+    max_tokens: int | None,
+    cache_bits: int,
+    drafts: bool | None = None,
+    retry_blanks: bool = False,
 ) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
@@ -29,14 +36,14 @@ def method(
             raise fail(OP, option, f"none for {loaded.model.family}", value)
 
     def fill(recording: Recording, output: Output) -> None:
-        stream, delay = new_stream(loaded, delay_ms, cache_bits)
+        stream, delay = new_stream(loaded, delay_ms, cache_bits, drafts=drafts, retry_blanks=retry_blanks)
         output.transcript.settings = {"model": loaded.name, "delay_ms": delay}
-        _run(stream, recording, output)
+        _run(stream, recording, output, shown=not retry_blanks)
 
     return fill
 
 
-def _run(stream: Any, recording: Recording, output: Output) -> None:
+def _run(stream: Any, recording: Recording, output: Output, *, shown: bool) -> None:
     """Feed a recording to a stream. The transcript is up to date at every moment, an interruption included.
 
     The first signal and an unreadable rest end the audio, so that the words come that were heard; then they are raised.
@@ -55,17 +62,30 @@ def _run(stream: Any, recording: Recording, output: Output) -> None:
                     break
                 if block is None:
                     break
-                output.show("".join(event.text for event in stream.feed(block)))
+                said = "".join(event.text for event in stream.feed(block))
+                if shown:
+                    output.show(said)
                 view.update(stream.text, stream.duration_s)
             if stream.duration_s == 0:
                 ending.check()
                 raise fail(OP, transcript.source, "at least one sample", "none")
-            output.show("".join(event.text for event in stream.finish()))
+            said = "".join(event.text for event in stream.finish())
+            output.show(said if shown else stream.text)
             view.update(stream.text, stream.duration_s)
         finally:
             transcript.text = stream.text
             transcript.words = list(stream.words)
             transcript.tokens = list(stream.tokens)
             transcript.duration_s = stream.duration_s
+            _note_blanks(transcript, stream.suspicious)
         if cause is not None:
             raise cause
+
+
+def _note_blanks(transcript: Transcript, spans: list[tuple[float, float]]) -> None:
+    transcript.suspicious = spans
+    if spans:
+        shown = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in spans[:5])
+        more = f" and {len(spans) - 5} more" if len(spans) > 5 else ""
+        what = "warning: blank over what sounds like speech"
+        transcript.notes.append(f"{what}: {shown}{more}; --retry-blanks hears such spans again")

@@ -19,7 +19,9 @@ from .options import (
     Language,
     MaxTokens,
     Model,
+    NoDrafts,
     Raw,
+    RetryBlanks,
     Revision,
     check_cache_bits,
     check_delay,
@@ -54,6 +56,8 @@ def transcribe(
     form: FormatOption = None,
     output: OutOption = None,
     raw: Raw = False,
+    no_drafts: NoDrafts = False,
+    retry_blanks: RetryBlanks = False,
 ) -> None:
     """Transcribe recordings (WAV, FLAC, OGG, MP3, M4A, MP4, WebM, ...), or audio from standard input.
 
@@ -74,7 +78,8 @@ def transcribe(
         first = None if several else open_recording(OP, files[0], raw)
         loaded = load_model(model, revision)
         family = offline if loaded.offline else streaming
-        fill = family.method(loaded, delay_ms, language, max_tokens, cache_bits)
+        drafts = False if no_drafts else None
+        fill = family.method(loaded, delay_ms, language, max_tokens, cache_bits, drafts, retry_blanks)
 
     def one(output: Output) -> None:
         recording = first or open_recording(OP, output.transcript.source, raw)

@@ -52,6 +52,7 @@ class Result:
         stop: Why the text ends: ``"eos"``, the model ended it; ``"max_tokens"``, the limit did; None: with the audio.
         complete: False if the audio goes on where it could not be read: it is cut off or damaged.
         passes: Readings of the decoder's weights, and what drafts saved of them.
+        suspicious: Start and end, in seconds, of long blanks over audio that sounds like speech.
         chunks, audio_tokens: Pieces that the audio was encoded in, and its tokens in the prompt; None for a model that
             streams.
     """
@@ -63,5 +64,6 @@ class Result:
     stop: str | None = None
     complete: bool = True
     passes: Passes = field(default_factory=Passes)
+    suspicious: list[tuple[float, float]] = field(default_factory=list)
     chunks: int | None = None
     audio_tokens: int | None = None

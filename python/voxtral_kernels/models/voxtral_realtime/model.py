@@ -132,6 +132,7 @@ class VoxtralRealtime(Module):
         offset: int = 0,
         cache_bits: int = 16,
         drafts: bool | None = None,
+        retry_blanks: bool = False,
     ) -> Stream:
         """A new stream.
 
@@ -144,6 +145,8 @@ class VoxtralRealtime(Module):
             drafts: Whether tokens whose audio is there already are proposed and verified several in a pass. None:
                 where that gives the same tokens bit for bit: on the kernels of few rows, and not in caches of 8 bits.
                 True: always; elsewhere a near tie may then fall otherwise. False: never.
+            retry_blanks: At the end, what is `Stream.suspicious` is heard again by a fresh stream, and its text and
+                words are put in their places; events and tokens stay as they were.
 
         Raises:
             ValueError: another delay, a sample rate or bits that are none; or the model's folder had no tekken.json.
@@ -156,6 +159,7 @@ class VoxtralRealtime(Module):
             offset=offset,
             cache_bits=cache_bits,
             drafts=drafts,
+            retry_blanks=retry_blanks,
         )
 
     def transcribe(
@@ -169,12 +173,13 @@ class VoxtralRealtime(Module):
         max_tokens: int | None = None,
         cache_bits: int = 16,
         drafts: bool | None = None,
+        retry_blanks: bool = False,
     ) -> Result:
         """The text of a recording of any length: it is decoded as it is transcribed.
 
         Args:
             audio: Path, bytes of an audio file, a binary file object, samples ``[T]``, or `audio.load.blocks`.
-            delay_ms, cache_bits, drafts: As for ``stream``.
+            delay_ms, cache_bits, drafts, retry_blanks: As for ``stream``.
             sample_rate: Of samples, in Hz; None for 16 kHz.
             on_events: Called with the events of each piece of the recording as soon as it is decoded.
             language, max_tokens: The offline model's; None here: this one writes whatever it hears, to the end.
@@ -188,7 +193,7 @@ class VoxtralRealtime(Module):
         for name, value in (("language", language), ("max_tokens", max_tokens)):
             if value is not None:
                 raise _check.fail("transcribe", name, f"None for {REALTIME}, which is told none", _check.shown(value))
-        stream = self.stream(delay_ms, cache_bits=cache_bits, drafts=drafts)
+        stream = self.stream(delay_ms, cache_bits=cache_bits, drafts=drafts, retry_blanks=retry_blanks)
         with blocks(audio, sample_rate=sample_rate) as source:
             pieces = (events for block in source for events in stream.pieces(block))
             for events in itertools.chain(pieces, (stream.finish() for _ in range(1))):
@@ -202,6 +207,7 @@ class VoxtralRealtime(Module):
             stream.duration_s,
             complete=source.complete,
             passes=stream.passes,
+            suspicious=stream.suspicious,
         )
 
     def ask(self, *args: Any, **kwargs: Any) -> NoReturn:

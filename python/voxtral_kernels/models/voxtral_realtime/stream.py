@@ -18,6 +18,8 @@ from ...tokenizer import TextDecoder, Tokenizer
 from ..result import Passes, Word
 from .decoding import Decoding
 from .drafts import Drafts
+from .guard import Guard, Span
+from .retry import Retries, redone
 from .words import WordTracker
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Stream:
         offset: Absolute position of the first token.
         cache_bits: Of the keys and values held: 16 (the model's dtype) or 8.
         drafts: True: tokens are proposed and verified together; False: never; None: where the tokens are the same.
+        retry_blanks: At the end, suspicious blanks are heard again by a fresh stream.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Stream:
         offset: int = 0,
         cache_bits: int = 16,
         drafts: bool | None = None,
+        retry_blanks: bool = False,
     ) -> None:
         _forked.refuse(OP)
         cache_bits = check_bits(OP, "cache_bits", cache_bits)
@@ -99,6 +103,10 @@ class Stream:
         self._frames = [self._mel.feed(np.zeros(left_pad, np.float32))]
         self._text = _Text(tokenizer)
         self._tracker = WordTracker(tokenizer, model.config.token_s)
+        self._guard = Guard(tokenizer.pad_id, model.config.token_s)
+        self._retries = Retries(own_rate) if retry_blanks else None
+        self._again = lambda: Stream(model, tokenizer, delay_ms, cache_bits=cache_bits, drafts=drafts)
+        self._found: list[Word] = []  # words of blanks that were heard again
         self._n_fed, self._n_samples, self._finished = 0, 0, False  # fed at their rate; at 16 kHz
         self._inside = Exclusive(OP)
         self.tokens: list[int] = []
@@ -111,7 +119,16 @@ class Stream:
     @property
     def words(self) -> list[Word]:
         """The words up to now with their times."""
-        return self._tracker.words(self.duration_s if self._finished else None)
+        words = self._tracker.words(self.duration_s if self._finished else None)
+        return sorted([*words, *self._found], key=lambda word: word.end_s) if self._found else words
+
+    @property
+    def suspicious(self) -> list[Span]:
+        """Start and end, in seconds, of blanks of ten seconds and more over audio that sounds like speech.
+
+        A model whose numbers are slightly off can fall silent for minutes. What is transcribed does not change.
+        """
+        return list(self._guard.suspicious)
 
     @property
     def passes(self) -> Passes:
@@ -159,6 +176,7 @@ class Stream:
             events = self._run()
             if held := self._text.finish():
                 events[-1] = events[-1]._replace(text=events[-1].text + held)
+            self._redo()
             return events
 
     def _feed(self, samples: np.ndarray) -> list[StreamEvent]:
@@ -172,6 +190,9 @@ class Stream:
     def _take(self, samples: np.ndarray) -> None:
         """Samples at 16 kHz."""
         self._n_samples += len(samples)
+        self._guard.hear(samples)
+        if self._retries is not None:
+            self._retries.hear(samples, self._guard.blank_since_s)
         self._frames.append(self._mel.feed(samples))
 
     def _refuse_if_finished(self) -> None:
@@ -199,9 +220,26 @@ class Stream:
         frame = position + 1 - len(self._prompt)
         self.tokens.append(value)
         self._tracker.push(frame, value)
+        self._watch(frame, value)
         limit = self.duration_s if self._finished else float("inf")
         start, end = (min(limit, self._model.config.token_s * n) for n in (frame, frame + 1))
         return StreamEvent(self._text.push(value), value, self._offset + position, start, end)
+
+    def _watch(self, frame: int, token: int) -> None:
+        guard, retries = self._guard, self._retries
+        before = guard.suspicious[-1:]
+        guard.push(frame, token)
+        if retries is not None:
+            if guard.suspicious[-1:] != before:
+                retries.told(guard.suspicious[-1], len(self.text))
+            elif guard.blank_since_s is None:
+                retries.ended()
+
+    def _redo(self) -> None:
+        if self._retries is not None:
+            self._retries.ended()
+            if self._retries.blanks:
+                self._text.all, self._found = redone(self._retries.blanks, self._again, self.text)
 
 
 class _Text:
