@@ -1,28 +1,34 @@
-# demo test soak bench lint check-macos: each makes .venv itself where it is missing.
-PYTHON ?= python3
+# demo test soak bench lint docs check-macos: each makes .venv itself where it is missing.
+# make PYTHON=/path/to/python3.12 chooses the interpreter; without it tools/find_python.sh does.
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # What an installation depends on: a change here installs again.
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc -type f)
 
-.PHONY: demo test soak bench lint check-macos new-op clean
+.PHONY: demo test soak bench lint docs check-macos new-op clean
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@python=$$(sh tools/find_python.sh '$(PYTHON)') && echo "$(VENV): $$("$$python" --version)" && "$$python" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
 
-# The build tools come from pyproject.toml's own list, so that a rebuild needs no isolated environment.
-$(VENV)/.build-tools: pyproject.toml | $(BIN)/python
-	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml','rb'))['build-system']['requires'], 'ninja', sep='\n')" > $(VENV)/build-tools.txt
+# The build tools come from pyproject.toml's own list, so that a rebuild needs no isolated environment; the build backend
+# then says whether this machine lacks CMake.
+$(VENV)/.build-tools: pyproject.toml tools/requirements.py | $(BIN)/python
+	$(BIN)/python tools/requirements.py build > $(VENV)/build-tools.txt
 	$(BIN)/python -m pip install --quiet -r $(VENV)/build-tools.txt
+	$(BIN)/python tools/requirements.py cmake > $(VENV)/cmake.txt
+	$(BIN)/python -m pip install --quiet -r $(VENV)/cmake.txt
 	touch $@
 
 $(VENV)/.installed: $(SOURCES) $(VENV)/.build-tools
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,demo]'
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[demo]'
 	touch $@
 
-$(VENV)/.lint-tools: pyproject.toml | $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[lint]'
+# An extra without the package: .installed has that.
+$(VENV)/.%-tools: pyproject.toml tools/requirements.py | $(VENV)/.installed
+	$(BIN)/python tools/requirements.py $* > $(VENV)/$*-tools.txt
+	$(BIN)/python -m pip install --quiet -r $(VENV)/$*-tools.txt
 	touch $@
 
 demo: $(VENV)/.installed
@@ -34,21 +40,21 @@ build/hosts/.installed: tests/patch/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps --target build/hosts -r $<
 	touch $@
 
-test: $(VENV)/.installed build/hosts/.installed
+test: $(VENV)/.test-tools build/hosts/.installed
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not soak"
 
 # What times something gets the machine for itself, after the rest.
-soak: $(VENV)/.installed build/hosts/.installed
+soak: $(VENV)/.test-tools build/hosts/.installed
 	status=0; \
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "soak and not timed" || status=1; \
 	$(BIN)/python -m pytest -m "soak and timed" || status=1; \
 	exit $$status
 
-bench: $(VENV)/.installed build/hosts/.installed
+bench: $(VENV)/.test-tools build/hosts/.installed
 	mkdir -p build
 	$(BIN)/python -m bench --json build/bench.json --html build/bench.html
 
-lint: $(VENV)/.lint-tools
+lint: $(VENV)/.test-tools $(VENV)/.lint-tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -56,9 +62,13 @@ lint: $(VENV)/.lint-tools
 	git ls-files '*.cpp' '*.h' '*.metal' | xargs -r $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
-	$(BIN)/zizmor --offline --quiet .github/workflows action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format --default-filetype yaml CITATION.cff
+	$(BIN)/zizmor --offline --quiet .github
 
-check-macos: $(VENV)/.installed
+check-macos: $(VENV)/.test-tools
 	$(BIN)/python csrc/check_macos.py
 
 # make new-op NAME=scale_shift: the skeleton of CONTRIBUTING's steps 1 to 3.

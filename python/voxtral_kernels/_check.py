@@ -12,6 +12,9 @@ from ._errors import integer as integer
 from ._errors import positive as positive
 from ._errors import printable as printable
 from ._errors import shown as shown
+from ._supported import require
+
+require(vars(mx)["__version__"])  # every module that works with arrays comes by here
 
 FLOATS = (mx.float32, mx.float16, mx.bfloat16)
 

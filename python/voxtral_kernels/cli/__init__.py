@@ -16,9 +16,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from . import ending
 
     with ending.Signals(last=argv is None):
-        from . import app, console
+        from . import console
 
         with console.standard_streams():
+            try:
+                from . import app
+            except ImportError as error:  # an MLX that the package does not work with, or none
+                console.print_error(error)
+                return 2
             return app.run(argv)
 
 
