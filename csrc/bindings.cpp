@@ -1,4 +1,7 @@
 // The Python module voxtral_kernels._ext. Arguments are checked in Python (ops/ and _check.py).
+#include <algorithm>
+#include <vector>
+
 #include "cpu/launch.h"
 #include "cpu/pool.h"
 #include "ending.h"
@@ -8,6 +11,16 @@
 
 namespace nb = nanobind;
 using namespace nb::literals;
+
+namespace {
+
+// Whether each array is, as MLX holds it, the other one: a change in place gives a Python object another.
+bool same_content(const std::vector<mlx::core::array>& arrays, const std::vector<mlx::core::array>& others) {
+  const auto same = [](const mlx::core::array& a, const mlx::core::array& b) { return a.id() == b.id(); };
+  return std::equal(arrays.begin(), arrays.end(), others.begin(), others.end(), same);
+}
+
+}  // namespace
 
 NB_MODULE(_ext, m) {
   voxtral::end_quietly();
@@ -20,6 +33,7 @@ NB_MODULE(_ext, m) {
   for (const voxtral::Bind bind : voxtral::bindings()) bind(m);
 
   m.def("is_tracer", &mlx::core::array::is_tracer, "array"_a);
+  m.def("same_content", &same_content, "arrays"_a, "others"_a);
   m.def("isa", &voxtral::cpu::isa);
   m.def("available_isas", &voxtral::cpu::available_isas);
   m.def("use_isa", &voxtral::cpu::use_isa, "name"_a);

@@ -191,12 +191,12 @@ def markdown(found: list[Row]) -> str:
     lines = [
         f"Processor milliseconds on {chip()}, {datetime.date.today()}; ratio: median and 95 % interval.",
         "",
-        "| step | who | route | ms | against | its ms | ratio | limit | nodes a layer, its | bytes of text a launch |",
+        "| step | who | route | ms | against | its ms | ratio | limit | nodes a layer, its | bytes a launch, an op |",
         "|---|---|---|---:|---|---:|---|---|---|---:|",
     ]
     for row in found:
         limit = "none" if row.limit is None else f"{row.limit:g}, {'missed' if row.ratio.median > row.limit else 'met'}"
-        text = f"{row.text_bytes / row.launches:,.0f}" if row.launches else ""
+        text = f"{row.text_bytes / row.launches:,.0f}, {row.text_bytes / row.served:,.0f}" if row.launches else ""
         cells = (row.kind, row.who, row.route, f"{row.ms:.2f}", row.against, f"{row.against_ms:.2f}", row.ratio, limit)
         lines.append(f"| {' | '.join(map(str, cells))} | {row.nodes}, {row.against_nodes} | {text} |")
     return "\n".join(lines)

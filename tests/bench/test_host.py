@@ -98,8 +98,8 @@ def test_a_layer_has_few_nodes(few_layers):
 
 
 def test_a_planted_node_is_seen(few_layers, monkeypatch):
-    real = Block._fused
-    monkeypatch.setattr(Block, "_fused", lambda self, *args: -real(self, *args))
+    real = Block.__call__
+    monkeypatch.setattr(Block, "__call__", lambda self, *args: (-(found := real(self, *args))[0], found[1]))
     found = compare_counters(few_layers, again(monkeypatch), {})
     assert {c.counter for c in found if c.worse} == {name for name in few_layers if name.startswith("nodes")}
     assert all(c.head == c.base + 1 for c in found if c.worse)

@@ -1,4 +1,4 @@
-"""Detects ``mx.compile``, ``mx.grad`` and ``mx.vmap``, inside which a cache must not change."""
+"""What MLX tells C++ alone: ``mx.compile``, ``mx.grad`` and ``mx.vmap``, and arrays that were changed in place."""
 
 from __future__ import annotations
 
@@ -27,4 +27,21 @@ def _is_tracer(changes: int) -> Callable[[mx.array], bool]:
         found: Callable[[mx.array], bool] = extension().is_tracer
     except select.UnavailableError:
         return _check.is_traced
+    return found
+
+
+def same_content(arrays: list[mx.array], others: list[mx.array]) -> bool:
+    """Whether each array still holds what the other one was made of: ``a += b`` and ``a[0] = b`` leave the object.
+
+    Without the extension nobody can tell: True.
+    """
+    return _same(select.changes())(arrays, others)
+
+
+@functools.lru_cache(maxsize=1)
+def _same(changes: int) -> Callable[[list[mx.array], list[mx.array]], bool]:
+    try:
+        found: Callable[[list[mx.array], list[mx.array]], bool] = extension().same_content
+    except select.UnavailableError:
+        return lambda arrays, others: True
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -76,18 +77,19 @@ def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | N
         "stream": stream,
     }
     fields = tuple(r.__dataclass_fields__)
-    places, at_tail = [fields.index(name) for name in names], fields.index("tail_k")
+    at_tail = fields.index("tail_k")
+    # x for what the form has not: it is not read.
+    operands = operator.itemgetter(*(0 if getattr(r, name) is None else fields.index(name) for name in names))
     behind: dict[int, tuple[list[mx.array], dict[str, Any]]] = {}
 
     def linear(*values: Any) -> Any:
-        operands = [values[0] if values[i] is None else values[i] for i in places]  # x for what is absent: not read
         n_tail = 0 if (tail := values[at_tail]) is None else tail.shape[2]
         if n_tail not in behind:
             layout, groups, heads = behind_tail(r, n_tail)
             size = {"grid": (groups * threads(r), 1, 1), "output_shapes": [*heads, *shapes]}
             behind[n_tail] = [numbers, *layout], fixed | size
         found_numbers, arguments = behind[n_tail]
-        found = run(inputs=[*operands, *found_numbers, floats(values[7])], **arguments)
+        found = run(inputs=[*operands(values), *found_numbers, floats(values[7])], **arguments)
         return found[0] if len(found) == 1 else tuple(found)
 
     return linear

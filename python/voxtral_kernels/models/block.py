@@ -36,7 +36,7 @@ class _Held:
     """By plans and the dtype of a scale: the weights that were looked at, and what serves them."""
 
     def __init__(self) -> None:
-        self.by: dict[Any, tuple[list[mx.array], Fused | None]] = {}
+        self.by: dict[Any, tuple[tuple[mx.array, ...], Fused | None]] = {}
 
 
 class Block(nn.Module):
@@ -76,32 +76,26 @@ class Block(nn.Module):
         Returns:
             The pair for the next layer.
         """
-        if (fused := self.fused(step.plans, None if scale is None else scale.dtype)) is not None:
-            return self._fused(fused, h if delta is None else h + delta, rotation, cache, step, scale), None
+        attention, mlp = self["attention"], self["mlp"]
+        qkv, out = attention["qkv"].operands(), attention["out"].operands()
+        gate_up, down = mlp["gate_up"].operands(), mlp["down"].operands()
+        plans, eps = step.plans, self.eps
+        fused = self._found(plans, None if scale is None else scale.dtype, qkv[0], out[0], gate_up[0], down[0])
+        if fused is not None:
+            # The layer in five ops.
+            h = h if delta is None else h + delta
+            rows = h, *qkv, self["attention_norm"], None, eps, None, None, False, plans.length
+            y = attention.attend(rows, fused.heads, rotation, cache, step)
+            h = fused.out(y, *out, None, None, eps, None, h, False, *_NO_HEADS)
+            y = fused.gate_up(h, *gate_up, self["mlp_norm"], scale, eps, None, None, True, *_NO_HEADS)
+            return fused.down(y, *down, None, None, eps, None, h, False, *_NO_HEADS), None
         if delta is None:
-            normed = step.first(h, self["attention_norm"], None, self.eps, None)
+            normed = step.first(h, self["attention_norm"], None, eps, None)
         else:
-            normed, h = step.norm(delta, self["attention_norm"], None, self.eps, h)
-        attended = self["attention"](normed, rotation, cache, step)
-        normed, h = step.mlp_norm(attended, self["mlp_norm"], scale, self.eps, h)
-        return h, self["mlp"](normed, step)
-
-    def _fused(
-        self,
-        fused: Fused,
-        h: mx.array,
-        rotation: mx.array,
-        cache: KVCache | None,
-        step: Step,
-        scale: mx.array | None,
-    ) -> mx.array:
-        """The layer in five ops."""
-        attention, mlp, eps = self["attention"], self["mlp"], self.eps
-        qkv = h, *attention["qkv"].operands(), self["attention_norm"], None, eps, None, None, False, step.plans.length
-        y = attention.attend(qkv, fused.heads, rotation, cache, step)
-        h = fused.out(y, *attention["out"].operands(), None, None, eps, None, h, False, *_NO_HEADS)
-        y = fused.gate_up(h, *mlp["gate_up"].operands(), self["mlp_norm"], scale, eps, None, None, True, *_NO_HEADS)
-        return fused.down(y, *mlp["down"].operands(), None, None, eps, None, h, False, *_NO_HEADS)
+            normed, h = step.norm(delta, self["attention_norm"], None, eps, h)
+        attended = attention(normed, rotation, cache, step)
+        normed, h = step.mlp_norm(attended, self["mlp_norm"], scale, eps, h)
+        return h, mlp(normed, step)
 
     def fused(self, plans: Plans, scale: mx.Dtype | None) -> Fused | None:
         """What serves the layer's products with what stands around them; None where single ops serve better.
@@ -110,15 +104,26 @@ class Block(nn.Module):
             plans: For the rows.
             scale: Dtype of the layer's conditioning, if any.
         """
+        return self._found(plans, scale, *(linear["matrix"]["weight"] for linear in self._linears()))
+
+    def _linears(self) -> tuple[Linear, ...]:
         attention, mlp = self["attention"], self["mlp"]
-        linears = attention["qkv"], attention["out"], mlp["gate_up"], mlp["down"]
-        weights = [linear["matrix"]["weight"] for linear in linears]
+        return attention["qkv"], attention["out"], mlp["gate_up"], mlp["down"]
+
+    def _found(
+        self, plans: Plans, scale: mx.Dtype | None, qkv: mx.array, out: mx.array, gate_up: mx.array, down: mx.array
+    ) -> Fused | None:
+        """What serves while the weights are these."""
         held = self._held.by.get((plans, scale))
-        if held is None or any(a is not b for a, b in zip(held[0], weights, strict=True)):
-            if len(self._held.by) >= _HELD:
-                self._held.by.clear()
-            held = self._held.by[plans, scale] = weights, self._make(plans, scale, linears)
-        return held[1]
+        if held is not None:
+            a, b, c, d = held[0]
+            if a is qkv and b is out and c is gate_up and d is down:
+                return held[1]
+        if len(self._held.by) >= _HELD:
+            self._held.by.clear()
+        found = self._make(plans, scale, self._linears())
+        self._held.by[plans, scale] = (qkv, out, gate_up, down), found
+        return found
 
     def _make(self, plans: Plans, scale: mx.Dtype | None, linears: tuple[Linear, ...]) -> Fused | None:
         around: tuple[dict[str, Any], ...] = (

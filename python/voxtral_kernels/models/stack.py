@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -41,6 +42,21 @@ class Step(NamedTuple):
     dtype: str
 
 
+@functools.lru_cache(maxsize=64)
+def step(plans: plan.Plans, dim: int, hidden_dim: int, scale: mx.Dtype | None) -> Step:
+    """What serves layers of these sizes.
+
+    Args:
+        plans: For the rows.
+        dim, hidden_dim: Of the layers and of their gated products.
+        scale: Dtype of the layers' conditioning, if any.
+    """
+    norm = plans.norm(dim, None, True)
+    mlp_norm = norm if scale is None else plans.norm(dim, scale, True)
+    first, silu_mul = plans.norm(dim, None, False), plans.silu_mul(hidden_dim)
+    return Step(plans, first, norm, mlp_norm, silu_mul, plans.linear, dtype_name(plans.dtype))
+
+
 class Stack(nn.Module):
     """``norm(blocks(x))``.
 
@@ -76,11 +92,8 @@ class Stack(nn.Module):
             scale: Dtype of the layers' conditioning, if any.
             stateful: With caches.
         """
-        p, dim = plan.plans(batch, length, dtype, stateful=stateful), self.config.dim
-        norm = p.norm(dim, None, True)
-        mlp_norm = norm if scale is None else p.norm(dim, scale, True)
-        silu_mul = p.silu_mul(self.config.hidden_dim)
-        return Step(p, p.norm(dim, None, False), norm, mlp_norm, silu_mul, p.linear, dtype_name(dtype))
+        plans = plan.plans(batch, length, dtype, stateful=stateful)
+        return step(plans, self.config.dim, self.config.hidden_dim, scale)
 
     def rows_alone(self, dtype: mx.Dtype, *, scale: mx.Dtype | None = None) -> bool:
         """Whether a row of a few is, bit for bit, what it is alone: the kernels of few rows serve every product.

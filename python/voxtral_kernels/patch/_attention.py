@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 
 from .. import _check
 from ..backends import plan, transforms
 from ..backends.plan import Heads
 from ..caches import KVCache, LinearKVCache, RingKVCache
 from ..models import rope
-from ..models.held import Held
 
 OP = "sliding_window_attention"
 # The attribute of a host's cache object that holds ours.
@@ -40,13 +38,21 @@ class Tables:
         """As `rope.rotation`."""
         held, key = self._held, (offset, length)
         if held is None or held[0] != key:
-            self._held = held = key, rope.rotation(offset, length, *self._sizes)
+            self._held = held = key, self._made(offset, length)
         return held[1]
 
+    def _made(self, offset: int, length: int) -> mx.array:
+        return rope.rotation(offset, length, *self._sizes)
 
-def stock(head_dim: int, theta: float) -> Rotate:
-    """Interleaved rotary positions as the hosts make them: float32 angles on the device."""
-    return lambda x, offset: mx.fast.rope(x, head_dim, traditional=True, base=theta, scale=1.0, offset=offset)
+
+class StockTables(Tables):
+    """As the realtime hosts make them: float32 angles on the device, those of MLX's own rotation."""
+
+    def _made(self, offset: int, length: int) -> mx.array:
+        dim, theta = self._sizes
+        ones = mx.broadcast_to(mx.array([1.0, 0.0]), (1, 1, length, dim // 2, 2)).flatten(3)
+        turned = mx.fast.rope(ones, dim, traditional=True, base=theta, scale=1.0, offset=offset)
+        return turned.reshape(length, dim // 2, 2)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def serve(module: Any, x: mx.array, cache: Any, offset: int | None = None) -> mx
     """Causal attention of the newest positions.
 
     Args:
-        module: Stand-in with the projections, ``_spec`` and ``_held``.
+        module: Stand-in with the projections and ``_spec``.
         x: ``[B, L, D]``, or ``[L, D]`` of one sequence; L = 0 gives an empty result.
         cache: The host's cache object, ours, or None.
         offset: Absolute position of the first row; None: that of the cache, or 0.
@@ -114,62 +120,42 @@ def serve(module: Any, x: mx.array, cache: Any, offset: int | None = None) -> mx
     Returns:
         The shape of ``x``.
     """
-    lead = x.shape[:-1]
-    if lead[-1] == 0:
+    spec: Spec = module._spec
+    if x.shape[-2] == 0:
         return x
+    query, key, value, out = spec.names
     # As rows a projection is one node of the graph; MLX flattens and unflattens around a matmul of more axes.
-    if len(lead) == 1:
-        return rows(module, x, lead, cache, offset)[0]
-    return mx.unflatten(rows(module, mx.flatten(x, 0, 1), lead, cache, offset)[0], 0, lead)
-
-
-def rows(
-    module: Any, x: mx.array, lead: tuple[int, ...], cache: Any, offset: int | None = None
-) -> tuple[mx.array, plan.Plans]:
-    """`serve` of rows ``[B * L, D]``, and the plans for what the projections make of them.
-
-    Args:
-        module, cache, offset: As for `serve`.
-        x: The rows.
-        lead: B and L, or L of one sequence; L is at least 1.
-    """
-    spec, held = module._spec, module._held
-    ours = None if cache is None else _behind(cache, spec)
+    batch, length = x.shape[:-1] if x.ndim == 3 else (1, x.shape[0])
+    rows = mx.flatten(x, 0, 1) if x.ndim == 3 else x
+    qkv = module[query](rows), module[key](rows), module[value](rows)
+    ours = None
+    if cache is not None:
+        refuse_transformation(cache, qkv[0])
+        ours = behind(cache, spec)
     if offset is None:
         offset = 0 if ours is None else ours.offset
-    query, key, value, out = spec.names
-    q = product(held, module, query, x)
-    if ours is not None and transforms.in_transformation(q):
-        raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(ours).__name__)
-    batch, length = lead if len(lead) == 2 else (1, lead[0])
-    plans = plan.plans(batch, length, q.dtype, stateful=ours is not None)
-    y = _attended(plans, spec, (q, product(held, module, key, x), product(held, module, value, x)), ours, offset)
+    plans = plan.plans(batch, length, qkv[0].dtype, stateful=ours is not None)
+    y = _attended(plans, spec, qkv, ours, offset)
     if ours is not None and ours is not cache:
-        setattr(cache, spec.offset, ours.offset)
-        # The hosts evaluate these to bound their graph; they hold no keys, only the dependency.
-        shown = y if length <= _FEW else y[:0]
-        cache.keys = cache.values = y[:, :0].reshape(batch, 1, length, 0) if spec.axes else shown
-    return product(held, module, out, y), plans
+        show(cache, ours, spec, y, plans)
+    found: mx.array = module[out](y)
+    return mx.unflatten(found, 0, (batch, length)) if x.ndim == 3 else found
 
 
-def product(held: dict[str, Held], module: Any, name: str, x: mx.array) -> mx.array:
-    """What a child of a host's module makes of rows; a plain linear layer's is one node of the graph.
+def show(cache: Any, ours: KVCache, spec: Spec, y: mx.array, plans: plan.Plans) -> None:
+    """Let a host's cache object say how far ours is, and what it depends on.
 
     Args:
-        held: Of the module, kept from call to call.
-        module: Holds the child.
-        name: Of the child.
-        x: Rows ``[N, C_in]``.
+        cache: The host's.
+        ours: Behind it.
+        spec: Of the attention.
+        y: Rows ``[B * L, ...]`` that were computed behind it.
+        plans: For these rows.
     """
-    linear = module[name]
-    if type(linear) is not nn.Linear:
-        held.pop(name, None)
-        y: mx.array = linear(x)
-        return y
-    weight, bias, known = linear["weight"], linear.get("bias"), held.get(name)
-    if known is None or known.weight is not weight or known.bias is not bias:
-        known = held[name] = Held(weight, bias)
-    return known.product(x)
+    setattr(cache, spec.offset, ours.offset)
+    # The hosts evaluate these to bound their graph; they hold no keys, only the dependency.
+    shown = y if plans.length <= _FEW else y[:0]
+    cache.keys = cache.values = y[:, :0].reshape(plans.batch, 1, plans.length, 0) if spec.axes else shown
 
 
 def _attended(
@@ -190,7 +176,13 @@ def _attended(
     return attend(q, None, 0, k, v, spec.window, spec.scale, True)
 
 
-def _behind(cache: Any, spec: Spec) -> KVCache:
+def refuse_transformation(cache: Any, x: mx.array) -> None:
+    """A cache must not take what is made of ``x`` inside a transformation of functions."""
+    if transforms.in_transformation(x):
+        raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
+
+
+def behind(cache: Any, spec: Spec) -> KVCache:
     """Our cache for a host's cache object: made at its first use, and kept with it."""
     if isinstance(cache, KVCache):
         return cache

@@ -1,84 +1,97 @@
-"""A realtime host's layer behind a cache, as rows: the fewest nodes and Python calls that its weights allow."""
+"""Realtime hosts' layers behind their caches, served by our blocks: few rows in five ops a layer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 
-from .._check import FLOATS
+from ..backends import plan
+from ..models import stack
+from ..models.block import Block
+from ..reference.skinny_linear import MAX_ROWS
 from . import _attention
-from ._attention import product
-from ._delay import add_norm
-from ._verify import Structure
+from ._attention import Spec
+from ._packed import Packed, Parts, Together
+from ._patched import Plan
+from ._seen import Seen
 
 
-@dataclass(frozen=True)
-class Parts:
-    """A host's names in a layer ``h + down(silu(gate(n)) * up(n))`` of ``h = x + attention(norm(x))``, ``n = norm(h)``.
-
-    Args:
-        attention, attention_norm, ffn_norm: Children of the layer.
-        mlp: Child that holds the gated product; None: the layer itself.
-        gated: Its linear layers: gate, up, down.
-    """
-
-    attention: str
-    attention_norm: str
-    ffn_norm: str
-    mlp: str | None
-    gated: tuple[str, str, str]
-
-    @property
-    def children(self) -> str:
-        """The layer's children, as `Structure.attributes` takes them."""
-        inside = self.gated if self.mlp is None else (self.mlp,)
-        return ", ".join((self.attention, self.attention_norm, self.ffn_norm, *inside))
-
-    def check(self, check: Structure, layer: Any, path: str) -> None:
-        """The layer has these parts, and their sizes agree."""
-        check.attributes(layer, self.children, nn.Module, path)
-        mlp = layer if self.mlp is None else layer[self.mlp]
-        path = path if self.mlp is None else f"{path}.{self.mlp}"
-        check.rows(mlp, self.gated[2], layer[self.ffn_norm].weight.shape[0], path)
-        check.rows(mlp, self.gated[0], mlp[self.gated[1]]["weight"].shape[0], path)
-
-    def attributes(self, layer: Any) -> dict[str, Any]:
-        """What a stand-in for the layer holds."""
-        return {"_parts": self, "_held": {}, "_mlp_type": None if self.mlp is None else type(layer[self.mlp])}
-
-
-def serve(
-    layer: Any, x: mx.array, cache: Any, offset: int | None = None, scale: mx.array | None = None
-) -> mx.array | None:
-    """The layer's result for its newest positions; None where the host's own arithmetic must be kept.
+def swap(host_plan: Plan, layers: list[Any], i: int, new: Any, parts: Parts, spec: Spec, path: str, what: str) -> None:
+    """Plan the stand-in ``new`` for a layer, over its weights as a block's.
 
     Args:
-        layer: Stand-in with `Parts.attributes`; its attention stands in too.
-        x: ``[B, L, D]``, or ``[L, D]`` of one sequence.
-        cache: The host's cache object, or ours.
-        offset: As for `_attention.serve`.
-        scale: The second norm's output is multiplied by ``1 + scale``; None: by 1.
+        host_plan: Of the host.
+        layers, i: The list and the place in it.
+        new: The stand-in; its attention stands in already.
+        parts, spec: Of the layer.
+        path, what: As for `Plan.swap`.
     """
-    parts: Parts = layer._parts
-    first, second, dtype = layer[parts.attention_norm], layer[parts.ffn_norm], x.dtype
-    if type(first) is not nn.RMSNorm or type(second) is not nn.RMSNorm or dtype not in FLOATS or x.shape[-2] == 0:
-        return None
-    gain = first["weight"]
-    if gain.dtype != dtype or (scale is not None and scale.ndim != 1):
-        return None
-    lead = x.shape[:-1]
-    rows = mx.flatten(x, 0, 1) if len(lead) == 2 else x
-    normed = mx.fast.rms_norm(rows, gain, first.eps)
-    delta, plans = _attention.rows(layer[parts.attention], normed, lead, cache, offset)
-    normed, h = add_norm(delta, rows, second, scale, plans)
-    mlp = layer if parts.mlp is None else layer[parts.mlp]
-    if parts.mlp is not None and type(mlp) is not layer._mlp_type:
-        y = h + mlp(normed)
+    vars(new)["_packed"] = packed = Packed(new, parts, spec)
+    if packed.fits():
+        what = f"{what}; skinny_linear up to {MAX_ROWS} rows"
     else:
-        held, (gate, up, down) = layer._held, parts.gated
-        gated = nn.silu(product(held, mlp, gate, normed)) * product(held, mlp, up, normed)
-        y = h + product(held, mlp, down, gated)
+        host_plan.leave(f"{path}, its products", "their weights are not all plain or all of one affine quantisation")
+    host_plan.swap(layers, i, new, path, what)
+    host_plan.swaps.append(packed)
+
+
+def run(
+    layers: list[Any],
+    x: mx.array,
+    caches: Sequence[Any],
+    offset: int | None = None,
+    scales: Sequence[mx.array | None] | None = None,
+) -> mx.array | None:
+    """What layers in a row make of their newest positions; None where the host's own modules must serve.
+
+    Args:
+        layers: Of one stack.
+        x: ``[B, L, D]``, or ``[L, D]`` of one sequence.
+        caches: The host's cache objects, or ours, one a layer.
+        offset: As for `_attention.serve`.
+        scales: The second norm's output of each layer is multiplied by ``1 + scale``; None: by 1.
+    """
+    lead, dtype = x.shape[:-1], x.dtype
+    blocks = _blocks(layers, dtype)
+    if blocks is None or lead[-1] == 0 or (scales and not all(s is None or s.ndim == 1 for s in scales)):
+        return None
+    _attention.refuse_transformation(caches[0], x)
+    batch, length = lead if len(lead) == 2 else (1, lead[0])
+    plans = plan.plans(batch, length, dtype)
+    h, delta = mx.flatten(x, 0, 1) if len(lead) == 2 else x, None
+    turned: int | None = None
+    for i, (block, packed) in enumerate(blocks):
+        cache, spec, scale = caches[i], packed.spec, scales[i] if scales else None
+        ours = _attention.behind(cache, spec)
+        if scale is not None and scale.dtype not in (dtype, mx.float32):
+            scale = scale.astype(mx.float32)
+        step = stack.step(plans, *packed.sizes, None if scale is None else scale.dtype)
+        if turned != (turned := ours.offset if offset is None else offset):
+            rotation = packed.tables.rotation(turned, length)
+        h, delta = block(h, delta, rotation, ours, step, scale)
+        if ours is not cache:
+            _attention.show(cache, ours, spec, h, plans)
+    y = h if delta is None else h + delta
     return mx.unflatten(y, 0, lead) if len(lead) == 2 else y
+
+
+def _blocks(layers: list[Any], dtype: mx.Dtype) -> list[tuple[Block, Packed]] | None:
+    """What serves the layers for rows of this dtype; None where one of them has no block."""
+    packs: list[Packed | None] = [vars(layer).get("_packed") for layer in layers]
+    first = packs[0] if packs else None
+    if first is None:
+        return None
+    held = first.together
+    if held is None or held.packs != packs or held.dtype != dtype or held.seen.changed():
+        first.together = None
+        blocks, seen = [], []
+        for packed in packs:
+            block = None if packed is None else packed.block(dtype)
+            if packed is None or block is None or packed.seen is None:
+                return None
+            blocks.append((block, packed))
+            seen.append(packed.seen)
+        held = first.together = Together(packs, dtype, Seen.together(seen), blocks)
+    return held.blocks

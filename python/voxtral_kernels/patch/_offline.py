@@ -59,7 +59,7 @@ def fill_decoder(plan: Plan, check: Structure, layers: list[Any], path: str, nam
         new_cache = _attention.ring(None, None, i, len(layers), plan.cache_bits)
         rope = host.rope
         spec = Spec(_PROJECTIONS, *sizes, _by(rope), None, new_cache, "offset", axes=True)
-        new = stand_in(host, behaviour, _spec=spec, _held={})
+        new = stand_in(host, behaviour, _spec=spec)
         plan.swap(layer, "self_attn", new, where, "sliding_window_attention, LinearKVCache")
 
 

@@ -6,13 +6,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from .. import _check
 
 # The attribute of an accelerated object that holds its `Patched`.
 MARK = "_voxtral_kernels"
 _ABSENT = object()
+
+
+class Undoable(Protocol):
+    """A change of a model."""
+
+    def apply(self) -> None:
+        """Make it."""
+
+    def check(self) -> None:
+        """Raise ValueError where it cannot be undone any more."""
+
+    def undo(self) -> None:
+        """Put back what was there."""
 
 
 @dataclass
@@ -114,7 +127,7 @@ class Plan:
     semantics: str
     marked: list[Any]
     cache_bits: int = 16
-    swaps: list[Swap] = field(default_factory=list)
+    swaps: list[Undoable] = field(default_factory=list)
     replaced: list[Change] = field(default_factory=list)
     left_alone: list[Change] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)

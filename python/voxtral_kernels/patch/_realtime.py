@@ -11,7 +11,7 @@ import mlx.nn as nn
 from . import _attention, _conv, _layer
 from ._attention import Spec
 from ._delay import Scales, add_norm
-from ._layer import Parts
+from ._packed import Parts
 from ._patched import Plan
 from ._stand_in import stand_in
 from ._verify import Structure
@@ -64,7 +64,7 @@ class DecoderAttention:
 
 
 class DecoderLayer:
-    """Decoder layer: residual add, norm and delay conditioning in one op."""
+    """Decoder layer, with its delay conditioning."""
 
     def __call__(
         self: Any, x: mx.array, t_cond: mx.array, mask: Any = None, cache: Any = None, scale: mx.array | None = None
@@ -74,7 +74,7 @@ class DecoderLayer:
             scale = Scales([self[self._names.ada]])(t_cond, x.dtype)[0]
         attention = self[parts.attention]
         if cache is not None and attention.serves(x, mask):
-            served = _layer.serve(self, x, cache, scale=scale)
+            served = _layer.run([self], x, [cache], scales=[scale])
             if served is not None:
                 return served
         attended = attention(self[parts.attention_norm](x), mask, cache)
@@ -89,9 +89,14 @@ class Decoder:
         n: Names = self._names
         layers = self[n.layers]
         scales = self._scales(t_cond, x.dtype)
-        for i, (layer, scale) in enumerate(zip(layers, scales, strict=True)):
-            x = layer(x, t_cond, mask, None if cache is None else cache[i], scale=scale)
-        return self[n.embedding].as_linear(self[n.final_norm](x))
+        served = None
+        if cache is not None and layers[0][n.parts.attention].serves(x, mask):
+            served = _layer.run(layers, x, cache, scales=scales)
+        if served is None:
+            served = x
+            for i, (layer, scale) in enumerate(zip(layers, scales, strict=True)):
+                served = layer(served, t_cond, mask, None if cache is None else cache[i], scale=scale)
+        return self[n.embedding].as_linear(self[n.final_norm](served))
 
 
 def fill_stem(plan: Plan, check: Structure, model: Any, behaviour: type, methods: dict[str, str]) -> None:
@@ -133,13 +138,13 @@ def fill_encoder(
         check.signature(host, "__call__", names.encoder_call, path)
         sizes = _sizes(check, host, "n_heads", path)
         check.attention(host, sizes, names.projections, path)
-        rotate = rotate or (_attention.Tables if right else _attention.stock)(sizes[2], host.rope_theta)
+        rotate = rotate or (_attention.Tables if right else _attention.StockTables)(sizes[2], host.rope_theta)
         new_cache = _attention.ring(window, None, i, len(layers), plan.cache_bits)
         spec = Spec(names.projections, *sizes, rotate, window, new_cache, "_offset")
         what = f"sliding_window_attention, {f'RingKVCache({window})' if right else 'LinearKVCache'}"
-        new = stand_in(layer, layer_behaviour, **parts.attributes(layer))
-        new[parts.attention] = stand_in(host, behaviour, _spec=spec, _held={})
-        plan.swap(layers, i, new, where, f"{what}; ada_rms_norm")
+        new = stand_in(layer, layer_behaviour, _parts=parts)
+        new[parts.attention] = stand_in(host, behaviour, _spec=spec)
+        _layer.swap(plan, layers, i, new, parts, spec, where, what)
     if right:
         plan.changes += [
             f"encoder: a frame sees {window} frames including its own; the host lets it see all earlier ones, and its"
@@ -170,15 +175,14 @@ def fill_decoder(plan: Plan, check: Structure, model: Any, names: Names, window:
         sizes = _sizes(check, attention, "n_heads, n_kv_heads", path)
         check.attention(attention, sizes, names.projections, f"{path}.{parts.attention}")
         check.rows(layer[names.ada], names.ada_linear[1], layer[parts.ffn_norm].weight.shape[0], f"{path}.{names.ada}")
-        rotates = rotates or [(_attention.Tables if right else _attention.stock)(sizes[2], attention.rope_theta)]
+        rotates = rotates or [(_attention.Tables if right else _attention.StockTables)(sizes[2], attention.rope_theta)]
         new_cache = _attention.ring(window, names.capacity, i, len(layers), plan.cache_bits)
         bare = (window or HOST_DECODER_WINDOW) if right else None
         spec = Spec(names.projections, *sizes, rotates[0], bare, new_cache, "_offset")
-        new = stand_in(layer, DecoderLayer, _names=names, **parts.attributes(layer))
-        held: dict[str, Any] = {}
-        new[parts.attention] = stand_in(attention, DecoderAttention, _spec=spec, _held=held, _host_semantics=not right)
+        new = stand_in(layer, DecoderLayer, _names=names, _parts=parts)
+        new[parts.attention] = stand_in(attention, DecoderAttention, _spec=spec, _host_semantics=not right)
         what = f"sliding_window_attention, RingKVCache({window or 'the size of the cache given'}); ada_rms_norm"
-        plan.swap(layers, i, new, path, what)
+        _layer.swap(plan, layers, i, new, parts, spec, path, what)
     scales = Scales([layer[names.ada] for layer in layers])
     new = stand_in(decoder, Decoder, _names=names, _scales=scales)
     if right:

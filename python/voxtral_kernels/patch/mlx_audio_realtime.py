@@ -13,7 +13,7 @@ from .._exclusive import Exclusive
 from . import _attention, _conv, _layer, _threads
 from ._attention import Spec
 from ._delay import add_norm
-from ._layer import Parts
+from ._packed import Parts
 from ._patched import Plan
 from ._stand_in import stand_in
 from ._verify import Structure, noise
@@ -40,23 +40,23 @@ class DecoderAttention:
 
 
 class EncoderLayer:
-    """Encoder layer: residual add and norm in one op, behind a cache."""
+    """Encoder layer, behind a cache."""
 
     def __call__(self: Any, x: mx.array, rope_offset: int, mask: Any, cache: Any = None) -> mx.array:
         if cache is not None:
-            served = _layer.serve(self, x, cache, rope_offset)
+            served = _layer.run([self], x, [cache], rope_offset)
             if served is not None:
                 return served
         return super().__call__(x, rope_offset, mask, cache)  # type: ignore[misc]
 
 
 class DecoderLayer:
-    """Decoder layer: residual add, norm and delay conditioning in one op."""
+    """Decoder layer, with its delay conditioning."""
 
     def __call__(self: Any, x: mx.array, start_pos: int, ada_scale: Any = None, cache: Any = None) -> mx.array:
         scale = ada_scale if self._conditioned else None
         if cache is not None:
-            served = _layer.serve(self, x, cache, start_pos, scale)
+            served = _layer.run([self], x, [cache], start_pos, [scale])
             if served is not None:
                 return served
         attended = self.attention(self.attention_norm(x), start_pos, cache=cache)
@@ -104,6 +104,32 @@ class SessionStem:
         return frames[0]
 
 
+class SessionEncoder:
+    """The layers of a streaming session; their window needs no mask."""
+
+    def step(self: Any, conv_chunk: mx.array) -> mx.array:
+        layers = self.encoder.transformer_layers
+        served = _layer.run(layers, conv_chunk, self._caches, self._pos)
+        if served is None:
+            return super().step(conv_chunk)  # type: ignore[misc]
+        self._pos += conv_chunk.shape[0]
+        return self.encoder.transformer_norm(served)
+
+
+class Decoder:
+    """The decoder's layers behind caches."""
+
+    def forward(self: Any, embeds: mx.array, start_pos: int = 0, cache: Any = None) -> tuple[mx.array, Any]:
+        scales = self._ada_scales
+        conditioned = scales is None or all(layer._conditioned for layer in self.layers)
+        served = (
+            _layer.run(self.layers, embeds, cache, start_pos, scales) if cache is not None and conditioned else None
+        )
+        if served is None:
+            return super().forward(embeds, start_pos, cache)  # type: ignore[misc]
+        return self.norm(served), cache
+
+
 class _Conv:
     """A host's causal convolution as the ops' helper takes it."""
 
@@ -117,10 +143,11 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     check.attributes(model, "encoder, decoder", nn.Module, "")
     check.attributes(model, "config", object, "")
     right = plan.semantics == "right"
-    rotary = _attention.Tables if right else _attention.stock
+    rotary = _attention.Tables if right else _attention.StockTables
     _fill_stem(plan, check, model)
     _fill_encoder(plan, check, model.encoder, rotary)
     _fill_decoder(plan, check, model.decoder, rotary, decoder_window)
+    plan.swap(model, "decoder", stand_in(model.decoder, Decoder), "decoder.forward", "runs the layers in one pass")
     if right:
         plan.changes.append("encoder and decoder: rotary angles come from float64; the host's float32 ones drift")
     plan.leave("arithmetic of the MLPs, adapter, token embedding, output head", "stock MLX ops serve it well")
@@ -158,9 +185,10 @@ def _fill_stem(plan: Plan, check: Structure, model: Any) -> None:
 
 
 def _session(create: Any, host_state: bool, **options: Any) -> Any:
-    """A session of the host's with our conv stem, whose next step any thread may take."""
+    """A session of the host's with our conv stem and layers, whose next step any thread may take."""
     session = create(**options)
     session._sconv = stand_in(session._sconv, SessionStem, _host_state=host_state)
+    session._senc = stand_in(session._senc, SessionEncoder)
     session.step = _threads.settled(session.step, session, _STATE, Exclusive("accelerate"))
     return session
 
@@ -182,9 +210,9 @@ def _fill_encoder(plan: Plan, check: Structure, encoder: Any, rotary: Any) -> No
         rotate = rotate or rotary(host.head_dim, host.rope_theta)
         new_cache = _attention.ring(window, None, i, len(layers), plan.cache_bits)
         spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
-        new = stand_in(layer, EncoderLayer, **_PARTS.attributes(layer))
-        new["attention"] = stand_in(host, EncoderAttention, _spec=spec, _held={})
-        plan.swap(layers, i, new, where, f"sliding_window_attention, RingKVCache({window}); ada_rms_norm")
+        new = stand_in(layer, EncoderLayer)
+        new["attention"] = stand_in(host, EncoderAttention, _spec=spec)
+        _layer.swap(plan, layers, i, new, _PARTS, spec, where, f"sliding_window_attention, RingKVCache({window})")
 
 
 def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, window: int | None) -> None:
@@ -207,10 +235,10 @@ def _fill_decoder(plan: Plan, check: Structure, decoder: Any, rotary: Any, windo
         new_cache = _attention.ring(window, None, i, len(decoder.layers), plan.cache_bits)
         spec = Spec(_PROJECTIONS, *sizes, rotate, window, new_cache, "offset")
         conditioned = layer.ada_rms_norm_t_cond is not None
-        new = stand_in(layer, DecoderLayer, _conditioned=conditioned, **_PARTS.attributes(layer))
-        new["attention"] = stand_in(host, DecoderAttention, _spec=spec, _held={})
+        new = stand_in(layer, DecoderLayer, _conditioned=conditioned)
+        new["attention"] = stand_in(host, DecoderAttention, _spec=spec)
         what = f"sliding_window_attention, RingKVCache({window}); ada_rms_norm"
-        plan.swap(decoder.layers, i, new, path, what)
+        _layer.swap(plan, decoder.layers, i, new, _PARTS, spec, path, what)
 
 
 def probe(model: Any) -> dict[str, mx.array]:

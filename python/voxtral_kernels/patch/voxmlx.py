@@ -8,7 +8,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from . import _attention, _conv, _layer, _realtime
-from ._layer import Parts
+from ._packed import Parts
 from ._patched import Plan
 from ._verify import Structure, noise
 
@@ -37,18 +37,18 @@ class EncoderAttention:
 
 
 class EncoderLayer:
-    """Encoder layer: residual add and norm in one op, behind a cache."""
+    """Encoder layer, behind a cache."""
 
     def __call__(self: Any, x: mx.array, offset: int, mask: Any, cache: Any = None) -> mx.array:
         if cache is not None and not _attention.is_given(mask):
-            served = _layer.serve(self, x, cache)
+            served = _layer.run([self], x, [cache])
             if served is not None:
                 return served
         return super().__call__(x, offset, mask, cache)  # type: ignore[misc]
 
 
 class Encoder:
-    """The encoder's conv stem, whole and streamed."""
+    """The encoder's conv stem, whole and streamed, and its layers behind caches."""
 
     def forward_conv(self: Any, mel: mx.array) -> mx.array:
         return _conv.causal(mel.T[None], self.conv1, self.conv2)[0]
@@ -57,6 +57,10 @@ class Encoder:
         out, states = self._stem(new_mel, self.conv1, self.conv2, (conv1_tail, conv2_tail))
         return out, *states
 
+    def forward_transformer(self: Any, x: mx.array, cache: Any = None) -> mx.array:
+        served = None if cache is None else _layer.run(self.layers, x, cache)
+        return super().forward_transformer(x, cache) if served is None else self.norm(served)  # type: ignore[misc]
+
 
 def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     """Plan the acceleration of a model; raises before anything is changed."""
@@ -64,6 +68,7 @@ def fill(plan: Plan, model: Any, decoder_window: int | None) -> None:
     check.attributes(model, "encoder, adapter, time_embedding", nn.Module, "")
     tails = "new_mel, conv1_tail, conv2_tail"
     check.signature(model, "encode_step", f"{tails}, encoder_cache, ds_buf", "model")
+    check.signature(model.encoder, "forward_transformer", "x, cache", "encoder")
     stem = {"forward_conv": "mel", "forward_conv_step": tails}
     _realtime.fill_stem(plan, check, model, Encoder, stem)
     _realtime.fill_encoder(plan, check, model.encoder, NAMES, EncoderLayer, EncoderAttention)

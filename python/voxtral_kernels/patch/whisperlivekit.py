@@ -11,7 +11,7 @@ import numpy as np
 
 from .._exclusive import Exclusive
 from . import _attention, _conv, _layer, _realtime, _threads
-from ._layer import Parts
+from ._packed import Parts
 from ._patched import MARK, Plan
 from ._verify import Structure, noise
 
@@ -45,18 +45,18 @@ class EncoderAttention:
 
 
 class EncoderLayer:
-    """Encoder layer: residual add and norm in one op, behind a cache."""
+    """Encoder layer, behind a cache."""
 
     def __call__(self: Any, x: mx.array, mask: Any, cache: Any = None) -> mx.array:
         if cache is not None and not _attention.is_given(mask):
-            served = _layer.serve(self, x, cache)
+            served = _layer.run([self], x, [cache])
             if served is not None:
                 return served
         return super().__call__(x, mask, cache)  # type: ignore[misc]
 
 
 class Encoder:
-    """The encoder's conv stem, whole and streamed."""
+    """The encoder's conv stem, whole and streamed, and its layers behind caches."""
 
     def _apply_convs(self: Any, mel: mx.array) -> mx.array:
         return _conv.causal(mel.T[None], self.conv1, self.conv2)[0]
@@ -64,6 +64,12 @@ class Encoder:
     def forward_conv_incremental(self: Any, x_in: mx.array, tail1: Any, tail2: Any) -> tuple[Any, Any, Any]:
         out, states = self._stem(x_in, self.conv1, self.conv2, (tail1, tail2))
         return out, *states
+
+    def forward_transformer_incremental(self: Any, x: mx.array, cache_list: Any) -> mx.array:
+        served = _layer.run(self.blocks, x, cache_list)
+        if served is None:
+            return super().forward_transformer_incremental(x, cache_list)  # type: ignore[misc]
+        return self.final_norm(served)
 
 
 def fill(plan: Plan, given: Any, decoder_window: int | None) -> None:
@@ -110,6 +116,7 @@ def _fill_model(plan: Plan, model: Any, decoder_window: int | None) -> None:
     check.attributes(model, "encoder, adapter, delay_embedding", nn.Module, "")
     parameters = "new_mel, conv_tail1, conv_tail2, enc_cache, ds_remainder"
     check.signature(model, "encode_incremental", parameters, "model")
+    check.signature(model.encoder, "forward_transformer_incremental", "x, cache_list", "encoder")
     stem = {"_apply_convs": "mel", "forward_conv_incremental": "x_in, tail1, tail2"}
     _realtime.fill_stem(plan, check, model, Encoder, stem)
     _realtime.fill_encoder(plan, check, model.encoder, NAMES, EncoderLayer, EncoderAttention)
