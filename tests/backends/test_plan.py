@@ -16,22 +16,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import voxtral_kernels as vk
-from voxtral_kernels.backends import composed, emulated, plan, select, selfcheck
+from voxtral_kernels.backends import composed, emulated, plan, planned, select, selfcheck
 from voxtral_kernels.backends.shaders import Kernels
 from voxtral_kernels.models.block import Block
 from voxtral_kernels.models.layers import Attention, Linear, Matrix, SwiGLU
 from voxtral_kernels.models.stack import Stack
+from voxtral_kernels.models.voxtral_realtime.conv_stem import ConvStem
+from voxtral_kernels.ops.causal_conv1d_gelu import planned_causal
 from voxtral_kernels.reference.rope_append import RopeAppend
 from voxtral_kernels.reference.skinny_linear import SkinnyLinear
 from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
 
 ROOT = Path(__file__).resolve().parents[2]
-DIM, HEAD_DIM, HIDDEN = 24, 16, 40
+DIM, HEAD_DIM, HIDDEN, MELS = 24, 16, 40, 6
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One call: two chunks through a stack of one layer, the second one looked at."""
+    """One call: two chunks through a conv stem and a stack of one layer, the second one looked at."""
 
     batch: int
     first: int
@@ -75,7 +77,14 @@ def served(setting):
     """As the setting says: by name, by the environment, or by another device with a backend of its own."""
     with contextlib.ExitStack() as stack:
         if setting.backend == "planted":
-            ops = ("ada_rms_norm", "rope_append", "silu_mul", "skinny_linear", "sliding_window_attention")
+            ops = (
+                "ada_rms_norm",
+                "causal_conv1d_gelu",
+                "rope_append",
+                "silu_mul",
+                "skinny_linear",
+                "sliding_window_attention",
+            )
             planted = {("metal", op): Planted(op, composed.backend(op)._composed) for op in ops}
             stack.enter_context(mock.patch.dict(select._loaded, planted))
             stack.enter_context(mock.patch.object(select, "device_type", return_value=mx.gpu))
@@ -114,11 +123,13 @@ def outcome(setting):
         array(DIM),
     )
     scales = [array(DIM)] if setting.scaled else None
-    chunks = [array(setting.batch, n, DIM) for n in (setting.first, setting.length)]
+    stem = ConvStem(array(DIM, 3, MELS), array(DIM), array(DIM, 3, DIM), array(DIM))
+    chunks = [array(setting.batch, 2 * n, MELS) for n in (setting.first, setting.length)]
     with served(setting):
-        caches = stack.new_caches() if setting.cached else None
+        caches, state = stack.new_caches() if setting.cached else None, None
         for chunk in chunks:
-            y = stack(chunk, caches, scales)
+            frames, state = stem(chunk, state)
+            y = stack(frames, caches, scales)
     return np.array(y.astype(mx.float32)).tobytes().hex()
 
 
@@ -182,6 +193,25 @@ def test_a_plan_is_made_once_and_again_after_a_change():
     for change in (selfcheck.forget, select.forget):
         change()
         assert plan.plans(1, 1, mx.float32) is not first
+
+
+def test_a_convolution_is_chosen_once_and_a_wrong_one_refused_each_time():
+    x, weight = mx.ones((1, 4, 6)), mx.ones((5, 3, 6))
+    planned.load_all()
+    planned_causal(x, weight, None, stride=2)
+    with mock.patch.object(select, "select", wraps=select.select) as chosen:
+        y, state = planned_causal(x, weight, None, stride=2)
+        assert chosen.call_count == 0
+        expected, _ = vk.causal_conv1d_gelu(x, weight, stride=2)
+        assert mx.array_equal(y, expected)
+        planned_causal(x, weight, None, stride=2, state=state)
+        assert chosen.call_count == 2
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^\[causal_conv1d_gelu\] weight: expected \[C_out, K, 6\], got"):
+            planned_causal(x, mx.ones((5, 3, 7)), None, stride=2)
+        with pytest.raises(ValueError, match=r"^\[causal_conv1d_gelu\] x: expected .*, got list"):
+            planned_causal([1.0], weight, None, stride=2)
+    assert ("causal_conv1d_gelu", 0, "float32") in [entry[:3] for entry in planned.planned()]
 
 
 def test_an_unknown_backend_of_the_environment_is_refused_below_the_public_ops_too(monkeypatch):

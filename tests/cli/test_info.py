@@ -32,6 +32,32 @@ def test_json_agrees_with_explain(run):
     assert facts["backends"]["composed"] == "available"
 
 
+def test_what_was_planned(run, monkeypatch):
+    monkeypatch.setenv("VOXTRAL_KERNELS_BACKEND", "composed")
+    assert "planned" not in run("info")[1]
+    out = run("info", "--verbose")[1].partition("planned when the tiny model was loaded\n")[2]
+    planned = json.loads(run("info", "--json")[1])["planned"]
+    rows = {(p["op"], p["rows"]): p for p in planned}
+    assert {"ada_rms_norm", "rope_append", "silu_mul", "sliding_window_attention"} <= {op for op, n in rows if n == 1}
+    assert ("causal_conv1d_gelu", 0) in rows
+    assert {(p["backend"], p["dtype"]) for p in planned} >= {("composed", "bfloat16")}
+    for entry in planned:
+        many = f"{entry['rows']} row{'s' if entry['rows'] > 1 else ''}, " if entry["rows"] else ""
+        assert re.search(rf"  {entry['op']} \({many}{entry['dtype']}\) +composed / {entry['variant']}\n", out)
+
+
+def test_a_model_that_cannot_be_loaded_is_said_not_raised(run, monkeypatch):
+    def load(*_):
+        raise ValueError("[load] tiny: expected a folder, got none.")
+
+    monkeypatch.setattr(vk, "load", load)
+    status, out, _ = run("info", "-v")
+    assert status == 0
+    assert out.endswith(
+        "planned when the tiny model was loaded: ValueError: [load] tiny: expected a folder, got none.\n"
+    )
+
+
 def test_a_backend_asked_for_by_name(run, monkeypatch):
     monkeypatch.setenv("VOXTRAL_KERNELS_BACKEND", "composed")
     assert {e["backend"] for e in json.loads(run("info", "--json")[1])["ops"]} == {"composed"}

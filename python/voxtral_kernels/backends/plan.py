@@ -255,3 +255,9 @@ def plans(batch: int, length: int, dtype: mx.Dtype, *, stateful: bool = True) ->
             _plans.clear()
         found = _plans[key] = Plans(batch, length, dtype, stateful=stateful)
     return found
+
+
+def standing() -> list[Plans]:
+    """The plans of steps as things stand."""
+    now = select.context()
+    return [p for key, p in _plans.items() if key[-1] == now]

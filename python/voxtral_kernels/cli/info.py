@@ -22,9 +22,14 @@ PACKAGES = ("mlx", "mlx-cpu", "mlx-metal", "mistral-common", "huggingface_hub", 
 OPTIONAL = ("ziglang", "sounddevice", "jiwer")
 
 
-def info(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; with what --verbose adds.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Load the tiny model: what it planned.")] = False,
+) -> None:
     """Print versions, device, and the backend of each op with the reasons."""
     facts = gather()
+    if verbose or as_json:
+        facts["planned"] = planned()
     print_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n" if as_json else "\n".join(_lines(facts)) + "\n")
 
 
@@ -51,6 +56,22 @@ def gather() -> dict[str, Any]:
         "extension": _status("voxtral_kernels.backends.extension"),
         "default_model": {"id": choice.model.id, "bits": choice.model.bits, "reason": choice.reason},
     }
+
+
+def planned() -> list[dict[str, Any]] | str:
+    """What the tiny model's steps are served by, chosen when it was loaded; or why it cannot be loaded."""
+    from .. import load
+    from ..backends import planned as made
+
+    try:
+        load("tiny")
+        found = made.planned()
+    except Exception as error:  # as in `_status`
+        return f"{type(error).__name__}: {error}"
+    return [
+        {"op": p.op, "rows": p.rows, "dtype": p.dtype, "backend": p.choice.backend, "variant": p.choice.variant}
+        for p in found
+    ]
 
 
 @dataclass(frozen=True)
@@ -195,6 +216,18 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  {name:<48}{entry['backend'] or 'none'} / {entry['variant'] or '-'}"
         said = {f"{backend}: {state}" for backend, state in facts["backends"].items()}
         yield from (f"      {reason}" for reason in entry["reasons"] if reason not in said)
+    yield from _planned(facts)
+
+
+def _planned(facts: dict[str, Any]) -> Iterator[str]:
+    plans = facts.get("planned")
+    if plans is None:
+        return
+    yield "\nplanned when the tiny model was loaded" + (f": {plans}" if isinstance(plans, str) else "")
+    for entry in plans if isinstance(plans, list) else ():
+        rows = f"{entry['rows']} row{'s' if entry['rows'] > 1 else ''}, " if entry["rows"] else ""
+        name = f"{entry['op']} ({rows}{entry['dtype']})"
+        yield f"  {name:<48}{entry['backend']} / {entry['variant']}"
 
 
 def _flat(value: Any) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 
 from .. import _check
-from ..backends import select
+from ..backends import planned, select
 from ..reference.causal_conv1d_gelu import CausalConv1dGelu
 
 OP = "causal_conv1d_gelu"
@@ -82,6 +84,31 @@ def conv1d_gelu(
     """
     r = symmetric_request(x, weight, bias, stride=stride, padding=padding, gelu=gelu)
     return select.run(OP, r, stream)
+
+
+def planned_causal(
+    x: mx.array, weight: mx.array, bias: mx.array | None, *, stride: int, state: mx.array | None = None
+) -> tuple[mx.array, mx.array]:
+    """`causal_conv1d_gelu` for models: a form that was served is neither checked nor chosen for again."""
+    form = _form(x), _form(weight), _form(bias), _form(state), stride
+    serve = planned.single(OP, form, lambda: request(x, weight, bias, stride=stride, state=state))
+    if state is None:
+        state = mx.zeros((x.shape[0], weight.shape[1] - stride, x.shape[2]), x.dtype)
+    y = serve(x, weight, bias, state, stride, 0, 0, True)
+    return y, _unconsumed(CausalConv1dGelu(x, weight, bias, state, stride, 0, 0, True))
+
+
+def planned_symmetric(
+    x: mx.array, weight: mx.array, bias: mx.array | None, *, stride: int, padding: int, gelu: bool = True
+) -> mx.array:
+    """`conv1d_gelu` in the same way."""
+    form = _form(x), _form(weight), _form(bias), None, stride, padding, gelu
+    call = lambda: symmetric_request(x, weight, bias, stride=stride, padding=padding, gelu=gelu)  # noqa: E731
+    return planned.single(OP, form, call)(x, weight, bias, None, stride, padding, padding, gelu)
+
+
+def _form(a: Any) -> Any:
+    return None if a is None else (type(a), getattr(a, "shape", None), getattr(a, "dtype", None))
 
 
 def request(

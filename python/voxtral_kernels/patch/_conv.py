@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from ..ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
+from ..ops.causal_conv1d_gelu import planned_causal, planned_symmetric
 
 State = mx.array | None
 
@@ -25,8 +25,8 @@ def causal(
     Returns:
         Frames ``[1, T_out, D]`` and the states: every frame not yet consumed.
     """
-    x, state1 = causal_conv1d_gelu(*_matched(x, first), stride=first.stride, state=states[0])
-    x, state2 = causal_conv1d_gelu(*_matched(x, second), stride=second.stride, state=states[1])
+    x, state1 = planned_causal(*_matched(x, first), stride=first.stride, state=states[0])
+    x, state2 = planned_causal(*_matched(x, second), stride=second.stride, state=states[1])
     return x, (state1, state2)
 
 
@@ -34,8 +34,8 @@ def causal_host(
     x: mx.array, first: Any, second: Any, states: tuple[State, State] = (None, None)
 ) -> tuple[mx.array, tuple[mx.array, mx.array]]:
     """As `causal`, with voxmlx's rule for the states: the last K - stride frames, whatever was consumed."""
-    middle, _ = causal_conv1d_gelu(*_matched(x, first), stride=first.stride, state=states[0])
-    out, _ = causal_conv1d_gelu(*_matched(middle, second), stride=second.stride, state=states[1])
+    middle, _ = planned_causal(*_matched(x, first), stride=first.stride, state=states[0])
+    out, _ = planned_causal(*_matched(middle, second), stride=second.stride, state=states[1])
     return out, (_newest(x, first), _newest(middle, second))
 
 
@@ -46,7 +46,7 @@ def _newest(x: mx.array, conv: Any) -> mx.array:
 def symmetric(x: mx.array, first: nn.Module, second: nn.Module) -> mx.array:
     """Two convolutions with zeros on both sides, each with exact GELU: the offline stem, ``[B, T, n_mels]``."""
     for conv in (first, second):
-        x = conv1d_gelu(*_matched(x, conv), stride=conv.stride, padding=conv.padding)
+        x = planned_symmetric(*_matched(x, conv), stride=conv.stride, padding=conv.padding)
     return x
 
 

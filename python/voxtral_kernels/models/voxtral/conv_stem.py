@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from ... import _check
-from ...ops.causal_conv1d_gelu import conv1d_gelu
+from ...ops.causal_conv1d_gelu import planned_symmetric
 
 OP = "conv_stem"
 
@@ -42,7 +42,7 @@ class ConvStem(nn.Module):
             ValueError: mel of another shape or dtype, or without chunks or frames.
         """
         self._check(mel)
-        return conv1d_gelu(mel, self.conv1_weight, self.conv1_bias, stride=1, padding=1, gelu=gelu)
+        return planned_symmetric(mel, self.conv1_weight, self.conv1_bias, stride=1, padding=1, gelu=gelu)
 
     def convs(self, mel: mx.array) -> mx.array:
         """Both convolutions, each with GELU: ``[B, F, n_mels]`` to ``[B, ceil(F / 2), D]``.
@@ -50,7 +50,7 @@ class ConvStem(nn.Module):
         Raises:
             ValueError: as `conv1`.
         """
-        return conv1d_gelu(self.conv1(mel), self.conv2_weight, self.conv2_bias, stride=2, padding=1)
+        return planned_symmetric(self.conv1(mel), self.conv2_weight, self.conv2_bias, stride=2, padding=1)
 
     def __call__(self, mel: mx.array) -> mx.array:
         """The whole stem: ``[B, F, n_mels]`` to ``[B, ceil(F / 2), D]``.

@@ -8,6 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
+from ...backends import planned
 from .. import weights
 from ..weights import block_shapes
 from . import layouts
@@ -120,5 +121,6 @@ def build(w: Weights) -> tuple[Encoder, Projector, Decoder]:
     head = w.matrix(_HEAD.removesuffix(".weight")) if _HEAD in w.shapes else None
     decoder = Decoder(d, embedding, layers, w.array("language_model.norm.weight"), head)
     w.evaluate(encoder.parameters(), projector.parameters(), decoder.parameters())
+    planned.load_all()
     decoder.warm(1, w.dtype)
     return encoder, projector, decoder

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import mlx.core as mx
 import mlx.nn as nn
 
-from ...ops.causal_conv1d_gelu import causal_conv1d_gelu
+from ...backends import select
+from ...ops.causal_conv1d_gelu import planned_causal
 
 State = tuple[mx.array, mx.array]
 
@@ -31,6 +34,18 @@ class ConvStem(nn.Module):
         ``state`` None starts a stream; any split of the frames gives the same frames.
         """
         first, second = state or (None, None)
-        x, first = causal_conv1d_gelu(mel, self.conv1_weight, self.conv1_bias, stride=1, state=first)
-        x, second = causal_conv1d_gelu(x, self.conv2_weight, self.conv2_bias, stride=2, state=second)
+        x, first = planned_causal(mel, self.conv1_weight, self.conv1_bias, stride=1, state=first)
+        x, second = planned_causal(x, self.conv2_weight, self.conv2_bias, stride=2, state=second)
         return x, (first, second)
+
+    def warm(self, frames: int) -> None:
+        """Make the plans of a stream's steps of so many frames; on a GPU its kernels are compiled.
+
+        A backend asked for by name that cannot serve them says so at the first call.
+        """
+        mel = mx.zeros((1, frames, self["conv1_weight"].shape[2]), self["conv1_weight"].dtype)
+        with contextlib.suppress(RuntimeError):
+            _, state = self(mel)
+            y, state = self(mel, state)
+            if select.device_type(None) == mx.gpu:
+                mx.eval(y)

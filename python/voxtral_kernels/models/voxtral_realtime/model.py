@@ -15,6 +15,7 @@ from ... import _check
 from ..._model_files import exists
 from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig
+from ...backends import planned
 from ...caches import KVCache
 from ...tokenizer import Tokenizer
 from ..passes import CostTable
@@ -87,6 +88,8 @@ class VoxtralRealtime(Module):
             check_tokenizer(tokenizer, w.config)
         time_dtype = time_dtype or w.stored_dtype
         model = cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype, time_dtype=time_dtype)
+        planned.load_all()
+        model.stem.warm(2 * w.config.downsample)
         model.encoder.warm(w.config.downsample, w.dtype)
         model.decoder.warm(1, w.dtype, scale=w.dtype)
         return model
