@@ -218,6 +218,29 @@ def test_translation_has_a_limit_of_time(monkeypatch):
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_destructor_does_not_swallow_the_limit(monkeypatch):
+    from voxtral_kernels.emulator.containment.deadline import deadline
+
+    monkeypatch.setenv("VOXTRAL_KERNELS_COMPILE_SECONDS", "1")
+    start = time.monotonic()
+
+    class Slow:
+        def __del__(self):
+            while time.monotonic() - start < 1.05:
+                pass
+
+    @deadline()
+    def work():
+        Slow()
+        while time.monotonic() - start < 60:
+            pass
+
+    with pytest.raises(process.LimitError, match="not translated"):
+        work()
+    assert time.monotonic() - start < 30
+
+
 def test_the_compiler_has_a_limit_of_memory_and_output(monkeypatch):
     program = "x = bytearray(1 << 30); print(len(x))"
     monkeypatch.setattr(process, "MEMORY_BYTES", 1 << 30)
