@@ -10,6 +10,8 @@ namespace voxtral::cpu {
 namespace {
 
 constexpr int kAhead = 512;
+// Input frames, of which each output is summed in one order whatever their number: what a stream's chunk has.
+constexpr Index kFewFrames = 32;
 constexpr Index kBlockWords = 256;  // a packed tile of this length and kTileRows frames stays in the first cache
 
 template <class T>
@@ -196,7 +198,8 @@ void convolve(const CausalConv1dGeluArgs& args, Index task, float* scratch) {
   const Index batch = task / (frame_blocks * channel_blocks);
   const Index frames = least(args.frames_per_task, args.out_length - first);
   const Index channel_end = least(channel + args.channels_per_task, args.out_channels);
-  const auto body = frames <= kLanes / 2 ? few_frames<T, Mac> : many_frames<T, Mac>;
+  const bool few = args.out_length * args.stride <= kFewFrames || frames <= kLanes / 2;
+  const auto body = few ? few_frames<T, Mac> : many_frames<T, Mac>;
   body(args, batch, first, frames, channel, channel_end, scratch);
 }
 
@@ -228,7 +231,7 @@ Tasks cut(CausalConv1dGeluArgs& args, Index threads) {
   const Index row = round_up(args.frames_per_task, 32);
   const Index many = (row + 8) * 256 + round_up(args.channels_per_task, 16) * row;
   return {frame_tasks * divide_up(args.out_channels, args.channels_per_task),
-          args.out_length <= kLanes / 2 ? few : most(few * (args.out_length % kFrames <= 8), many)};
+          args.out_length * args.stride <= kFewFrames ? few : most(few * (args.out_length % kFrames <= 8), many)};
 }
 
 }  // namespace

@@ -17,10 +17,10 @@ inline void clear(float* p, Index n, float value) {
 inline void softmax_vector(const Block& block, const Keys& keys, float scale) {
   for (Index r = 0; r < block.rows; ++r) {
     float* s = block.scores + r * kBlockKeys;
-    const Index begin = most(0, least(block.low[r] - keys.first, keys.count));
-    const Index end = most(begin, least(block.high[r] + 1 - keys.first, keys.count));
-    const Index padded = round_up(keys.count, kLanes);
-    for (Index j = 0; j < end; ++j) s[j] *= scale;
+    const Index begin = most(keys.begin, least(block.low[r] - keys.first, keys.end));
+    const Index end = most(begin, least(block.high[r] + 1 - keys.first, keys.end));
+    const Index padded = round_up(keys.end, kLanes);
+    for (Index j = begin; j < end; ++j) s[j] *= scale;
     clear(s, begin, kMasked);
     clear(s + end, padded - end, kMasked);
     Vec most_of = splat(block.largest[r]);
@@ -37,14 +37,15 @@ inline void softmax_vector(const Block& block, const Keys& keys, float scale) {
   }
 }
 
-// Many rows, scores [keys, padded_rows]: lanes along the rows, kLanes of them from `row`. Parts = 2: the rows fill half a
-// vector, and a vector holds the scores of two keys.
+// Many rows, scores [keys, padded_rows]: lanes along the rows, kLanes of them from `row`; weights are added up as
+// softmax_vector adds them. Parts = 2: the rows fill half a vector, and a vector holds the scores of two keys.
 template <int Parts, bool Masked>
 void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) {
+  constexpr int kSums = kLanes / Parts;
   const IntVec low = load_raw<IntVec>(block.low + row) - std::int32_t(keys.first);
   IntVec high = load_raw<IntVec>(block.high + row) - std::int32_t(keys.first);
   if constexpr (Parts == 2) {  // an odd number of keys leaves half a vector
-    const IntVec last = IntVec{} + std::int32_t(keys.count - 1);
+    const IntVec last = IntVec{} + std::int32_t(keys.end - 1);
     high = high < last ? high : last;
   }
   const Vec before = load(block.largest + row);
@@ -53,9 +54,10 @@ void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) 
     if constexpr (Parts == 2) at = at + upper_half(Lanes{});
     return (at >= low) & (at <= high);
   };
+  const Index begin = keys.begin / Parts * Parts;
   float* s = block.scores + row;
   Vec largest = before;
-  for (Index j = 0; j < keys.count; j += Parts) {
+  for (Index j = begin; j < keys.end; j += Parts) {
     Vec score = load(s + j * block.padded_rows) * scale;
     if constexpr (Masked) score = visible(j) ? score : splat(kMasked);
     store(s + j * block.padded_rows, score);
@@ -63,13 +65,17 @@ void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) 
   }
   if constexpr (Parts == 2) largest = maximum(largest, swap_halves(largest, Lanes{}));
   const Vec decay = exp_nonpositive(before - largest);
-  Vec total = {};  // of this block alone: a long sum rounds less in parts
-  for (Index j = 0; j < keys.count; j += Parts) {
+  Vec totals[kSums] = {};  // of this block alone: a long sum rounds less in parts
+  for (Index j = begin; j < keys.end; j += Parts) {
     Vec p = exp_nonpositive(load(s + j * block.padded_rows) - largest);
     if constexpr (Masked) p = visible(j) ? p : Vec{};
     store(s + j * block.padded_rows, p);
-    total = total + p;
+    totals[j / Parts % kSums] += p;
   }
+  for (int half = kSums / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) totals[i] += totals[i + half];
+  }
+  Vec total = totals[0];
   if constexpr (Parts == 2) total = total + swap_halves(total, Lanes{});
   store(block.largest + row, largest);
   store(block.total + row, load(block.total + row) * decay + total);
@@ -78,9 +84,9 @@ void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) 
 
 // True where some lane of the vector does not hold a key that its row sees.
 inline bool is_masked(const Block& block, const Keys& keys, Index row, Index parts) {
-  if (keys.count % parts != 0) return true;
+  if (keys.begin % parts != 0 || keys.end % parts != 0) return true;
   for (Index i = row; i < row + kLanes; ++i) {
-    if (block.low[i] > keys.first || block.high[i] < keys.first + keys.count - 1) return true;
+    if (block.low[i] > keys.first + keys.begin || block.high[i] < keys.first + keys.end - 1) return true;
   }
   return false;
 }

@@ -58,6 +58,19 @@ inline Vec splat(float x) { return x - Vec{}; }
 inline Vec load(const float* p) { return load_raw<Vec>(p); }
 inline void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
 
+// a * b + sum, rounded once where the processor can. Left to the compiler, which of several alike loops has it may differ.
+inline Vec multiply_add(Vec a, Vec b, Vec sum) {
+#if defined(__AVX512F__)
+  return bits_of<Vec>(_mm512_fmadd_ps(bits_of<__m512>(a), bits_of<__m512>(b), bits_of<__m512>(sum)));
+#elif defined(__FMA__)
+  return bits_of<Vec>(_mm256_fmadd_ps(bits_of<__m256>(a), bits_of<__m256>(b), bits_of<__m256>(sum)));
+#elif defined(__aarch64__)
+  return bits_of<Vec>(vfmaq_f32(bits_of<float32x4_t>(sum), bits_of<float32x4_t>(a), bits_of<float32x4_t>(b)));
+#else
+  return a * b + sum;
+#endif
+}
+
 // GCC 12 builds the widening out of halves, at four shuffles in place of one instruction.
 inline WordVec widen(ShortVec v) {
 #if defined(__AVX512F__)

@@ -45,7 +45,7 @@ template <class W, int Rows, int Width, int P>
   for (int i = 0; i < Rows; ++i) {
     const Vec row = load(rows + i * kLanes);
 #pragma GCC unroll 8
-    for (int j = 0; j < Width; ++j) sums[i][j] = row * column[j] + sums[i][j];
+    for (int j = 0; j < Width; ++j) sums[i][j] = multiply_add(row, column[j], sums[i][j]);
   }
 }
 
@@ -107,7 +107,7 @@ template <class W, int Rows, int Width>
   for (int j = 0; j < Width; ++j) {
     const Vec scale = scale_of<W>(columns.scales[j], chunk, group_log2);
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) total[i][j] = part[i][j] * scale + total[i][j];
+    for (int i = 0; i < Rows; ++i) total[i][j] = multiply_add(part[i][j], scale, total[i][j]);
   }
 }
 

@@ -2,9 +2,10 @@
 // tail.
 //
 // A task takes one block of rows of one key-value head; a row is a (query, head of the group) pair, query-major, so
-// that the group shares every load of K and V. Keys come in blocks of contiguous storage (a ring that wraps gives two),
-// with an online softmax over the blocks. Few rows ("vector"): lanes along head_dim for the scores. More ("tiled"):
-// lanes along rows; rows that fill half a vector at most share it, each with the even and the odd words of its sums.
+// that the group shares every load of K and V. Keys come in blocks with an online softmax over them. Few rows
+// ("vector"): lanes along head_dim for the scores. More ("tiled"): lanes along rows; rows that fill half a vector at most
+// share it, each with the even and the odd words of its sums. Both add in the same order: up to kOrdered queries, a row's
+// result is the same to the last bit whatever rows stand beside it.
 // A ring of 8 bits is summed as it is: a key's scale goes to its scores, a value's to its weights.
 #include "attention_block.h"
 #include "kernels.h"
@@ -15,11 +16,6 @@ namespace voxtral::cpu {
 namespace {
 
 constexpr Index kVectorRows = 4;  // the vector variant's most rows
-
-template <class T>
-constexpr bool kIsFloat = sizeof(T) == 4;
-template <class T>
-constexpr bool kIsScaled = std::is_same_v<T, std::int8_t>;
 
 template <class T>
 const T* query_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, Index row) {
@@ -55,119 +51,71 @@ void load_queries_tiled(const SlidingWindowAttentionArgs& args, Index batch, Ind
   }
 }
 
-// What is no float32 is converted as it is read, where it is read once as whole vectors; otherwise before.
-template <class T, class Mac>
-void attend_keys(const SlidingWindowAttentionArgs& args, const Block& block, const Keys& keys, bool tiled) {
-  const T *k = static_cast<const T*>(keys.k), *v = static_cast<const T*>(keys.v);
-  const Index width = block.width, count = keys.count;
-  const bool whole = width == args.dim;
-  const Ahead<T> ahead{keys, args.dim};
+template <class Mac, class K, class T>
+void scores(const Block& block, const Keys& keys, const Rows<K>& k, Index words, const Ahead<T>& ahead, bool tiled) {
+  if (!tiled) return scores_vector<Mac>(block, keys, k, words, ahead);
+  if constexpr (Mac::kPairs || kIsFloat<K>) scores_tiled<Mac>(block, keys, k, words, ahead);
+}
+
+template <class T>
+void spread_out(const Block& block, const Rows<T>& v, bool tiled) {
   if (tiled) {
-    if constexpr (Mac::kPairs) {
-      scores_tiled<Mac>(block, k, keys.k_row, args.dim / 2, count, ahead);
-    } else if (kIsFloat<T> && whole) {
-      scores_tiled<Mac>(block, static_cast<const float*>(keys.k), keys.k_row, args.dim, count, ahead);
-    } else {
-      to_float_rows(k, keys.k_row, count, args.dim, block.k, width);
-      scores_tiled<Mac>(block, block.k, width, args.dim, count, ahead);
-    }
-    if constexpr (kIsScaled<T>) scale_keys<false>(block, keys.k_scales, count, tiled);
-    if (block.padded_rows < kLanes) {
-      softmax_tiled<2>(block, keys, args.scale);
-    } else {
-      softmax_tiled<1>(block, keys, args.scale);
-    }
+    spread<1>(block, block.padded_rows, v);
   } else {
-    if (Mac::kPairs || whole) {
-      scores_vector<Mac>(block, k, keys.k_row, Mac::kPairs ? args.dim / 2 : args.dim, count, ahead);
-    } else {  // zeros beyond dim
-      to_float_rows(k, keys.k_row, count, args.dim, block.k, width);
-      scores_vector<Floats>(block, block.k, width, width, count, ahead);
-    }
-    if constexpr (kIsScaled<T>) scale_keys<false>(block, keys.k_scales, count, tiled);
-    softmax_vector(block, keys, args.scale);
+    spread<kBlockKeys>(block, 1, v);
   }
-  if constexpr (kIsScaled<T>) scale_keys<true>(block, keys.v_scales, count, tiled);
-  const auto spread_out = [&](const auto* from, Index from_row) {
-    if (tiled) {
-      spread<1>(block, block.padded_rows, from, from_row, count);
-    } else {
-      spread<kBlockKeys>(block, 1, from, from_row, count);
-    }
-  };
-  if (whole && (kIsFloat<T> || block.rows <= kSpreadRows)) {
-    spread_out(v, keys.v_row);
+}
+
+inline void softmax(const Block& block, const Keys& keys, float scale, bool tiled) {
+  if (!tiled) {
+    softmax_vector(block, keys, scale);
+  } else if (block.padded_rows < kLanes) {
+    softmax_tiled<2>(block, keys, scale);
   } else {
-    to_float_rows(v, keys.v_row, count, args.dim, block.v, width);
-    spread_out(block.v, width);
+    softmax_tiled<1>(block, keys, scale);
   }
 }
 
-// The longest run of keys from `position` that is contiguous in storage; R: of the ring.
-template <class T, class R>
-Keys keys_at(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, Index position, Index end) {
-  Keys keys{};
-  keys.count = least(kBlockKeys, end - position);
-  if (position < args.ring_end) {
-    const Index slot = position % args.capacity;
-    const Index row = (batch * args.kv_heads + kv_head) * args.capacity + slot, offset = row * args.dim;
-    keys.count = least(keys.count, least(args.ring_end - position, args.capacity - slot));
-    keys.k = static_cast<const R*>(args.ring_k) + offset;
-    keys.v = static_cast<const R*>(args.ring_v) + offset;
-    keys.k_row = keys.v_row = args.dim;
-    if constexpr (kIsScaled<R>) keys.k_scales = args.ring_k_scales + row, keys.v_scales = args.ring_v_scales + row;
-    return keys;
+// Keys and values that are all stored as S. What is no float32 is converted as it is read, where it is read once as
+// whole vectors; otherwise before.
+template <class S, class Mac>
+void attend_stored(const SlidingWindowAttentionArgs& args, const Block& block, const Keys& keys, bool tiled) {
+  const bool whole = block.width == args.dim;
+  const Ahead<S> ahead{stored<S>(keys, false), stored<S>(keys, true), args.dim};
+  if (Mac::kPairs || (whole && (kIsFloat<S> || !tiled))) {
+    scores<Mac>(block, keys, ahead.k, Mac::kPairs ? args.dim / 2 : args.dim, ahead, tiled);
+  } else {  // zeros beyond dim
+    scores<Floats>(block, keys, converted<S, S>(keys, false, args.dim, block.k, block.width), args.dim, ahead, tiled);
   }
-  const Index at = position - args.ring_end;
-  keys.k = static_cast<const T*>(args.tail_k) + batch * args.tail_k_batch + kv_head * args.tail_k_head +
-           at * args.tail_k_row;
-  keys.v = static_cast<const T*>(args.tail_v) + batch * args.tail_v_batch + kv_head * args.tail_v_head +
-           at * args.tail_v_row;
-  keys.k_row = args.tail_k_row;
-  keys.v_row = args.tail_v_row;
-  return keys;
+  if constexpr (kIsScaled<S>) scale_keys<false>(block, keys, tiled);
+  softmax(block, keys, args.scale, tiled);
+  if constexpr (kIsScaled<S>) scale_keys<true>(block, keys, tiled);
+  if (whole && (kIsFloat<S> || block.rows <= kSpreadRows)) return spread_out(block, ahead.v, tiled);
+  spread_out(block, converted<S, S>(keys, true, args.dim, block.v, block.width), tiled);
 }
 
-// 0 times an infinite value that a row does not see is no number either: a row with one is summed again, key by key.
+// Keys of which some are in a ring of bytes.
 template <class T, class R>
-void attend_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, const Block& block, Index r) {
-  const Index row = block.first_row + r, dim = args.dim;
-  const Index last = args.ring_end + args.tail - args.queries + row / (args.heads / args.kv_heads);
-  float *q = block.k, *k = block.k + block.width, *v = block.v, *out = block.out + r * block.width;
-  to_float_rows(query_row<T>(args, batch, kv_head, row), 0, 1, dim, q, block.width);
-  clear(out, block.width, 0.0f);
-  float largest = kMasked, total = 0.0f;
-  for (Index position = most(most(0, args.ring_end - args.capacity), last - args.window + 1); position <= last;
-       ++position) {
-    const Keys keys = keys_at<T, R>(args, batch, kv_head, position, position + 1);
-    const auto read = [&]<class S>(const S*) {
-      to_float_rows(static_cast<const S*>(keys.k), 0, 1, dim, k, block.width);
-      to_float_rows(static_cast<const S*>(keys.v), 0, 1, dim, v, block.width);
-    };
-    const bool in_ring = position < args.ring_end;
-    in_ring ? read(static_cast<const R*>(nullptr)) : read(static_cast<const T*>(nullptr));
-    const float k_scale = kIsScaled<R> && in_ring ? *keys.k_scales : 1.0f;
-    const float v_scale = kIsScaled<R> && in_ring ? *keys.v_scales : 1.0f;
-    float score = 0.0f;
-    for (Index d = 0; d < dim; ++d) score += q[d] * k[d];
-    score *= k_scale * args.scale;
-    const float before = std::exchange(largest, score > largest ? score : largest);
-    const float decay = exp_nonpositive(splat(before - largest))[0], p = exp_nonpositive(splat(score - largest))[0];
-    total = total * decay + p;
-    for (Index d = 0; d < dim; ++d) out[d] = out[d] * decay + p * (v[d] * v_scale);
-  }
-  block.total[r] = total;
+void attend_both(const SlidingWindowAttentionArgs& args, const Block& block, const Keys& keys, bool tiled) {
+  const Ahead<float> ahead{converted<T, R>(keys, false, args.dim, block.k, block.width),
+                           converted<T, R>(keys, true, args.dim, block.v, block.width), args.dim};
+  scores<Floats>(block, keys, ahead.k, args.dim, ahead, tiled);
+  scale_keys<false>(block, keys, tiled);
+  softmax(block, keys, args.scale, tiled);
+  scale_keys<true>(block, keys, tiled);
+  spread_out(block, ahead.v, tiled);
 }
 
-template <class T, class R>
-void attend_rows_without_a_number(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head,
-                                  const Block& block) {
+// The rows of which some value is no number, a bit each.
+inline std::uint64_t without_a_number(const SlidingWindowAttentionArgs& args, const Block& block) {
+  std::uint64_t rows = 0;
   for (Index r = 0; r < block.rows; ++r) {
     const float* out = block.out + r * block.width;
     bool bad = false;
     for (Index d = 0; d < args.dim; ++d) bad |= out[d] != out[d];
-    if (bad) attend_row<T, R>(args, batch, kv_head, block, r);
+    rows |= std::uint64_t(bad) << r;
   }
+  return rows;
 }
 
 template <class T>
@@ -179,7 +127,8 @@ void write_out(const SlidingWindowAttentionArgs& args, Index batch, Index kv_hea
     const float* from = block.out + r * block.width;
     const float inverse = 1.0f / block.total[r];
     for (Index d = 0; d < args.dim; d += kLanes) {
-      store_part(to + d, load(from + d) * inverse, int(least(kLanes, args.dim - d)));
+      const Vec value = load(from + d) * inverse + 0.0f;  // keys that are not seen may have made -0 of 0
+      store_part(to + d, value, int(least(kLanes, args.dim - d)));
     }
   }
 }
@@ -199,13 +148,13 @@ void carve(float* scratch, Block& block) {
 }
 
 template <class T, class R, class Mac>
-void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
-  const Index group = args.heads / args.kv_heads, all_rows = args.queries * group;
-  const Index row_blocks = (all_rows + args.rows_per_task - 1) / args.rows_per_task;
-  const Index batch = task / (row_blocks * args.kv_heads), kv_head = task / row_blocks % args.kv_heads;
+void attend_rows(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, Index first_row, Index rows,
+                 float* scratch) {
+  const Index group = args.heads / args.kv_heads;
   Block block{};
-  block.first_row = task % row_blocks * args.rows_per_task;
-  block.rows = least(args.rows_per_task, all_rows - block.first_row);
+  block.first_row = first_row;
+  block.rows = rows;
+  block.ordered = args.queries <= kOrdered;
   const bool tiled = block.rows > least(kVectorRows, kLanes / 2);
   const bool halves = tiled && block.rows <= kLanes / 2 && args.dim % 4 == 0;  // whole pairs of words
   block.lanes = round_up(block.rows, kLanes);
@@ -216,12 +165,12 @@ void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) 
   const Index ring_first = most(0, args.ring_end - args.capacity);
   const Index first_query = args.ring_end + args.tail - args.queries;
   const auto low = [&](Index row) { return most(ring_first, first_query + row / group - args.window + 1); };
-  const Index begin = low(block.first_row);
-  const Index end = first_query + (block.first_row + block.rows - 1) / group + 1;
+  const Index begin = low(first_row), first_block = begin / kBlockKeys * kBlockKeys;
+  const Index end = first_query + (first_row + rows - 1) / group + 1;
   for (Index i = 0; i < block.lanes; ++i) {
-    const Index row = block.first_row + least(i % block.padded_rows, block.rows - 1);
-    block.low[i] = std::int32_t(low(row) - begin);
-    block.high[i] = std::int32_t(first_query + row / group - begin);
+    const Index row = first_row + least(i % block.padded_rows, rows - 1);
+    block.low[i] = std::int32_t(low(row) - first_block);
+    block.high[i] = std::int32_t(first_query + row / group - first_block);
   }
   clear(block.largest, block.lanes, kMasked);
   clear(block.total, block.lanes, 0.0f);
@@ -232,18 +181,31 @@ void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) 
   } else {
     load_queries_vector<T, Mac>(args, batch, kv_head, block);
   }
-  for (Index position = begin; position < end;) {
-    Keys keys = keys_at<T, R>(args, batch, kv_head, position, end);
-    keys.first = position - begin;
-    if (position < args.ring_end) {
-      attend_keys<R, Mac>(args, block, keys, tiled);
+  for (Index at = first_block; at < end; at += kBlockKeys) {
+    Keys keys = keys_at<T, R>(args, batch, kv_head, at, most(at, begin), end);
+    keys.first = at - first_block;
+    if (std::is_same_v<T, R> || !keys.has(true)) {
+      attend_stored<T, Mac>(args, block, keys, tiled);
+    } else if (!keys.has(false)) {
+      attend_stored<R, Mac>(args, block, keys, tiled);
     } else {
-      attend_keys<T, Mac>(args, block, keys, tiled);
+      attend_both<T, R>(args, block, keys, tiled);
     }
-    position += keys.count;
   }
-  if (args.queries > 1) attend_rows_without_a_number<T, R>(args, batch, kv_head, block);  // else all keys are seen
+  // 0 times an infinite value that a row does not see is no number either: a row with one is summed again, alone.
+  const std::uint64_t again = first_row / group < (first_row + rows - 1) / group ? without_a_number(args, block) : 0;
   write_out<T>(args, batch, kv_head, block);
+  for (Index r = 0; again >> r; ++r) {
+    if (again >> r & 1) attend_rows<T, R, Mac>(args, batch, kv_head, first_row + r, 1, scratch);
+  }
+}
+
+template <class T, class R, class Mac>
+void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
+  const Index all_rows = args.queries * (args.heads / args.kv_heads);
+  const Index row_blocks = divide_up(all_rows, args.rows_per_task), first_row = task % row_blocks * args.rows_per_task;
+  const Index batch = task / (row_blocks * args.kv_heads), kv_head = task / row_blocks % args.kv_heads;
+  attend_rows<T, R, Mac>(args, batch, kv_head, first_row, least(args.rows_per_task, all_rows - first_row), scratch);
 }
 
 template <class T, class Mac>

@@ -1,4 +1,4 @@
-// The register tiles that convolution and attention share. Operands are rows that are contiguous along the summed axis.
+// The register tiles of convolution and attention. Operands are rows that are contiguous along the summed axis.
 //
 // A "word" is what one multiply-add takes: a float, or with Bfloat16Pairs two adjacent bfloat16 values.
 #pragma once
@@ -11,7 +11,7 @@ namespace {
 
 struct Floats {
   static constexpr bool kPairs = false;
-  static Vec multiply_add(Vec a, Vec b, Vec sum) { return a * b + sum; }
+  static Vec multiply_add(Vec a, Vec b, Vec sum) { return cpu::multiply_add(a, b, sum); }
 };
 
 #if defined(__AVX512BF16__)
@@ -55,6 +55,13 @@ constexpr int kRowVecs = 2;
 constexpr int kColumns = 4;
 #endif
 constexpr int kDotColumns = 4;
+// Without fused multiply-adds each product rounds too: a lane of a dot product then sums so many words in one go.
+constexpr Index kDotChunk = 8;
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool kInChunks = false;
+#else
+constexpr bool kInChunks = true;
+#endif
 constexpr int kFewRowColumns = 8;  // beside one vector of rows: as many sums as a multiply-add takes to finish
 constexpr Index kTileRows = kRowVecs * kLanes;
 
@@ -87,11 +94,27 @@ const auto* words_of(const T* row) {
   }
 }
 
+// sums[column] += word k of RowVecs vectors of rows times that of the column.
+template <class Mac, int RowVecs, int Columns, int Parts>
+[[gnu::always_inline]] inline void add_word(const float* a, const float* const* b, Index k,
+                                            Vec (&sums)[Columns][RowVecs]) {
+  Vec rows[RowVecs];
+#pragma GCC unroll 4
+  for (int i = 0; i < RowVecs; ++i) rows[i] = load(a + i * kLanes);
+#pragma GCC unroll 8
+  for (int j = 0; j < Columns; ++j) {
+    const Vec column = splat_words<Parts>(b[j] + k);
+#pragma GCC unroll 4
+    for (int i = 0; i < RowVecs; ++i) sums[j][i] = Mac::multiply_add(rows[i], column, sums[j][i]);
+  }
+}
+
 // Few rows, lanes along the summed axis: out[row * out_row + column] = sum_k a[row][k] * b[column][k]. `b` streams from
 // memory; asking for it `Ahead` words early measured a quarter faster than the processor's prefetcher alone.
 template <class Mac, int Rows, int Ahead, class T>
 inline void dot_tile(const float* const* a, const T* const* b, Index words, float* out, Index out_row) {
   Vec sums[Rows * kDotColumns] = {};
+  [[maybe_unused]] Vec chunks[Rows * kDotColumns] = {};
   const Index whole = words / kLanes * kLanes;
   for (Index k = 0; k < whole; k += kLanes) {
     Vec column[kDotColumns];
@@ -108,6 +131,11 @@ inline void dot_tile(const float* const* a, const T* const* b, Index words, floa
         sums[i * kDotColumns + j] = Mac::multiply_add(row, column[j], sums[i * kDotColumns + j]);
       }
     }
+    if constexpr (kInChunks) {
+      if (k / kLanes % kDotChunk == kDotChunk - 1) {
+        for (int i = 0; i < Rows * kDotColumns; ++i) chunks[i] += std::exchange(sums[i], Vec{});
+      }
+    }
   }
   if (whole < words) {
     const int rest = int(words - whole);
@@ -120,6 +148,9 @@ inline void dot_tile(const float* const* a, const T* const* b, Index words, floa
       }
     }
   }
+  if constexpr (kInChunks) {
+    for (int i = 0; i < Rows * kDotColumns; ++i) sums[i] = chunks[i] + sums[i];
+  }
   constexpr int kGroup = Rows * kDotColumns < kLanes ? Rows * kDotColumns : kLanes;
 #pragma GCC unroll 8
   for (int first = 0; first < Rows * kDotColumns; first += kGroup) {
@@ -130,63 +161,23 @@ inline void dot_tile(const float* const* a, const T* const* b, Index words, floa
 }
 
 // Many rows, lanes along the rows: out[column * out_column + row] (+)= sum_k a[k * a_word + row] * b[column][k].
-// Partial sums of `Chunk` words keep the rounding error of a long sum down. Parts = 2, for rows that fill half a vector:
-// a lane sums every other word, a[k * a_word + 2 * row + part] being word k + part of a row (k even).
-// Not inlined: the loop needs every register.
-template <class Mac, int RowVecs, int Columns, int Chunk, int Parts = 1>
+// Partial sums of `Chunk` words keep the rounding error of a long sum down. Not inlined: the loop needs every register.
+template <class Mac, int RowVecs, int Columns, int Chunk>
 [[gnu::noinline]] void rows_tile(const float* a, Index a_word, const float* const* b, Index words, float* out,
                                  Index out_column, bool accumulate) {
   for (Index first = 0; first < words; first += Chunk) {
     const Index last = least(first + Chunk, words);
     Vec sums[Columns][RowVecs] = {};
 #pragma GCC unroll 2
-    for (Index k = first; k < last; k += Parts) {
-      Vec rows[RowVecs];
-#pragma GCC unroll 4
-      for (int i = 0; i < RowVecs; ++i) rows[i] = load(a + k * a_word + i * kLanes);
-#pragma GCC unroll 8
-      for (int j = 0; j < Columns; ++j) {
-        const Vec column = splat_words<Parts>(b[j] + k);
-#pragma GCC unroll 4
-        for (int i = 0; i < RowVecs; ++i) sums[j][i] = Mac::multiply_add(rows[i], column, sums[j][i]);
-      }
-    }
+    for (Index k = first; k < last; ++k) add_word<Mac, RowVecs, Columns, 1>(a + k * a_word, b, k, sums);
     const bool add = accumulate || first > 0;
 #pragma GCC unroll 8
-    for (int j = 0; j < Columns; j += Parts) {
+    for (int j = 0; j < Columns; ++j) {
 #pragma GCC unroll 4
       for (int i = 0; i < RowVecs; ++i) {
-        const Vec sum = Parts == 2 ? sum_neighbours(sums[j][i], sums[j + 1][i]) : sums[j][i];
         float* to = out + j * out_column + i * kLanes;
-        store(to, add ? load(to) + sum : sum);
+        store(to, add ? load(to) + sums[j][i] : sums[j][i]);
       }
-    }
-  }
-}
-
-// out[row][d] = out[row][d] * decay[row] + sum_k p[row * PRow + k * p_key] * v[k][d] over Rows rows and Vecs vectors
-// of d.
-template <int Rows, int Vecs, int PRow, class T>
-inline void spread_tile(const float* p, Index p_key, const T* v, Index v_row, Index keys, const float* decay,
-                        float* out, Index out_row) {
-  Vec sums[Rows][Vecs] = {};
-  for (Index k = 0; k < keys; ++k) {
-    Vec value[Vecs];
-#pragma GCC unroll 4
-    for (int d = 0; d < Vecs; ++d) value[d] = load(v + k * v_row + d * kLanes);
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      const Vec weight = splat(p[i * PRow + k * p_key]);
-#pragma GCC unroll 4
-      for (int d = 0; d < Vecs; ++d) sums[i][d] = weight * value[d] + sums[i][d];
-    }
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-    for (int d = 0; d < Vecs; ++d) {
-      float* to = out + i * out_row + d * kLanes;
-      store(to, load(to) * decay[i] + sums[i][d]);
     }
   }
 }

@@ -1,11 +1,7 @@
-"""The public function: shapes it takes, errors it gives; rows that do not depend on each other. Values: test_cases."""
-
-from dataclasses import replace
+"""The public function: shapes it takes, errors it gives. Values: test_cases."""
 
 import mlx.core as mx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import voxtral_kernels as vk
 from voxtral_kernels import testing
@@ -98,58 +94,6 @@ def test_explain_says_what_many_rows_get():
         "native: 65 rows; a plain product of more than 64 is faster in tiles.",
     )
     assert vk.explain(OP, mx.ones((64, 64)), W)[0] == "native"
-
-
-FORMS = {
-    "plain": {},
-    "4 bits": {"bits": 4},
-    "6 bits": {"bits": 6, "group": 32},
-    "8 bits": {"bits": 8, "group": 128},
-    "normed, gated": {"norm": True, "residual": True, "form": "gated"},
-    "heads": {"norm": True, "form": "heads", "heads": (2, 1, 32), "bits": 4, "group": 32},
-}
-
-
-def alone(request, row):
-    """The same call of one of its rows."""
-    one = {n: getattr(request, n)[row : row + 1] for n in ("x", "residual", "add") if getattr(request, n) is not None}
-    if request.rotation is not None:
-        one |= {"rotation": request.rotation[row : row + 1], "length": 1}
-    return replace(request, **one)
-
-
-@given(
-    form=st.sampled_from(sorted(FORMS)),
-    dtype=st.sampled_from(testing.FLOATS),
-    order=st.lists(st.integers(0, 15), min_size=1, max_size=16),
-    columns=st.sampled_from([128, 384, 3072]),
-    seed=st.integers(0, 3),
-)
-@settings(max_examples=25)
-@pytest.mark.parametrize("isa", extension().available_isas())
-def test_a_row_does_not_depend_on_the_others(isa, form, dtype, order, columns, seed):
-    """Bit for bit: in any number, order and company, one row alone is what it is among up to 16."""
-    before = extension().isa()
-    request = REF.example(REF.Case(16, columns, 0 if form == "heads" else 37, **FORMS[form]), dtype, seed)
-    try:
-        extension().use_isa(isa)
-        with vk.use_backend("native"):
-            among = [select.run(OP, alone(request, row)) for row in order]
-            taken = mx.array(order)
-            rows = {n: getattr(request, n)[taken] for n in ("x", "residual") if getattr(request, n) is not None}
-            if request.rotation is not None:
-                rows |= {"rotation": request.rotation[taken], "length": len(order)}
-            together = select.run(OP, replace(request, **rows))
-    finally:
-        extension().use_isa(before)
-    for i, one in enumerate(among):
-        for a, b in zip(outputs(one), outputs(together), strict=True):
-            axis = 2 if form == "heads" else 0
-            assert mx.array_equal(a, mx.take(b, mx.array([i]), axis=axis)).item()
-
-
-def outputs(result):
-    return result if isinstance(result, tuple) else (result,)
 
 
 def test_native_refuses_what_would_be_read_out_of_bounds():
