@@ -10,6 +10,7 @@ SUITES = {
     "all": ("suites.all", "op and end-to-end tables, JSON and HTML"),
     "append": ("suites.append", "bytes and time of one appended token, in place and by a stock slice update"),
     "audio": ("suites.audio", "hours of audio decoded in a second, and the memory that it takes"),
+    "exact": ("suites.exact", "what `exact` and `chunk_ms` cost: time and tokens of a recording"),
     "cache-bits": ("suites.cache_bits", "what 8 bits of keys and values change: tokens, words, logits"),
     "compare": ("gate.compare", "two commits against each other: counters hard, times by interval"),
     "counters": ("suites.counters", "traffic of the shaders, counted on the emulator; exit 1 when worse"),

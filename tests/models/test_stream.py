@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import voxtral_kernels as vk
 from bench.measure import scripted as scripts
 from voxtral_kernels.audio.load import load_audio
+from voxtral_kernels.models import chunk
 from voxtral_kernels.models.result import Word
-from voxtral_kernels.models.voxtral_realtime import stream as stream_module
 
 TOKEN = 1280
 CLIP = "human-card-1.wav"  # 17526 samples, "ten of clubs"
@@ -159,7 +159,7 @@ def test_an_offset_of_a_million_changes_nothing(tiny, clip, expected, monkeypatc
 
 
 def test_a_large_feed_is_processed_in_bounded_pieces(tiny, clip, monkeypatch):
-    monkeypatch.setattr(stream_module, "PIECE", 5)
+    monkeypatch.setattr(chunk, "PIECE", 5)
     frames = []
     embed = type(tiny).embed_audio
     monkeypatch.setattr(type(tiny), "embed_audio", lambda m, mel, s: frames.append(mel.shape[1]) or embed(m, mel, s))
@@ -282,7 +282,7 @@ def test_a_stream_of_another_rate_is_heard_in_the_same_pieces(tiny, clip):
     """What bounds the memory of a large feed counts tokens, at any rate."""
     twice = np.repeat(np.tile(clip, 12), 2)
     pieces = list(tiny.stream(sample_rate=32_000).pieces(twice))
-    assert len(pieces) == -(-len(twice) // (2 * TOKEN * stream_module.PIECE))
+    assert len(pieces) == -(-len(twice) // (2 * TOKEN * chunk.PIECE))
 
 
 @pytest.mark.parametrize("rate", [0, -16_000, float("nan"), "48000", True, 10**9])

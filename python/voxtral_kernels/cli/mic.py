@@ -14,7 +14,18 @@ from .._errors import fail
 from . import ending
 from .console import print_line, print_text
 from .ending import Mode
-from .options import CacheBits, Delay, Model, Revision, check_cache_bits, check_delay, load_model, new_stream
+from .options import (
+    CacheBits,
+    ChunkMs,
+    Delay,
+    Model,
+    Revision,
+    check_cache_bits,
+    check_chunk,
+    check_delay,
+    load_model,
+    new_stream,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +44,7 @@ def mic(
     revision: Revision = None,
     delay_ms: Delay = None,
     cache_bits: CacheBits = 16,
+    chunk_ms: ChunkMs = None,
     device: Annotated[str | None, typer.Option(metavar="NAME|N", help="Input device; --list shows them.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
     list_devices: Annotated[bool, typer.Option("--list", help="Print the audio devices and exit.")] = False,
@@ -40,13 +52,14 @@ def mic(
     """Transcribe the microphone live; Ctrl-C ends it, the words spoken until then included."""
     check_delay(delay_ms)
     check_cache_bits(OP, cache_bits)
+    check_chunk(OP, chunk_ms)
     if seconds is not None and not seconds > 0:
         raise fail(OP, "--seconds", "a number > 0", seconds)
     sounddevice = _sounddevice()
     if list_devices:
         print_text(f"{sounddevice.query_devices()}\n")
         return
-    stream, _ = new_stream(load_model(model, revision), delay_ms, cache_bits)
+    stream, _ = new_stream(load_model(model, revision), delay_ms, cache_bits, chunk_ms=chunk_ms or 80)
     with ending.mode(Mode.FINISH):
         try:
             for block in _listen(sounddevice, device, math.inf if seconds is None else seconds):

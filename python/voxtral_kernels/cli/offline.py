@@ -33,6 +33,7 @@ def method(
     cache_bits: int,
     drafts: bool | None = None,
     retry_blanks: bool = False,
+    chunk_ms: int | None = None,
 ) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
@@ -43,8 +44,9 @@ def method(
 
     if retry_blanks:
         raise fail(OP, "--retry-blanks", f"none for {loaded.model.family}", "it")
-    if delay_ms is not None:
-        raise fail(OP, "--delay-ms", f"none for {loaded.model.family}", delay_ms)
+    for option, value in (("--delay-ms", delay_ms), ("--chunk-ms", chunk_ms)):
+        if value is not None:
+            raise fail(OP, option, f"none for {loaded.model.family}", value)
     check_language(language)
     if max_tokens is not None:
         integer(OP, "max_tokens", max_tokens, 1)

@@ -46,6 +46,14 @@ RetryBlanks = Annotated[
     bool,
     typer.Option("--retry-blanks", help="Hear long blanks over what sounds like speech again, with fresh state."),
 ]
+ChunkMs = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk-ms",
+        metavar="N",
+        help="Audio taken at once: 80, 160 or 240 ms; more is less work, and the text as much later; 80 if not given.",
+    ),
+]
 Language = Annotated[
     str | None,
     typer.Option(
@@ -108,6 +116,14 @@ def check_cache_bits(op: str, bits: int) -> None:
     from ..caches import check_bits
 
     check_bits(op, "--cache-bits", bits)
+
+
+def check_chunk(op: str, chunk_ms: int | None) -> None:
+    """Refuse a chunk that no model takes before one is loaded."""
+    if chunk_ms is not None:
+        from ..models.chunk import chunk_tokens
+
+        chunk_tokens(op, "--chunk-ms", chunk_ms)
 
 
 def check_delay(delay_ms: float | None) -> None:

@@ -25,6 +25,7 @@ def method(
     cache_bits: int,
     drafts: bool | None = None,
     retry_blanks: bool = False,
+    chunk_ms: int | None = None,
 ) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
@@ -36,7 +37,8 @@ def method(
             raise fail(OP, option, f"none for {loaded.model.family}", value)
 
     def fill(recording: Recording, output: Output) -> None:
-        stream, delay = new_stream(loaded, delay_ms, cache_bits, drafts=drafts, retry_blanks=retry_blanks)
+        options = {"drafts": drafts, "retry_blanks": retry_blanks, "chunk_ms": chunk_ms or 80}
+        stream, delay = new_stream(loaded, delay_ms, cache_bits, **options)
         output.transcript.settings = {"model": loaded.name, "delay_ms": delay}
         _run(stream, recording, output, shown=not retry_blanks)
 

@@ -15,6 +15,7 @@ from .ending import Mode
 from .formats import Format, Transcript
 from .options import (
     CacheBits,
+    ChunkMs,
     Delay,
     Language,
     MaxTokens,
@@ -24,6 +25,7 @@ from .options import (
     RetryBlanks,
     Revision,
     check_cache_bits,
+    check_chunk,
     check_delay,
     load_model,
 )
@@ -51,6 +53,7 @@ def transcribe(
     revision: Revision = None,
     delay_ms: Delay = None,
     cache_bits: CacheBits = 16,
+    chunk_ms: ChunkMs = None,
     language: Language = None,
     max_tokens: MaxTokens = None,
     form: FormatOption = None,
@@ -65,6 +68,7 @@ def transcribe(
     """
     check_delay(delay_ms)
     check_cache_bits(OP, cache_bits)
+    check_chunk(OP, chunk_ms)
     form = format_of(form, output)
     if files.count(STDIN) > 1:
         raise fail(OP, "FILE", f"{STDIN} once", f"{files.count(STDIN)} times")
@@ -79,7 +83,7 @@ def transcribe(
         loaded = load_model(model, revision)
         family = offline if loaded.offline else streaming
         drafts = False if no_drafts else None
-        fill = family.method(loaded, delay_ms, language, max_tokens, cache_bits, drafts, retry_blanks)
+        fill = family.method(loaded, delay_ms, language, max_tokens, cache_bits, drafts, retry_blanks, chunk_ms)
 
     def one(output: Output) -> None:
         recording = first or open_recording(OP, output.transcript.source, raw)

@@ -36,7 +36,7 @@ class AsyncStream:
 
     Args:
         model: A realtime model; streams may share one.
-        delay_ms, sample_rate, offset, cache_bits, drafts: As for ``model.stream``.
+        delay_ms, sample_rate, offset, cache_bits, drafts, chunk_ms, exact: As for ``model.stream``.
 
     Raises:
         ValueError: as ``model.stream``.
@@ -51,9 +51,17 @@ class AsyncStream:
         offset: int = 0,
         cache_bits: int = 16,
         drafts: bool | None = None,
+        chunk_ms: int = 80,
+        exact: bool = False,
     ) -> None:
         self._stream = model.stream(
-            delay_ms, sample_rate=sample_rate, offset=offset, cache_bits=cache_bits, drafts=drafts
+            delay_ms,
+            sample_rate=sample_rate,
+            offset=offset,
+            cache_bits=cache_bits,
+            drafts=drafts,
+            chunk_ms=chunk_ms,
+            exact=exact,
         )
         worker = _take_worker()
         self._worker: ThreadPoolExecutor | None = worker

@@ -136,6 +136,8 @@ class VoxtralRealtime(Module):
         cache_bits: int = 16,
         drafts: bool | None = None,
         retry_blanks: bool = False,
+        chunk_ms: int = 80,
+        exact: bool = False,
     ) -> Stream:
         """A new stream.
 
@@ -150,9 +152,14 @@ class VoxtralRealtime(Module):
                 True: always; elsewhere a near tie may then fall otherwise. False: never.
             retry_blanks: At the end, what is `Stream.suspicious` is heard again by a fresh stream, and its text and
                 words are put in their places; events and tokens stay as they were.
+            chunk_ms: Audio that is waited for and taken at once: 80, 160 or 240. More reads the encoder's weights less
+                often, and the text comes as much later; the tokens are the same.
+            exact: Audio is always taken in the same pieces, of ``chunk_ms``, so that not even a rounding in 16 bits
+                depends on how it was cut. A backlog then gains nothing from larger pieces.
 
         Raises:
-            ValueError: another delay, a sample rate or bits that are none; or the model's folder had no tekken.json.
+            ValueError: another delay or chunk, a sample rate or bits that are none; or the model's folder had no
+                tekken.json.
         """
         return Stream(
             self,
@@ -163,6 +170,8 @@ class VoxtralRealtime(Module):
             cache_bits=cache_bits,
             drafts=drafts,
             retry_blanks=retry_blanks,
+            chunk_ms=chunk_ms,
+            exact=exact,
         )
 
     def transcribe(
@@ -177,12 +186,15 @@ class VoxtralRealtime(Module):
         cache_bits: int = 16,
         drafts: bool | None = None,
         retry_blanks: bool = False,
+        chunk_ms: int = 80,
+        exact: bool = False,
     ) -> Result:
         """The text of a recording of any length: it is decoded as it is transcribed.
 
         Args:
             audio: Path, bytes of an audio file, a binary file object, samples ``[T]``, or `audio.load.blocks`.
-            delay_ms, cache_bits, drafts, retry_blanks: As for ``stream``.
+            delay_ms, cache_bits, drafts, retry_blanks, chunk_ms: As for ``stream``.
+            exact: The pieces, and so the tokens, of a stream with ``exact``. Slower, see docs/streaming.md.
             sample_rate: Of samples, in Hz; None for 16 kHz.
             on_events: Called with the events of each piece of the recording as soon as it is decoded.
             language, max_tokens: The offline model's; None here: this one writes whatever it hears, to the end.
@@ -196,7 +208,14 @@ class VoxtralRealtime(Module):
         for name, value in (("language", language), ("max_tokens", max_tokens)):
             if value is not None:
                 raise _check.fail("transcribe", name, f"None for {REALTIME}, which is told none", _check.shown(value))
-        stream = self.stream(delay_ms, cache_bits=cache_bits, drafts=drafts, retry_blanks=retry_blanks)
+        stream = self.stream(
+            delay_ms,
+            cache_bits=cache_bits,
+            drafts=drafts,
+            retry_blanks=retry_blanks,
+            chunk_ms=chunk_ms,
+            exact=exact,
+        )
         with blocks(audio, sample_rate=sample_rate) as source:
             pieces = (events for block in source for events in stream.pieces(block))
             for events in itertools.chain(pieces, (stream.finish() for _ in range(1))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -15,6 +15,7 @@ from ...audio.mono import Resampler
 from ...audio.samples import as_samples, check_rate
 from ...caches import check_bits, evaluate
 from ...tokenizer import TextDecoder, Tokenizer
+from .. import chunk
 from ..result import Passes, Word
 from .decoding import Decoding
 from .drafts import Drafts
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from .model import VoxtralRealtime
 
 OP = "stream"
-# Tokens of audio processed at once at most: bounds the memory of a large feed.
-PIECE = 128
 
 
 class StreamEvent(NamedTuple):
@@ -63,6 +62,8 @@ class Stream:
         cache_bits: Of the keys and values held: 16 (the model's dtype) or 8.
         drafts: True: tokens are proposed and verified together; False: never; None: where the tokens are the same.
         retry_blanks: At the end, suspicious blanks are heard again by a fresh stream.
+        chunk_ms: Audio taken at once at least.
+        exact: The audio is always taken in the same pieces.
     """
 
     def __init__(
@@ -76,13 +77,15 @@ class Stream:
         cache_bits: int = 16,
         drafts: bool | None = None,
         retry_blanks: bool = False,
+        chunk_ms: int = 80,
+        exact: bool = False,
     ) -> None:
         _forked.refuse(OP)
         cache_bits = check_bits(OP, "cache_bits", cache_bits)
+        self._chunk = chunk.chunk_tokens(OP, "chunk_ms", chunk_ms)
         own_rate = model.config.sample_rate
         self._rate = own_rate if sample_rate is None else check_rate(OP, "sample_rate", sample_rate)
         self._resampler = Resampler(self._rate)
-        delay = tokenizer.delay_tokens(delay_ms)
         self._model, self._tokenizer = model, tokenizer
         self._per_token = model.config.samples_per_token
         self._prompt = tokenizer.realtime_prompt(delay_ms)
@@ -91,21 +94,23 @@ class Stream:
         self._decoding = Decoding(
             model,
             self._prompt,
-            delay,
+            tokenizer.delay_tokens(delay_ms),
             offset=offset,
             cache_bits=cache_bits,
             drafts=None if drafts is False else Drafts(tokenizer.pad_id, tokenizer.word_id),
-            always=drafts is True,
+            always=drafts is True and not exact,
         )
         self._offset = offset
         self._mel = MelStream(model.mel_config)
         left_pad = tokenizer.audio.left_pad_tokens * self._per_token
         self._frames = [self._mel.feed(np.zeros(left_pad, np.float32))]
+        self._pieces = chunk.pieces(self._chunk, self._ready(), exact=exact)
         self._text = _Text(tokenizer)
         self._tracker = WordTracker(tokenizer, model.config.token_s)
         self._guard = Guard(tokenizer.pad_id, model.config.token_s)
         self._retries = Retries(own_rate) if retry_blanks else None
-        self._again = lambda: Stream(model, tokenizer, delay_ms, cache_bits=cache_bits, drafts=drafts)
+        options: Any = {"cache_bits": cache_bits, "drafts": drafts, "chunk_ms": chunk_ms, "exact": exact}
+        self._again = lambda: Stream(model, tokenizer, delay_ms, **options)
         self._found: list[Word] = []  # words of blanks that were heard again
         self._n_fed, self._n_samples, self._finished = 0, 0, False  # fed at their rate; at 16 kHz
         self._inside = Exclusive(OP)
@@ -160,7 +165,7 @@ class Stream:
         """As ``feed``, the events of one bounded piece of the samples after another."""
         self._refuse_if_finished()
         samples = as_samples(samples, op=OP, argument="samples")
-        step = round(PIECE * self._model.config.token_s * self._rate)
+        step = round(chunk.PIECE * self._model.config.token_s * self._rate)
         return (self._feed(samples[i : i + step]) for i in range(0, len(samples), step))
 
     def finish(self) -> list[StreamEvent]:
@@ -199,15 +204,21 @@ class Stream:
         if self._finished:
             raise _check.fail(OP, "feed", "a stream that is not finished", "one that is")
 
+    def _ready(self) -> int:
+        """Whole tokens of audio at hand."""
+        return sum(map(len, self._frames)) // self._model.config.mel_per_token
+
     def _run(self) -> list[StreamEvent]:
         """Everything that the mel frames at hand allow, in whole tokens; leaves nothing uncomputed."""
-        per_token = self._model.config.mel_per_token
-        ready = sum(map(len, self._frames)) // per_token
+        per_token, ready = self._model.config.mel_per_token, self._ready()
+        if not self._finished:
+            ready -= ready % self._chunk
         events: list[StreamEvent] = []
         if ready:
-            frames = np.concatenate(self._frames)
-            for start in range(0, ready, PIECE):
-                piece = frames[start * per_token : min(start + PIECE, ready) * per_token]
+            frames, end = np.concatenate(self._frames), 0
+            while end < ready:
+                start, end = end, min(end + next(self._pieces), ready)
+                piece = frames[start * per_token : end * per_token]
                 audio = self._model.embed_audio(mx.array(piece)[None], self._audio)
                 events += [self._event(*told) for told in self._decoding.decode(audio)]
             self._frames = [frames[ready * per_token :]]
