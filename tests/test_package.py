@@ -27,7 +27,9 @@ SIGNATURES = {
     "explain": "op, *args, **kwargs",
     "use_backend": "name",
     "load": "source, dtype=None, *, time_dtype=None, revision=None",
-    "AsyncStream": "model, delay_ms=480, *, sample_rate=None, offset=0, cache_bits=16, drafts=None, chunk_ms=80, exact=False",
+    "AsyncStream": (
+        "model, delay_ms=480, *, sample_rate=None, offset=0, cache_bits=16, drafts=None, chunk_ms=80, exact=False"
+    ),
     "load_audio": "source, *, sample_rate=None, argument='audio'",
     "accelerate": "model, *, semantics='right', decoder_window=None, cache_bits=16",
 }
