@@ -20,6 +20,7 @@ from tests import stages
 from voxtral_kernels import emulator, testing
 from voxtral_kernels.backends import native_gpu
 from voxtral_kernels.reference.ring import commit, empty_ring
+from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
@@ -88,10 +89,11 @@ def gpu(tmp_path_factory, cxx):
 
 
 def on_gpu(request):
-    """What the ops do to inputs on a GPU stream: row-contiguous, but for the queries."""
+    """What the ops do to inputs on a GPU stream: row-contiguous, but for the queries of attention."""
     fields = {n: getattr(request, n) for n in request.__dataclass_fields__}
+    strided = "q" if isinstance(request, SlidingWindowAttention) else None
     return type(request)(
-        **{n: mx.contiguous(v) if isinstance(v, mx.array) and n != "q" else v for n, v in fields.items()}
+        **{n: mx.contiguous(v) if isinstance(v, mx.array) and n != strided else v for n, v in fields.items()}
     )
 
 

@@ -81,9 +81,8 @@ def test_few_and_many_rows_are_the_hosts_in_every_form(host, noise):
                 assert_model_matches(logits(host, model, noise), expected, backend)
 
 
-@BITS
-@pytest.mark.parametrize("where", [0, 1], ids=["q", "gate"])
-def test_a_weight_that_is_changed_in_place_is_used(host, noise, bits, where):
+@pytest.mark.parametrize(("where", "bits"), [(0, "float32"), (1, "4-bit")], ids=["q, float32", "gate, 4-bit"])
+def test_a_weight_that_is_changed_in_place_is_used(host, noise, where, bits):
     model, other = small(host, bits), small(host, bits)
     with vk.accelerate(model, semantics="host"):
         before = logits(host, model, noise)
