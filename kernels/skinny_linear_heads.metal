@@ -1,8 +1,8 @@
 // Formula   y = epilogue(rsqrt(mean(h^2) + eps) (h norm (1 + scale)) W^T + bias), h = x or T(x + residual)
 // Layout    x, residual, h: [rows, K]; weight [N, K], affine: words [N, K BITS / 32], scales, biases [N, K / group]
-// Grid      a threadgroup per 4 columns of each of its simdgroups; a lane takes pieces of V along K; then the tails
+// Grid      a threadgroup per 4 COLUMNS columns of each of its simdgroups, 8 lanes a column; then the tails
 // Numerics  float32, y rounded once; a row's sums have one order, whatever the rows, ROWS and the threadgroup's size
-// Traffic   every weight once; x, residual, norm and scale once a threadgroup and row
+// Traffic   every weight once; x and residual once a threadgroup, norm and scale too (scales of their own: once a row)
 // Limits    rows <= ROWS, ROWS one of 1, 2, 4, 8, 16; heads: D a multiple of 4
 // Source    gemv with lanes along K as in MLX; Zhang & Sennrich 2019, Shazeer 2020, Su et al. 2021
 #include <metal_stdlib>
@@ -17,14 +17,13 @@ using namespace metal;
 // layout = {n_heads, n_kv_heads, length, tail, D, turns}
 template <typename T>
 METAL_FUNC void skinny_linear_split(float2 sums, const device float* rotation, const constant int* layout,
-                                    device T* out_q, device T* out_k, device T* out_v, uint rows, uint row,
-                                    uint column) {
+                                    device T* out_q, device T* out_k, device T* out_v, uint row, uint column) {
   const uint n_heads = layout[0];
   const uint n_kv_heads = layout[1];
   const uint length = layout[2];
   const uint dim = layout[4];
   uint head = column / dim;
-  if (row >= rows || head >= n_heads + 2 * n_kv_heads) {
+  if (head >= n_heads + 2 * n_kv_heads) {
     return;
   }
   const uint d = column % dim;
@@ -61,7 +60,7 @@ METAL_FUNC void skinny_linear_tails(A tail_k, A tail_v, const constant int* size
 }
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
-template <typename T, typename U, typename S, int BITS, int V, int ROWS>
+template <typename T, typename U, typename S, int BITS, int V, int ROWS, int COLUMNS>
 [[kernel]] void skinny_linear_heads_kernel(
     const device T* x [[buffer(0)]], const device typename WeightWord<T, BITS>::Type* weight [[buffer(1)]],
     const device S* scales [[buffer(2)]], const device S* biases [[buffer(3)]], const device T* bias [[buffer(4)]],
@@ -75,26 +74,31 @@ template <typename T, typename U, typename S, int BITS, int V, int ROWS>
     uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
     uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
   // BODY skinny_linear_heads
-  threadgroup float4 staged[Stage<ROWS, V>::UNITS];
-  threadgroup float partial[32];
+  threadgroup float4 staged[Stage<ROWS>::FLOAT4S];
+  threadgroup float4 gains[Stage<ROWS>::GAINS];
+  threadgroup float partial[16];
   const uint tid = thread_position_in_threadgroup.x;
-  const uint pairs = threads_per_threadgroup.x / 16;
+  const uint n_threads = threads_per_threadgroup.x;
+  const uint pairs = n_threads / 16 * COLUMNS;
   const uint group = threadgroup_position_in_grid.x;
   const uint groups = (uint(sizes[2]) + 2 * pairs - 1) / (2 * pairs);
   if (group >= groups) {
-    skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v,
-                           4 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
+    skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v, 4 * (size_t(group - groups) * n_threads + tid));
     return;
   }
-  const float2 sums = skinny_linear<T, U, BITS, V, ROWS>(x, weight, scales, biases, bias, norm, scale, x, sizes, eps[0],
-                                                         out_q, staged, partial, group, tid, pairs / 2,
-                                                         thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
-  skinny_linear_split<T>(sums, rotation, layout, out_q, out_k, out_v, sizes[0], tid / pairs,
-                         2 * (group * pairs + tid % pairs));
+  skinny_linear<T, U, S, BITS, V, ROWS, COLUMNS>(x, weight, scales, biases, norm, scale, x, sizes, eps[0], out_q,
+                                                 staged, gains, partial, group, n_threads / 32,
+                                                 thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+  for (uint i = tid; i < uint(sizes[0]) * pairs; i += n_threads) {
+    const uint row = i / pairs;
+    const uint column = 2 * (group * pairs + i % pairs);
+    const float2 sums = skinny_linear_pair<T>(staged, partial, bias, sizes, row, column, i);
+    skinny_linear_split<T>(sums, rotation, layout, out_q, out_k, out_v, row, column);
+  }
   // END
 }
 
-template <typename T, typename U, typename S, int BITS, int V, int ROWS>
+template <typename T, typename U, typename S, int BITS, int V, int ROWS, int COLUMNS>
 [[kernel]] void skinny_linear_heads_residual_kernel(
     const device T* x [[buffer(0)]], const device typename WeightWord<T, BITS>::Type* weight [[buffer(1)]],
     const device S* scales [[buffer(2)]], const device S* biases [[buffer(3)]], const device T* bias [[buffer(4)]],
@@ -109,21 +113,26 @@ template <typename T, typename U, typename S, int BITS, int V, int ROWS>
     uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
     uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
   // BODY skinny_linear_heads_residual
-  threadgroup float4 staged[Stage<ROWS, V>::UNITS];
-  threadgroup float partial[32];
+  threadgroup float4 staged[Stage<ROWS>::FLOAT4S];
+  threadgroup float4 gains[Stage<ROWS>::GAINS];
+  threadgroup float partial[16];
   const uint tid = thread_position_in_threadgroup.x;
-  const uint pairs = threads_per_threadgroup.x / 16;
+  const uint n_threads = threads_per_threadgroup.x;
+  const uint pairs = n_threads / 16 * COLUMNS;
   const uint group = threadgroup_position_in_grid.x;
   const uint groups = (uint(sizes[2]) + 2 * pairs - 1) / (2 * pairs);
   if (group >= groups) {
-    skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v,
-                           4 * (size_t(group - groups) * threads_per_threadgroup.x + tid));
+    skinny_linear_tails<T>(tail_k, tail_v, sizes, layout, out_k, out_v, 4 * (size_t(group - groups) * n_threads + tid));
     return;
   }
-  const float2 sums = skinny_linear<T, U, BITS, V, ROWS>(x, weight, scales, biases, bias, norm, scale, residual, sizes,
-                                                         eps[0], h, staged, partial, group, tid, pairs / 2,
-                                                         thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
-  skinny_linear_split<T>(sums, rotation, layout, out_q, out_k, out_v, sizes[0], tid / pairs,
-                         2 * (group * pairs + tid % pairs));
+  skinny_linear<T, U, S, BITS, V, ROWS, COLUMNS>(x, weight, scales, biases, norm, scale, residual, sizes, eps[0], h,
+                                                 staged, gains, partial, group, n_threads / 32,
+                                                 thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+  for (uint i = tid; i < uint(sizes[0]) * pairs; i += n_threads) {
+    const uint row = i / pairs;
+    const uint column = 2 * (group * pairs + i % pairs);
+    const float2 sums = skinny_linear_pair<T>(staged, partial, bias, sizes, row, column, i);
+    skinny_linear_split<T>(sums, rotation, layout, out_q, out_k, out_v, row, column);
+  }
   // END
 }

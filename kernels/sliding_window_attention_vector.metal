@@ -89,11 +89,13 @@ METAL_FUNC void sliding_window_attention_vector(
   begin += int(split) * each;
   const int end = min(begin + each, last + 1);
 
-  // From where a row of bytes starts a segment.
-  const int aligned = rows_kv.IS_SCALED ? begin - (begin - rows_kv.origin) % Layout::SLOTS : begin;
+  // Unsplit, which keys a simdgroup and its slots take is a matter of positions: a row's sums have one order, whatever
+  // rows are beside it. A split starts where it starts; of bytes where a segment does.
+  const int before = !SPLIT ? begin % (SIMDS * RUN) : rows_kv.IS_SCALED ? (begin - rows_kv.origin) % Layout::SLOTS : 0;
+  const int aligned = begin - before;
   for (int run = aligned + int(simd) * RUN; run < end; run += SIMDS * RUN) {
     // A lane reads the scales of one key of the run.
-    const bool reads = rows_kv.IS_SCALED && run + int(lane) < end;
+    const bool reads = rows_kv.IS_SCALED && run + int(lane) >= begin && run + int(lane) < end;
     const float key_scales = reads ? row_scale<false>(rows_kv, run + int(lane)) : 1.0f;
     const float value_scales = reads ? row_scale<true>(rows_kv, run + int(lane)) : 1.0f;
     for (int base = run; base < min(run + RUN, end); base += Layout::SLOTS) {
@@ -101,7 +103,7 @@ METAL_FUNC void sliding_window_attention_vector(
       const float key_scale = rows_kv.IS_SCALED ? simd_shuffle(key_scales, from) : 1.0f;
       const float value_scale = rows_kv.IS_SCALED ? simd_shuffle(value_scales, from) : 1.0f;
       const int position = base + slot;
-      const bool inside = position < end && (!rows_kv.IS_SCALED || position >= begin);
+      const bool inside = position >= begin && position < end;
       float key[E];
       float value[E];
 #pragma unroll

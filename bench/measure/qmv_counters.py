@@ -15,19 +15,20 @@ from ..cases.skinny_linear import columns, least_bytes
 _FILES = ("utils.h", "steel/gemm/gemm.h", "quantized_utils.h", "quantized.h")
 SOURCE = "".join(f'#include "mlx/backend/metal/kernels/{file}"\n' for file in _FILES)
 BUFFERS = ("w", "scales", "biases", "x", "y")
-# Entry points: their template arguments behind dtype, group and bits; columns and rows of a threadgroup; its shape.
+# Entry points: their template arguments behind dtype, group and bits; columns and rows of a threadgroup; its shape; how
+# often their text names each word of 4-bit weights, masking another number of it each time.
 KERNELS = {
-    "qmv": ("false", 8, 1, (32, 2, 1)),
-    "qmv_fast": ("false", 8, 1, (32, 2, 1)),
-    "qmm_t": ("true, false", 32, 32, (32, 2, 2)),
+    "qmv": ("false", 8, 1, (32, 2, 1), 4),
+    "qmv_fast": ("false", 8, 1, (32, 2, 1), 4),
+    "qmm_t": ("true, false", 32, 32, (32, 2, 2), 2),
 }
 
 
-def count(kernel: str, name: str, case: Case, row: type) -> Any:
-    """One launch as MLX makes it, bfloat16; the case's plain product, without its prologue and epilogue."""
-    arguments, across, down, threads = KERNELS[kernel]
+def count(kernel: str, name: str, case: Case, share: int, row: type) -> Any:
+    """One launch as MLX makes it, bfloat16: one of ``share`` parts of the case's columns, as a plain product."""
+    arguments, across, down, threads, named = KERNELS[kernel]
     library = emulator.library(SOURCE, mode="counted", path="quantized.metal")
-    rng, n = np.random.default_rng(0), columns(case)
+    rng, n = np.random.default_rng(0), columns(case) // share
     x, weight = (
         mx.array(rng.normal(size=shape).astype(np.float32)).astype(mx.bfloat16)
         for shape in ((case.rows, case.K), (n, case.K))
@@ -51,15 +52,18 @@ def count(kernel: str, name: str, case: Case, row: type) -> Any:
     device = [counters["buffers"][buffer] for buffer in BUFFERS]
     local = counters["threadgroup_memory"].values()
     total = sum(t["bytes_read"] + t["bytes_written"] for t in device)
+    weights, least = counters["buffers"]["w"]["bytes_read"], least_bytes(case, 2) / share
     return row(
         f"MLX {kernel}, {name}, bfloat16",
         kernel,
         total,
-        total / least_bytes(case, 2),
+        total / least,
         0.0,
         sum(t["segments"] for t in device) / sum(t["ideal_segments"] for t in device),
         sum(t["bank_conflicts"] for t in local),
         counters["barriers"],
         sum(t["bytes_read"] + t["bytes_written"] for t in local),
         [],
+        weights=weights / w.nbytes,
+        joined=(total - weights + weights / named) / least,
     )

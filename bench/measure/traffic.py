@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxtral_kernels.dispatch import _skinny_sizes as sizes
 from voxtral_kernels.dispatch import ada_rms_norm as norm
 from voxtral_kernels.dispatch import causal_conv1d_gelu as conv
-from voxtral_kernels.dispatch import skinny_linear as skinny
 from voxtral_kernels.dispatch import sliding_window_attention as attention
 from voxtral_kernels.reference.ring import SCALE, is_quantised
 
@@ -91,10 +91,9 @@ def _conv_tiled(r: Any) -> int:
 
 def _skinny(r: Any) -> int:
     """Weights and their scales once; what the rows are made of once a threadgroup; the epilogue's operands once."""
-    n, size, k = r.weight.shape[0], r.x.dtype.size, r.x.shape[-1]
-    row = sum(size for a in (r.x, r.norm, r.residual) if a is not None) + (0 if r.scale is None else r.scale.dtype.size)
+    n, size = r.weight.shape[0], r.x.dtype.size
     total = sum(a.nbytes for a in (r.weight, r.scales, r.biases) if a is not None)
-    total += -(-n // skinny.columns(r)) * r.rows * k * row + (0 if r.residual is None else r.residual.nbytes)
+    total += -(-n // sizes.columns(r)) * sizes.bytes_a_threadgroup(r) + (0 if r.residual is None else r.residual.nbytes)
     total += r.rows * size * (n // 2 if r.gated else n * (1 + sum(a is not None for a in (r.bias, r.add))))
     if r.rotation is not None:
         tails = 0 if r.tail_k is None else 4 * r.tail_k.nbytes

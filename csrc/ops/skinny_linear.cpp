@@ -1,6 +1,6 @@
 // y = epilogue(prologue(x) W^T) of 1 to 16 rows, W plain or quantised; see reference/skinny_linear.py.
+#include <algorithm>
 #include <optional>
-#include <stdexcept>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -248,7 +248,34 @@ void SkinnyLinear::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   mx::cpu::get_command_encoder(stream()).dispatch([args] { cpu::launch(args); });
 }
 
-void SkinnyLinear::eval_gpu(const Arrays&, Arrays&) { throw std::runtime_error("[skinny_linear] has no GPU form."); }
+void SkinnyLinear::eval_gpu(const Arrays& inputs, Arrays& outputs) {
+  for (auto& out : outputs) out.set_data(mx::allocator::malloc(out.nbytes()));
+  const Call in(inputs, options_);
+  Encoder encoder(stream(), launch_at(kOp, options_.launches, 0));
+  // Of what is absent nothing is read: x stands in its place.
+  const auto give = [&](const mx::array* a) { encoder.input(a ? *a : in.x); };
+  encoder.input(in.x);
+  encoder.input(in.weight);
+  for (const mx::array* a : {in.scales, in.biases, in.bias, in.norm, in.scale}) give(a);
+  if (in.residual) encoder.input(*in.residual);
+  if (in.rotation) {
+    for (const mx::array* a : {in.rotation, in.tail_k, in.tail_v}) give(a);
+  } else {
+    give(in.add);
+  }
+  int options = 0;
+  const bool present[] = {bool(in.bias),     bool(in.norm), bool(in.scale),
+                          bool(in.residual), bool(in.add),  options_.gated};
+  for (int i = 0; i < 6; ++i) options |= int(present[i]) << i;
+  const int rows_per_scale = in.scale && in.scale->ndim() == 2 ? in.rows / in.scale->shape(0) : in.rows;
+  encoder.ints({in.rows, in.k, in.n, options, rows_per_scale, std::max(in.group(), 1)});
+  if (in.rotation) {
+    encoder.ints({options_.heads, options_.kv_heads, options_.length, in.tail, in.dim, in.rotation->shape(0)});
+  }
+  encoder.number(options_.eps);
+  for (auto& out : outputs) encoder.output(out);
+  encoder.dispatch();
+}
 
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;

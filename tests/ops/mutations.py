@@ -19,6 +19,7 @@ SKINNY = "skinny_linear"
 # Cases of skinny_linear that have what an edit touches.
 ROWS_3 = "r3-K100-N13-bias-norm-residual-view"
 ROWS_5 = "r5-K257-N31-norm-scale5-add"
+GATED_8 = "r8-K640-N96-norm-gated"
 HEADS = "r6-K72-H3.1x16-B2-T5-norm-residual-heads"
 BARRIER = "threadgroup_barrier(mem_flags::mem_threadgroup);\n"
 
@@ -90,26 +91,35 @@ EDITS = {
         ("row of half the length", "size_t(row) * 2 * dim", "size_t(row) * dim"),
     ],
     (SKINNY, "common/skinny_rows.h"): [
-        ("a row's sum of squares from another's place", "(lane - top) * Shape::BLOCKS + b", "b", ROWS_3),
-        ("scale of the norm without the one", "1.0f + float(condition.v[j])", "float(condition.v[j])", ROWS_5),
+        ("a row's sum of squares from another's place", "partial[lane * Shape::UNITS + u]", "partial[u]", ROWS_3),
+        ("scale of the norm without the one", "1.0f + condition.v[0]", "condition.v[0]", ROWS_5),
         ("scale of the norm from another row", "row / sizes[4]", "row % sizes[4]", ROWS_5),
         ("eps too great", "/ float(dim) + eps", "/ float(dim) + eps * 8", ROWS_3),
-        ("residual left out of the sum", "float(row.v[j]) + float(added.v[j])", "float(row.v[j])", ROWS_3),
-        ("stage barrier dropped", f"      {BARRIER}      for (uint i = simd", "      for (uint i = simd", ROWS_5),
-        ("read before it is staged", f"      {BARRIER}      if (int(lane)", "      if (int(lane)", ROWS_5),
-        ("sums read before they are there", f"  {BARRIER}  return tid", "  return tid", ROWS_5),
-        ("affine scale of another group", "lane * V / group_size", "lane / group_size", "r4-K384-N21-q2g64"),
-        ("affine scales never renewed", "of % 32 == 0", "of == 0", "r1-K3072-N40-q4g64-add"),
-        ("columns past the weight read", "there ? dim : 0)", "dim)", ROWS_5),
-        ("bias of another column", "(bias, column, n)", "(bias, column + 1, n)", ROWS_3),
+        ("residual left out of the sum", "row.v[i][j] + added.v[i][j]", "row.v[i][j]", ROWS_3),
+        ("gains of the stage before", "now = Shape::ROW - now;", "", GATED_8),
+        ("stage barrier dropped", f"    {BARRIER}    for (uint i = simd", "    for (uint i = simd", ROWS_5),
+        ("read before it is staged", f"    {BARRIER}    for (uint u = 0", "    for (uint u = 0", ROWS_5),
+        ("sums over what is still read", f"  {BARRIER}  skinny_linear_leave", "  skinny_linear_leave", ROWS_5),
+        ("sums read before they are there", f"  }}\n  {BARRIER}}}", "  }\n}", ROWS_5),
+        ("sums without half of the lanes", "step = kLanes", "step = kLanes / 2", ROWS_5),
+        ("affine scale of another group", "place_of(lane) * V / group", "place_of(lane) / group", "r4-K384-N21-q2g64"),
+        ("affine scales never renewed", "if (of == 0)", "if (k == 0)", "r1-K4352-N40-q4g64-add"),
+        ("bias of another column", "(bias, column, ", "(bias, column + 1, ", ROWS_3),
     ],
     (SKINNY, "common/weight_piece.h"): [
+        ("columns past the weight read", "even < n ? end : 0", "end", ROWS_5),
+        (
+            "halves of 16 bytes kept by the wrong lane",
+            "odd ? of_even.v[j] : of_odd",
+            "odd ? of_odd.v[j] : of_even",
+            ROWS_5,
+        ),
         ("high bits of a number lost", "at % 32 + BITS > 32", "at % 32 + BITS > 64", "r16-K128-N34-q3g32"),
         ("affine bias forgotten", "- 1)), bias)", "- 1)), 0.0f)", "r4-K384-N21-q2g64"),
-        ("a row of too few words", "(dim / 32 * BITS)", "(dim / 32 * BITS - 1)", "r4-K384-N21-q2g64"),
+        ("a row of too few words", "first, n, row, k", "first, n, row - 1, k", "r4-K384-N21-q2g64"),
     ],
     (SKINNY, "skinny_linear.metal"): [
-        ("gate and up swapped", "silu(sums.x) * sums.y", "silu(sums.y) * sums.x", "r8-K640-N96-norm-gated"),
+        ("gate and up swapped", "silu(sums.x) * sums.y", "silu(sums.y) * sums.x", GATED_8),
         ("residual of the first row", "add + row * n", "add", ROWS_5),
     ],
     (SKINNY, "skinny_linear_heads.metal"): [

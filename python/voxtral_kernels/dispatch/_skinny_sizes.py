@@ -7,13 +7,17 @@ import mlx.core as mx
 from ..backends.source import ints
 from ..reference.skinny_linear import SkinnyLinear
 
-COLUMNS = 4  # of a simdgroup
 COPIED = 4  # elements of a tail that a thread copies
+RUNS = 4  # columns that a simdgroup takes side by side, 8 lanes each
+AGAIN = 0.045  # what threadgroups may read again of the rows, as a share of the weights
+SIMDGROUPS = (4, 8, 12, 16)  # of a threadgroup
+FILLED = 16  # threadgroups that a GPU of 8 or 10 cores wants to have
+FEW_COLUMNS = 1024  # below them its cores cannot be filled
 
 
 def width(r: SkinnyLinear) -> int:
-    """Numbers that a lane takes at once: what one load brings of a plain weight; whole words of a quantised one."""
-    return (32 if r.bits % 2 else 16) if r.bits else 4
+    """Numbers that a lane takes at once: 16 bytes where they are of 4, 8, 16 or 32 bits; whole words of any others."""
+    return {0: 16 // r.weight.dtype.size, 8: 16}.get(r.bits, 32)
 
 
 def rows(r: SkinnyLinear) -> int:
@@ -21,14 +25,44 @@ def rows(r: SkinnyLinear) -> int:
     return 1 << (r.rows - 1).bit_length()
 
 
+def columns_of_a_lane(r: SkinnyLinear) -> int:
+    """What is read of staged rows serves all of them; each takes registers for its sums and, quantised, its scales."""
+    if rows(r) < 4:
+        return 4 if r.bits else 2
+    return 2 if r.bits and rows(r) == 16 else 4
+
+
+def bytes_a_threadgroup(r: SkinnyLinear) -> int:
+    """That it reads of the rows and of the gains of their norm: norm and scale once, or with each row its own."""
+    own = r.scale is not None and r.scale.size > r.x.shape[-1]
+    gains = sum(a.dtype.size for a in (r.norm, r.scale) if a is not None)
+    of_x = r.x.dtype.size * (1 if r.residual is None else 2)
+    return r.x.shape[-1] * (r.rows * (of_x + gains) if own else r.rows * of_x + gains)
+
+
+def read_again(r: SkinnyLinear) -> float:
+    """The same as a share of one column of the weight."""
+    weights = sum(a.nbytes for a in (r.weight, r.scales, r.biases) if a is not None)
+    return bytes_a_threadgroup(r) / (weights / r.weight.shape[0])
+
+
 def threads(r: SkinnyLinear) -> int:
-    """Of a threadgroup: each stages all rows, so it takes more columns where that costs; 16 rows leave no registers."""
-    return 512 if rows(r) < 16 and (r.norm is not None or r.rows > 1) else 256
+    """Of a threadgroup: as many as read little of x again, leave a GPU threadgroups enough, and have registers."""
+    each, n = RUNS * columns_of_a_lane(r), r.weight.shape[0]
+    most = 12 if (rows(r) == 16 and not r.bits) or (rows(r) in (4, 8) and r.bits) else SIMDGROUPS[-1]
+    chosen = SIMDGROUPS[0]
+    for simdgroups in SIMDGROUPS[1:]:
+        if simdgroups > most or (n >= FEW_COLUMNS and n < FILLED * each * simdgroups):
+            break
+        if read_again(r) <= AGAIN * each * chosen and chosen >= 8:
+            break
+        chosen = simdgroups
+    return 32 * chosen
 
 
 def columns(r: SkinnyLinear) -> int:
     """That a threadgroup takes."""
-    return threads(r) // 32 * COLUMNS
+    return threads(r) // 32 * RUNS * columns_of_a_lane(r)
 
 
 def behind_tail(r: SkinnyLinear, n_tail: int) -> tuple[list[mx.array], int, list[tuple[int, ...]]]:

@@ -11,7 +11,7 @@ import mlx.core as mx
 from ..backends.source import Factory, floats, ints, kernel
 from ..reference.skinny_linear import MAX_ROWS, SkinnyLinear
 from ._skinny_canary import small_like
-from ._skinny_sizes import COPIED, behind_tail, columns, rows, threads, width
+from ._skinny_sizes import COPIED, behind_tail, columns, columns_of_a_lane, read_again, rows, threads, width
 
 FILES = ("skinny_linear.metal", "skinny_linear_heads.metal")
 VARIANTS = ("product", "gated", "heads")
@@ -28,7 +28,11 @@ def unsupported(r: SkinnyLinear) -> list[str]:
 def variant(r: SkinnyLinear) -> tuple[str, str]:
     """The form, and why."""
     name = "heads" if r.rotation is not None else "gated" if r.gated else "product"
-    return name, f"An instance for {rows(r)} rows reads every weight once; a row's sums are those of one row alone."
+    share = read_again(r) / columns(r)
+    return name, (
+        f"An instance for {rows(r)} rows reads every weight once; a row's sums are those of one row alone. "
+        f"{columns(r)} columns a threadgroup: {100 * share:.1f} % of the weights' bytes are read again of x."
+    )
 
 
 def cpu_variant(r: SkinnyLinear, lanes: int) -> tuple[str, str]:
@@ -45,12 +49,13 @@ def template(r: SkinnyLinear) -> list[tuple[str, Any]]:
         ("BITS", r.bits),
         ("V", width(r)),
         ("ROWS", rows(r)),
+        ("COLUMNS", columns_of_a_lane(r)),
     ]
 
 
 def canary(r: SkinnyLinear) -> SkinnyLinear:
-    """A small request with the same template arguments: all operands, two blocks of K, a ragged end of both sizes."""
-    return small_like(r, 33 * width(r), 2 * columns(r) - 6, 2 * COPIED)
+    """A small request with the same template arguments: all operands, two units of K, a ragged end of both sizes."""
+    return small_like(r, 264, 2 * columns(r) - 6, 2 * COPIED)
 
 
 def prepare(r: SkinnyLinear, factory: Factory, stream: mx.Stream | mx.Device | None) -> Callable[..., Any]:

@@ -211,7 +211,7 @@ CASES = [
             itertools.product([2, 3, 4, 5, 6, 8], [32, 64, 128]), itertools.cycle([1, 4, 2, 16, 3, 8, 5]), strict=False
         )
     ),
-    Case(1, 3072, 40, 4, 64, form="add"),
+    Case(1, 4352, 40, 4, 64, form="add"),  # scales of more groups than a shader holds at once
     Case(1, 32, 5, 4, 32, wide=True),
     Case(2, 96, 9, 8, 32, wide=True, bias=True, norm=True, residual=True),
     Case(4, 192, 24, 4, 64, norm=True, scale=-1, form="gated"),
