@@ -89,8 +89,7 @@ METAL_FUNC void sliding_window_attention_vector(
   begin += int(split) * each;
   const int end = min(begin + each, last + 1);
 
-  // Unsplit, which keys a simdgroup and its slots take is a matter of positions: a row's sums have one order, whatever
-  // rows are beside it. A split starts where it starts; of bytes where a segment does.
+  // Unsplit, positions say which keys a simdgroup takes: a row's sums have one order, whatever rows are beside it.
   const int before = !SPLIT ? begin % (SIMDS * RUN) : rows_kv.IS_SCALED ? (begin - rows_kv.origin) % Layout::SLOTS : 0;
   const int aligned = begin - before;
   for (int run = aligned + int(simd) * RUN; run < end; run += SIMDS * RUN) {
