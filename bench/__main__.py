@@ -15,6 +15,7 @@ SUITES = {
     "compare": ("gate.compare", "two commits against each other: counters hard, times by interval"),
     "counters": ("suites.counters", "traffic of the shaders, counted on the emulator; exit 1 when worse"),
     "cpu": ("suites.cpu", "native extension against stock MLX and PyTorch"),
+    "drafts": ("suites.drafts", "passes and time that drafts save; exit 1 when less than asked"),
     "drop-in": ("suites.drop_in", "other packages' models before and after acceleration"),
     "emulator": ("suites.emulator", "speed of the emulator itself"),
     "host": ("suites.host", "milliseconds to build a step, ours and other packages'; exit 1 when more than the limits"),

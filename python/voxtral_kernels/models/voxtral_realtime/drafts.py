@@ -24,6 +24,8 @@ STRETCH = 16
 _JUDGED = 6
 # Drafts stop when they take this share of plain decoding's time, and start again at the other.
 _STOP, _START = 1.0, 0.93
+# A draft goes on while it is likelier than this to be right so far.
+_HOPE = 0.04
 # What a pad and a word's mark weigh before anything was heard: behind a pad, and behind text.
 _FIRST = {True: (0.85, 0.14), False: (0.7, 0.2)}
 
@@ -63,7 +65,7 @@ class Guess:
         last, pads, certain, expected = self._last, self._pads, 1.0, 1.0
         best, chosen = worth(0, 1.0), 0
         tokens: list[int] = []
-        while len(tokens) < most and last != word:
+        while len(tokens) < most and last != word and certain > _HOPE:
             of_pad, of_word = self._chances(last, pads)
             last, chance = (pad, of_pad) if of_pad >= of_word else (word, of_word)
             pads += 1

@@ -1,0 +1,183 @@
+"""``python -m bench drafts``: what several tokens from one reading of the weights save. Exit 1 where less than asked.
+
+The tiny model over the 19 recordings: passes a token, and the wall time of files with drafts and without, in turn. A
+stream that says no pad. The 4B shapes (2 layers, random weights) that are made to say the recordings' tokens, so that
+as much is accepted as there: time of the decoder. What an Apple chip would gain is computed, from published times of
+MLX's own quantised products of several rows (mlx#3839); nothing of it was measured here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("VOXTRAL_KERNELS_THREADS", "1")  # read when the extension is loaded
+
+import mlx.core as mx
+import numpy as np
+
+import voxtral_kernels as vk
+from voxtral_kernels.audio.load import load_audio
+from voxtral_kernels.models.passes import MOST, Costs
+from voxtral_kernels.models.result import Passes
+from voxtral_kernels.models.voxtral_realtime.decoding import Decoding
+from voxtral_kernels.models.voxtral_realtime.drafts import Drafts
+
+from ..measure import random_model
+from ..measure.scripted import scripted
+from ..measure.stats import Ratio, ratio
+from ..options import Parser
+from ..paths import EXAMPLES
+
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
+# Most passes a token, and most of plain decoding's time: of files, of a stream without pads, of the 4B shapes.
+PASSES, FILES, DENSE, SHAPES = 0.45, 0.75, 1.03, 0.65
+PAD, WORD = 32, 33
+# Time of so many rows over that of one, least and most published for an M4 Pro: mlx#3839, quantised weights.
+PUBLISHED = {"least": {1: 1.0, 4: 1.14, 8: 1.73}, "most": {1: 1.0, 4: 1.57, 8: 2.69}}
+
+
+def recordings() -> dict[str, list[int]]:
+    """Name to the reference's tokens at 480 ms."""
+    references = json.loads((EXAMPLES / "references.json").read_text())
+    return {name: entry["transformers"]["480"]["tokens"] for name, entry in references.items()}
+
+
+def in_turn(run: Callable[[bool | None], Any], rounds: int, clock: Clock) -> tuple[Ratio, list[Any]]:
+    """Time with drafts over time without, and what the runs with drafts gave; the first of each is not timed."""
+    times: dict[bool | None, list[float]] = {None: [], False: []}
+    found = []
+    for i in range(rounds + 1):
+        for drafts in (None, False) if i % 2 else (False, None):
+            start = clock()
+            result = run(drafts)
+            if i:
+                times[drafts].append(clock() - start)
+            if drafts is None:
+                found.append(result)
+    return ratio(times[None], times[False]), found
+
+
+def files(rounds: int, clock: Clock) -> tuple[float, Ratio]:
+    """Passes a token over all recordings; time of the longest, which holds the others."""
+    model = vk.load("tiny")
+    longest = load_audio(EXAMPLES / "one-minute.wav")
+    times, _ = in_turn(lambda drafts: model.transcribe(longest, drafts=drafts), rounds, clock)
+    made = tokens = 0
+    for name in recordings():
+        samples = load_audio(EXAMPLES / name)
+        result, plain = (model.transcribe(samples, drafts=drafts) for drafts in (None, False))
+        assert result.tokens == plain.tokens, f"{name}: drafts changed a token"
+        made, tokens = made + result.passes.made, tokens + len(result.tokens)
+    return made / tokens, times
+
+
+def dense(rounds: int, clock: Clock) -> Ratio:
+    """Time of half a minute that is all text."""
+    model, samples = vk.load("tiny"), np.zeros(30 * 16000, np.float32)
+    with scripted(model.decoder, lambda n: 1000 + n % 50, 1e-6):
+        return in_turn(lambda drafts: model.transcribe(samples, drafts=drafts), rounds, clock)[0]
+
+
+def shapes(n_tokens: int, rounds: int, clock: Clock) -> tuple[Ratio, Passes]:
+    """Time of the 4B shapes' decoder over the recordings' tokens."""
+    model = random_model.cut(1, 2)
+    model.encoder.blocks.clear()
+    tokens, prompt = list(chain.from_iterable(recordings().values()))[:n_tokens], [PAD] * 39
+    audio = mx.zeros((1, len(prompt) + n_tokens - 1, model.config.decoder.dim), model.dtype)
+
+    def run(drafts: bool | None) -> Passes:
+        proposed = None if drafts is False else Drafts(PAD, WORD)
+        decoding = Decoding(model, prompt, 6, offset=0, cache_bits=16, drafts=proposed, always=False)
+        said = [token for token, _ in decoding.decode(audio)]
+        assert said == tokens, "drafts changed a token"
+        return decoding.passes
+
+    with scripted(model.decoder, dict(enumerate(tokens, start=len(prompt) - 1)).__getitem__, 1e-9):
+        times, found = in_turn(run, rounds, clock)
+    return times, found[-1]
+
+
+class _Given(Costs):
+    """Times that are given, linear in between and beyond."""
+
+    def __init__(self, times: dict[int, float]) -> None:
+        super().__init__()
+        sizes = list(times)
+        slope = (times[sizes[-1]] - times[sizes[-2]]) / (sizes[-1] - sizes[-2])
+        table = times | {MOST: times[sizes[-1]] + slope * (MOST - sizes[-1])}
+        self._table = np.interp(range(MOST + 1), list(table), list(table.values()))
+
+    def __call__(self, rows: int) -> float:
+        return float(self._table[max(1, rows)])
+
+    def wanted(self, rows: int) -> int | None:
+        return None
+
+
+def computed(times: dict[int, float]) -> tuple[float, float]:
+    """Passes a token and time over plain decoding's, if passes took these times; no machine is asked."""
+    made, spent, costs = 0, 0.0, _Given(times)
+    tokens: Sequence[int]
+    for tokens in recordings().values():
+        drafts, at = Drafts(PAD, WORD), 0
+        drafts.costs = costs
+        while at < len(tokens):
+            steps = drafts.plain(len(tokens) - at)
+            draft = [] if steps else drafts.next(len(tokens) - at)
+            right = 0
+            while right < len(draft) and draft[right] == tokens[at + right]:
+                right += 1
+            n = steps or right + 1
+            made += steps or 1
+            spent += steps * costs(1) if steps else costs(len(draft) + 1)
+            for token in tokens[at : at + n]:
+                drafts.push(token)
+            at += n
+    total = sum(map(len, recordings().values()))
+    return made / total, spent / total
+
+
+def main(argv: list[str]) -> int:
+    """Print the figures."""
+    parser = Parser(prog="bench drafts", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of each timing, at least 5")
+    parser.add_argument("--tokens", type=int, default=96, help="of the 4B shapes' decoder")
+    parser.add_argument("--only", default="", help="lines whose name holds this text")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: processor time, where others use the machine"
+    )
+    options = parser.parse_args(argv)
+    clock = CLOCKS[options.clock]
+    lines: list[dict[str, Any]] = []
+
+    def line(name: str, value: float, limit: float | None, text: str) -> None:
+        over = limit is not None and value > limit
+        asked = "" if limit is None else f" (asked: at most {limit})"
+        lines.append({"name": name, "value": value, "asked": limit, "over": over})
+        print(f"{name:24}{text}{asked}{'  MORE' if over else ''}", flush=True)
+
+    if options.only in "recordings, files":
+        passes, times = files(options.rounds, clock)
+        line("recordings", passes, PASSES, f"{passes:.3f} passes a token, tiny model")
+        line("files", times.median, FILES, f"{times} of plain decoding's time, tiny model")
+    if options.only in "no pads":
+        times = dense(options.rounds, clock)
+        line("no pads", times.median, DENSE, f"{times} of plain decoding's time")
+    if options.only in "4B shapes":
+        times, made = shapes(options.tokens, options.rounds, clock)
+        line("4B shapes", times.median, SHAPES, f"{times} of plain decoding's time, 2 layers, bf16, CPU; {made}")
+    for name, published in PUBLISHED.items() if options.only in "computed" else ():
+        passes, share = computed(published)
+        text = f"computed, not measured: {passes:.2f} passes a token, {share:.2f} of the time by the {name} published"
+        line("Apple M4 Pro", share, None, text)
+    if options.json:
+        options.json.write_text(json.dumps(lines, indent=1) + "\n")
+    return int(any(entry["over"] for entry in lines))
