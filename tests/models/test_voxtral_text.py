@@ -14,6 +14,7 @@ from voxtral_kernels.models.sampling import nucleus, sampler
 from voxtral_kernels.models.voxtral import Voxtral, prompt
 from voxtral_kernels.models.voxtral.generate import generate
 from voxtral_kernels.models.voxtral.heard import Chunks
+from voxtral_kernels.models.voxtral.lookup import Lookup
 from voxtral_kernels.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +107,35 @@ def test_greedy_tokens(golden_model, embedded):
     steps = run(golden_model, embedded)
     assert [s.token for s in steps] == GREEDY
     assert [s.stop for s in steps] == [None] * 23 + ["max_tokens"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 24])
+def test_what_stood_before_is_looked_up_and_changes_no_token(golden_model, embedded, limit):
+    """Where the text repeats itself, where a draft is right at first only, and at the limit."""
+    for before in (GREEDY, [*GREEDY[:5], 3, 4, *GREEDY[4:12], 9], GREEDY[::-1], []):
+        lookup = Lookup(before)
+        steps = run(golden_model, embedded, max_tokens=limit, lookup=lookup)
+        assert [s.token for s in steps] == GREEDY[:limit]
+        assert [s.stop for s in steps] == [None] * (limit - 1) + ["max_tokens"]
+        assert lookup.passes.tokens == limit
+        assert lookup.passes.made + lookup.passes.accepted == limit
+        if before == GREEDY and limit == 24:
+            assert lookup.passes.made <= 10
+    lookup = Lookup(GREEDY)
+    ended = run(golden_model, embedded, end=GREEDY[9], lookup=lookup)
+    assert [s.token for s in ended] == GREEDY[: GREEDY.index(GREEDY[9]) + 1]
+    assert ended[-1].stop == "eos"
+
+
+def test_drafts_are_made_where_the_likeliest_is_taken(random_model):
+    samples = noise(2)
+    plain, drafts, drawn = (
+        random_model.transcribe(samples, max_tokens=60, **o)
+        for o in ({"drafts": False}, {}, {"temperature": 1.0, "seed": 1})
+    )
+    assert drafts.tokens == plain.tokens
+    assert plain.passes.drafted == drawn.passes.drafted == 0
+    assert drafts.passes.made + drafts.passes.accepted == len(drafts.tokens)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 36, 37])

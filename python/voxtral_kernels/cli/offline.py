@@ -51,7 +51,12 @@ def method(
     if max_tokens is not None:
         integer(OP, "max_tokens", max_tokens, 1)
 
-    options: dict[str, Any] = {"language": language, "max_tokens": max_tokens, "cache_bits": cache_bits}
+    options: dict[str, Any] = {
+        "language": language,
+        "max_tokens": max_tokens,
+        "cache_bits": cache_bits,
+        "drafts": drafts,
+    }
 
     def fill(recording: Recording, output: Output) -> None:
         output.transcript.settings = {"model": loaded.name, "language": language, "stop": None}

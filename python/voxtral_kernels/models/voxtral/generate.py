@@ -8,8 +8,10 @@ from typing import cast
 
 import mlx.core as mx
 
+from ..passes import verified
 from ..sampling import Sampler
 from .decoder import Decoder
+from .lookup import Lookup
 
 # Positions of a prompt that are computed at once: bounds the memory of a long one.
 PREFILL = 512
@@ -25,7 +27,14 @@ class Step:
 
 
 def generate(
-    decoder: Decoder, prompt: mx.array, sample: Sampler, *, end: int, max_tokens: int, cache_bits: int = 16
+    decoder: Decoder,
+    prompt: mx.array,
+    sample: Sampler,
+    *,
+    end: int,
+    max_tokens: int,
+    cache_bits: int = 16,
+    lookup: Lookup | None = None,
 ) -> Iterator[Step]:
     """Tokens behind a prompt.
 
@@ -36,28 +45,56 @@ def generate(
         end: Id that ends the sequence.
         max_tokens: Most tokens to generate, >= 1.
         cache_bits: Of the keys and values held: 16 (the model's dtype) or 8.
+        lookup: What proposes tokens, where ``sample`` takes the likeliest; None: nothing does.
 
     Yields:
         Each step as soon as its token is known; the last one has ``stop``.
     """
+    for made, token in enumerate(_tokens(decoder, prompt, sample, max_tokens, cache_bits, lookup), start=1):
+        stop = END if token == end else LIMIT if made == max_tokens else None
+        yield Step(token, stop)
+        if stop:
+            return
+
+
+def _tokens(
+    decoder: Decoder, prompt: mx.array, sample: Sampler, max_tokens: int, cache_bits: int, lookup: Lookup | None
+) -> Iterator[int]:
     caches = decoder.new_caches(bits=cache_bits, lazy=True)
     for start in range(0, prompt.shape[1], PREFILL):
         hidden = decoder(prompt[:, start : start + PREFILL], caches)
         mx.eval(hidden, [c.state for c in caches])
-    token: mx.array | None = sample(decoder.logits(hidden[:, -1:])[0, -1])
-    mx.async_eval(token)
-    made = 0
+
+    def said(ids: mx.array) -> mx.array:
+        return mx.argmax(decoder.logits(decoder(decoder.embed(ids), caches)), axis=-1)
+
+    def step(hidden: mx.array) -> mx.array:
+        following = sample(decoder.logits(hidden[:, -1:])[0, -1])
+        mx.async_eval(following)
+        if lookup is not None:
+            lookup.note(1)
+        return following
+
+    token: mx.array | None = step(hidden)
+    left = max_tokens
     while token is not None:
-        made += 1
-        following = None
-        if made < max_tokens:
-            # The next step is under way before this one's token is read.
-            hidden = decoder(decoder.embed(token.reshape(1, 1)), caches)
-            following = sample(decoder.logits(hidden)[0, -1])
-            mx.async_eval(following)
+        left -= 1
+        # The next step is under way before this one's token is read.
+        following = step(decoder(decoder.embed(token.reshape(1, 1)), caches)) if left else None
         value = cast(int, token.item())
-        if value == end:
-            yield Step(value, END)
-            return
-        yield Step(value, None if following is not None else LIMIT)
+        yield value
+        draft = [] if lookup is None else lookup.push(value)
+        # The first token of a draft is being computed: the others are verified where it is right.
+        if lookup is not None and following is not None and left > 1 and len(draft) > 1:
+            first, rest = cast(int, following.item()), draft[1 : left - 1]
+            if first == draft[0]:
+                yield first
+                lookup.push(first)
+                more = verified(said, caches, [first, *rest])
+                lookup.note(len(more), len(rest))
+                for value in more[:-1]:
+                    yield value
+                    lookup.push(value)
+                left -= len(more)
+                following = mx.array(more[-1])
         token = following

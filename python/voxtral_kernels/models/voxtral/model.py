@@ -16,7 +16,7 @@ from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig, log_mel
 from ...caches import check_bits
 from ...tokenizer import TextDecoder, Tokenizer
-from ..result import Result
+from ..result import Passes, Result
 from ..sampling import Sampler, sampler
 from ..section import OFFLINE, OP, REALTIME
 from . import prompt as prompts
@@ -26,6 +26,7 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .generate import LIMIT, generate
 from .heard import Chunks, Heard
+from .lookup import Lookup
 from .projector import Projector
 from .prompt import Prompt
 
@@ -157,6 +158,7 @@ class Voxtral(Module):
         seed: int | None = None,
         batch: int = 1,
         cache_bits: int = 16,
+        drafts: bool | None = None,
         on_text: Callable[[str], None] | None = None,
         delay_ms: float | None = None,
     ) -> Result:
@@ -170,6 +172,7 @@ class Voxtral(Module):
                 as the decoder's context goes.
             temperature, top_p, seed: See `sampling.sampler`; temperature 0 takes the likeliest token.
             batch: Chunks encoded at once.
+            drafts: Whether several tokens are verified in a pass: as for `VoxtralRealtime.stream`; never at random.
             cache_bits: 8: the decoder's keys and values are held in 8 bits; 16: in the model's dtype.
             on_text: Called with each new piece of text.
             delay_ms: Voxtral Realtime's; None here.
@@ -189,7 +192,8 @@ class Voxtral(Module):
         built = prompts.transcription(self._tokenizer(), heard.n_samples, language)
         limit = self._limit("transcribe", built, max_tokens, built.tokens.count(self.config.audio_token))
         draw = sampler(temperature, top_p, seed, op="transcribe")
-        return self._run(heard, built, limit, draw, batch, cache_bits, on_text)
+        lookup = self._lookup(built, cache_bits, drafts, temperature)
+        return self._run(heard, built, limit, draw, batch, cache_bits, lookup, on_text)
 
     def ask(
         self,
@@ -203,6 +207,7 @@ class Voxtral(Module):
         seed: int | None = None,
         batch: int = 1,
         cache_bits: int = 16,
+        drafts: bool | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Result:
         """The answer to a question about a recording, or what an instruction asks for.
@@ -211,7 +216,7 @@ class Voxtral(Module):
             audio, sample_rate: As for `transcribe`.
             question: The text.
             max_tokens: Most tokens to generate; None for 1024.
-            temperature, top_p, seed, batch, cache_bits, on_text: As for `transcribe`.
+            temperature, top_p, seed, batch, cache_bits, drafts, on_text: As for `transcribe`.
 
         Raises:
             ValueError: as `transcribe`; or no question.
@@ -221,7 +226,8 @@ class Voxtral(Module):
         built = prompts.question(self._tokenizer(), heard.n_samples, question)
         limit = self._limit("ask", built, max_tokens, ANSWER_TOKENS)
         draw = sampler(temperature, top_p, seed, op="ask")
-        return self._run(heard, built, limit, draw, batch, cache_bits, on_text)
+        lookup = self._lookup(built, cache_bits, drafts, temperature)
+        return self._run(heard, built, limit, draw, batch, cache_bits, lookup, on_text)
 
     def _hear(self, op: str, audio: Any, sample_rate: float | None) -> Heard:
         """The mel chunks of a recording: what it is read in is forgotten as it comes."""
@@ -256,6 +262,7 @@ class Voxtral(Module):
         draw: Sampler,
         batch: int,
         cache_bits: int,
+        lookup: Lookup | None,
         on_text: Callable[[str], None] | None,
     ) -> Result:
         tokenizer = self._tokenizer()
@@ -264,8 +271,8 @@ class Voxtral(Module):
         x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
         text, tokens, stop = TextDecoder(tokenizer), [], LIMIT
         pieces: list[str] = []
-        end = tokenizer.eos_id
-        for step in generate(self.decoder, x, draw, end=end, max_tokens=max_tokens, cache_bits=cache_bits):
+        options: Any = {"end": tokenizer.eos_id, "max_tokens": max_tokens, "cache_bits": cache_bits, "lookup": lookup}
+        for step in generate(self.decoder, x, draw, **options):
             tokens.append(step.token)
             stop = step.stop or stop
             pieces.append(text.push(step.token))
@@ -278,9 +285,14 @@ class Voxtral(Module):
             duration_s=heard.n_samples / self.config.sample_rate,
             stop=stop,
             complete=heard.complete,
+            passes=lookup.passes if lookup is not None else Passes(len(tokens), len(tokens)),
             chunks=len(mel),
             audio_tokens=len(embeddings),
         )
+
+    def _lookup(self, built: Prompt, cache_bits: int, drafts: bool | None, temperature: float) -> Lookup | None:
+        wanted = cache_bits == 16 and self.decoder.rows_alone(self.dtype) if drafts is None else drafts
+        return Lookup([t for t in built.tokens if t != self.config.audio_token]) if wanted and not temperature else None
 
     def _tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:

@@ -40,6 +40,7 @@ def transcribe_pieces(
     language: str | None = None,
     max_tokens: int | None = None,
     cache_bits: int = 16,
+    drafts: bool | None = None,
     on_piece: Callable[[float, float], None] | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> Iterator[Piece]:
@@ -50,7 +51,7 @@ def transcribe_pieces(
         blocks: The samples ``[T]`` at the model's rate, in blocks of any length.
         language: As for ``model.transcribe``.
         max_tokens: Most tokens of the whole text; None for as many as speech can need.
-        cache_bits: As for ``model.transcribe``.
+        cache_bits, drafts: As for ``model.transcribe``.
         on_piece: Called with the start and end of each piece, in seconds, before it is transcribed.
         on_text: Called with each new piece of text.
 
@@ -65,7 +66,7 @@ def transcribe_pieces(
         start_s, end_s = at / rate, (at + len(samples)) / rate
         if on_piece is not None:
             on_piece(start_s, end_s)
-        options: Any = {"language": language, "max_tokens": left, "cache_bits": cache_bits}
+        options: Any = {"language": language, "max_tokens": left, "cache_bits": cache_bits, "drafts": drafts}
         result = model.transcribe(samples, on_text=on_text, **options)
         first, last = speech(samples, rate)
         yield Piece(result, start_s + first / rate, start_s + last / rate)
