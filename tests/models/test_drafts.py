@@ -78,6 +78,27 @@ def test_every_recording(models, examples, references, name, delay, dtype, cost)
         assert tokens == references[name]["transformers"][str(delay)]["tokens"]
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("chunk_ms", [80, 160, 240])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recording_live(models, examples, name, delay, dtype, chunk_ms):
+    """In feeds of 80 ms, taken so many at once."""
+    samples = load_audio(examples / name)
+    with costing(FREE):
+        streams = [
+            models[dtype].stream(delay, chunk_ms=chunk_ms, exact=True, drafts=drafts) for drafts in (None, False)
+        ]
+        for stream in streams:
+            for start in range(0, len(samples), 1280):
+                stream.feed(samples[start : start + 1280])
+            stream.finish()
+    assert streams[0].tokens == streams[1].tokens
+    assert streams[0].passes.accepted > 0
+    assert chunk_ms == 80 or streams[0].passes.per_token < 0.8
+
+
 @settings(RANDOM, max_examples=3)
 @given(
     sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=6).filter(lambda s: sum(s) > 3000),

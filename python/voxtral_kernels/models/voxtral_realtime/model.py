@@ -32,6 +32,9 @@ from .stream import Stream, StreamEvent
 if TYPE_CHECKING:
     from ...audio.types import Source
 
+# Seconds of a recording that are taken at once: events come with each, and drafts end with it.
+PIECE_S = 5.12
+
 
 @dataclass
 class AudioState:
@@ -216,7 +219,7 @@ class VoxtralRealtime(Module):
             chunk_ms=chunk_ms,
             exact=exact,
         )
-        with blocks(audio, sample_rate=sample_rate) as source:
+        with blocks(audio, sample_rate=sample_rate, seconds=PIECE_S) as source:
             pieces = (events for block in source for events in stream.pieces(block))
             for events in itertools.chain(pieces, (stream.finish() for _ in range(1))):
                 if on_events is not None:
