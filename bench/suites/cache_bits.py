@@ -138,6 +138,11 @@ def run(stack: Any, x: mx.array, scales: list[Any], caches: list[Any]) -> mx.arr
     return y
 
 
+def squares(x: mx.array) -> float:
+    """The sum of the squares."""
+    return float(np.array(mx.sum(x**2)))
+
+
 def keys() -> Iterator[dict[str, Any]]:
     """What rounding to 8 bits costs the keys of a recording, held rotated and before rotation; the root mean square."""
     model = vk.load("tiny", dtype="float32")
@@ -148,12 +153,12 @@ def keys() -> Iterator[dict[str, Any]]:
         ("decoder", stream._decoding.caches, model.config.decoder),
     ):
         row: dict[str, Any] = {"keys": name}
-        held = [(c.keys_values()[0], c.offset) for c in caches]
+        held = [(entries[0], c.offset) for c in caches if (entries := c.keys_values())]
         back = [turned_back(k, offset - k.shape[2], config.rope_theta) for k, offset in held]
         for form, rows in (("rotated", [k for k, _ in held]), ("before", back)):
             rounded = [ring.dequantised(*ring.quantised(k)) for k in rows]
-            off = sum(float(mx.sum((a - b) ** 2).item()) for a, b in zip(rounded, rows, strict=True))
-            row[form] = float(np.sqrt(off / sum(float(mx.sum(k**2).item()) for k in rows)))
+            off = sum(squares(a - b) for a, b in zip(rounded, rows, strict=True))
+            row[form] = float(np.sqrt(off / sum(map(squares, rows))))
         yield row
 
 
