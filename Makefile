@@ -54,7 +54,7 @@ bench: $(VENV)/.test-tools build/hosts/.installed
 	mkdir -p build
 	$(BIN)/python -m bench --json build/bench.json --html build/bench.html
 
-lint: $(VENV)/.test-tools $(VENV)/.lint-tools
+lint: $(VENV)/.test-tools $(VENV)/.lint-tools docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -67,6 +67,10 @@ lint: $(VENV)/.test-tools $(VENV)/.lint-tools
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format --default-filetype yaml CITATION.cff
 	$(BIN)/zizmor --offline --quiet .github action.yml
+
+# The site, into build/site: a link or an anchor that leads nowhere is an error.
+docs: $(VENV)/.installed $(VENV)/.docs-tools
+	$(BIN)/mkdocs build --strict
 
 check-macos: $(VENV)/.test-tools
 	$(BIN)/python csrc/check_macos.py

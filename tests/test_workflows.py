@@ -43,7 +43,6 @@ ELSEWHERE = {
     "sudo apt-get update && sudo apt-get install --yes qemu-user-static": "changes the machine itself",
     "python -m cibuildwheel --output-dir wheelhouse": "builds on a Mac only; the Linux wheel's lines run below",
     "xcrun metal --version || xcodebuild -downloadComponent MetalToolchain": "Apple's",
-    ".venv/bin/voxtral-kernels report --out report": "tests/cli/test_report.py",
 }
 PUBLISHES = {
     'gh release create "$GITHUB_REF_NAME" --verify-tag --title "$GITHUB_REF_NAME" --notes-file notes.md dist/*'
