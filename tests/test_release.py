@@ -179,3 +179,14 @@ def test_a_tag_is_the_version_and_has_notes(tmp_path):
     changelog.write_text(f"## [Unreleased]\n\n## [{version}] - 2026-12-01\n\n- A\n\n## [0.0.1] - 2026-01-01\n\n- B\n")
     assert release.wrong(f"refs/tags/v{version}", tmp_path) == []
     assert release.section(version, tmp_path) == "- A"
+
+
+def test_links_of_the_readme_work_on_pypi():
+    base = PROJECT["urls"]["Homepage"]
+    links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / "README.md").read_text())
+    assert [link for link in links if not link.startswith("https://")] == []
+    ours = [
+        re.fullmatch(rf"{base}/(?:blob|tree)/main/([^#]+)(?:#.*)?", link) for link in links if link.startswith(base)
+    ]
+    assert ours
+    assert [found[1] for found in ours if not (ROOT / found[1]).exists()] == []

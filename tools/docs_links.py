@@ -1,4 +1,4 @@
-"""For mkdocs.yml: links from a page into the checkout (``../CONTRIBUTING.md``) lead to the repository, if the file is there."""
+"""For mkdocs.yml: links from a page into the checkout (``../CONTRIBUTING.md``) lead to the repository, checked."""
 
 from __future__ import annotations
 
