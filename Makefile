@@ -54,7 +54,7 @@ bench: $(VENV)/.test-tools build/hosts/.installed
 	mkdir -p build
 	$(BIN)/python -m bench --json build/bench.json --html build/bench.html
 
-lint: $(VENV)/.test-tools $(VENV)/.lint-tools
+lint: $(VENV)/.test-tools $(VENV)/.lint-tools docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
