@@ -20,6 +20,10 @@ SUITES = {
     "emulator": ("suites.emulator", "speed of the emulator itself"),
     "host": ("suites.host", "milliseconds to build a step, ours and other packages'; exit 1 when more than the limits"),
     "launches": ("suites.launches", "launches of a layer in a streaming step; exit 1 when more than the gate"),
+    "metal-files": (
+        "suites.metal_files",
+        "Metal files of any folder that compile on the emulator; exit 1 when one does not",
+    ),
     "metal-sources": ("suites.metal_sources", "every Metal text that the case lists make MLX compile; --compile does"),
     "realtime": ("suites.realtime", "the tiny model end to end: native, composed, transformers"),
     "record": ("suites.record", "add this machine's row to the README's results table"),

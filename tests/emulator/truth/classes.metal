@@ -72,7 +72,6 @@ kernel void compound_operators(device float* out) {
 
 //= accepted a_braced_argument
 // source: ml-explore/mlx random.metal (f({a, b, c}))
-// differs: the host compiler builds no vector from braces for a parameter
 // out: 3 7
 struct Span {
   float2 ends;

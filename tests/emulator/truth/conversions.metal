@@ -198,7 +198,6 @@ kernel void braced_vectors(device float* out) {
 
 //= accepted half4_times_float
 // source: huggingface/candle quantized.metal, ggml-org/llama.cpp ggml-metal.metal
-// differs: the host compiler converts no scalar of a wider type for a vector
 // out: 2 6
 kernel void half4_times_float(device float* out) {
   half4 h = half4(1, 2, 3, 4);

@@ -107,8 +107,16 @@ def _program_scope(declaration: Declaration, specifiers: set[str], version: Vers
     outline = declared(tokens)
     if "constant" not in specifiers:
         yield _PROGRAM_SCOPE.at(tokens[0], outline[-1].text)
-    elif not marks and not any(t.text in ("=", "{", "(") for t in without_attributes(tokens)):
+    elif (
+        not marks and not _is_member(outline) and not any(t.text in ("=", "{", "(") for t in without_attributes(tokens))
+    ):
         yield _UNINITIALISED.at(tokens[0], outline[-1].text)
+
+
+def _is_member(outline: Sequence[Token]) -> bool:
+    """``S::member``, declared once more outside of its class."""
+    end = next((i for i, t in enumerate(outline) if t.text == "["), len(outline))
+    return end > 1 and outline[end - 2].text == "::"
 
 
 def _object_space(outline: Sequence[Token]) -> str:

@@ -24,7 +24,7 @@ _LIBRARY = re.compile(
     r"make_(filled|diagonal)_simdgroup_matrix|numeric_limits|array_ref|(packed|bool)_vec|decay(_t)?|declval|"
     r"(is|has|add|remove|make|enable|rank|extent|common|underlying)_\w+|_?(conjunction|disjunction|negation)(_v)?|"
     r"conditional(_t)?|(integral|bool)_constant|(rank|extent)|(texture|depth)\w+|msl_\w+|access|integer_sequence|"
-    r"index_sequence|pair|tuple|coherent"
+    r"index_sequence|pair|tuple|coherent|vec_elements|_numeric_limits_impl"
 )
 _SCALAR_HEADS = ("if", "while", "for", "switch", "static_assert", "alignas", "constexpr")
 
@@ -45,7 +45,12 @@ def _opens_list(tokens: Sequence[Token], i: int, names: Container[str]) -> bool:
     before = text_at(tokens, i - 1)
     if before == "template" or text_at(tokens, i - 2) == "template":
         return True
-    return i > 0 and tokens[i - 1].kind == tk.IDENTIFIER and (before in names or bool(_LIBRARY.fullmatch(before)))
+    if i == 0 or tokens[i - 1].kind != tk.IDENTIFIER:
+        return False
+    if before in names or _LIBRARY.fullmatch(before):
+        return True
+    close = tk.closing_angle(tokens, i)
+    return close is not None and text_at(tokens, close + 1) == "::"
 
 
 def _list_end(tokens: Sequence[Token], open_: int, names: Container[str]) -> int | None:

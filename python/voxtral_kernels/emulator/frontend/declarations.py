@@ -116,6 +116,7 @@ class Instantiation(NamedTuple):
 
     host_name: str
     template_id: list[Token]
+    parameters: list[Token]  # between the parentheses, where there are any
     end: int
 
 
@@ -138,9 +139,10 @@ def instantiation(tokens: Sequence[Token], i: int) -> Instantiation | None:
     if not name or j >= len(tokens):
         raise fail(tokens[i], "an explicit instantiation of a kernel has a host_name")
     template_id = list(tokens[start:j])
+    parameters = list(tokens[j + 1 : tk.closing(tokens, j)]) if text_at(tokens, j) == "(" else []
     while text_at(tokens, j) != ";":
         j = tk.closing(tokens, j) + 1 if text_at(tokens, j) in tk.OPENING else j + 1
-    return Instantiation(name, template_id, j + 1)
+    return Instantiation(name, template_id, parameters, j + 1)
 
 
 class FunctionConstant(NamedTuple):
@@ -227,9 +229,30 @@ def type_names(tokens: Sequence[Token]) -> set[str]:
     return names
 
 
+def braced_arguments(tokens: Sequence[Token]) -> set[int]:
+    """The braces of ``f({a, b})`` that hold no others."""
+    found: set[int] = set()
+    open_: list[int] = []
+    for i, token in enumerate(tokens):
+        if token.kind != tk.PUNCTUATOR:
+            continue
+        if token.text in tk.OPENING:
+            if token.text == "{":
+                found -= set(open_)
+                argument = open_ and tokens[open_[-1]].text == "(" and text_at(tokens, i - 1) in ("(", ",")
+                found |= {i} if argument else set()
+            open_.append(i)
+        elif token.text in tk.CLOSING:
+            open_.pop()
+    return found
+
+
 def function_parameters(tokens: Sequence[Token]) -> set[int]:
-    """The ``*`` of each ``template <void (*f)(...)>``: clang's dialect takes functions there by reference only."""
-    found = set()
+    """The ``*`` of each ``template <void (*f)(...)>`` and of each name for such a type.
+
+    clang's dialect takes functions as template arguments by reference only.
+    """
+    found = {i + 5 for i in range(len(tokens)) if _names_function_type(tokens, i)}
     for start, token in enumerate(tokens):
         if token.text != "template" or text_at(tokens, start + 1) != "<":
             continue
@@ -240,7 +263,28 @@ def function_parameters(tokens: Sequence[Token]) -> set[int]:
     return found
 
 
+def _names_function_type(tokens: Sequence[Token], i: int) -> bool:
+    """``using F = void (*)(...)``."""
+    if text_at(tokens, i) != "using" or text_at(tokens, i + 2) != "=":
+        return False
+    return [text_at(tokens, k) for k in range(i + 4, i + 8)] == ["(", "*", ")", "("]
+
+
 def is_function_argument(tokens: Sequence[Token], i: int) -> bool:
     """Whether ``i`` is the ``&`` of a template argument ``<..., &name>``."""
     around = text_at(tokens, i - 1) in ("<", ",") and text_at(tokens, i + 2) in (",", ">")
-    return around and text_at(tokens, i) == "&" and tokens[i + 1].kind == tk.IDENTIFIER
+    if not around or text_at(tokens, i) != "&" or tokens[i + 1].kind != tk.IDENTIFIER:
+        return False
+    depth = lists = 0
+    for token in reversed(tokens[:i]):
+        if token.text in tk.CLOSING:
+            depth += 1
+        elif token.text in tk.OPENING:
+            depth -= 1
+        elif depth == 0 and token.text in (">", "<"):
+            lists += 1 if token.text == ">" else -1
+        if depth < 0 or token.text == ";":
+            return False
+        if lists < 0:
+            return True
+    return False

@@ -143,6 +143,8 @@ def is_dropped(token: Token) -> bool:
     first, second = [*words[1:3], "", ""][:2]
     if (first,) in _REACHING or (first, second) in _REACHING:
         return False  # refused by name
+    if first == "unroll" and len(words) > 2 and not words[2].isdigit():
+        return True  # a macro of the text, which nothing expands in a pragma
     if first == "clang":
         return second not in _CLANG_PRAGMAS or second == "diagnostic"
     return first == "METAL" or first not in _PRAGMAS

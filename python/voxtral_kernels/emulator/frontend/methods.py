@@ -69,13 +69,35 @@ def constant_copies(tokens: Sequence[Token]) -> dict[int, str]:
     for i, token in enumerate(tokens):
         if token.text != "{" or not (name := _class_name(tokens, i)) or text_at(tokens, _keyword(tokens, i)) == "union":
             continue
-        constructors = [j for j in _members(tokens, partner, i) if _is_constructor(tokens, j, name)]
-        parameters = [[t.text for t in tokens[j + 2 : partner[j + 1]]] for j in constructors]
+        members = list(_members(tokens, partner, i))
+        constructors = [j for j in members if _is_constructor(tokens, j, name)]
+        opened = [_parameters(tokens, j) for j in constructors]
+        parameters = [[t.text for t in tokens[p + 1 : partner[p]]] for p in opened]
         if any("&" in words and name in words for words in parameters):
             continue  # copies as its author says
         default = "" if constructors else f"{name}() = default; "
         added[i] = f"{default}{name}(const {name}&) = default; {name}(const constant {name}&) = default;"
+        if not any(text_at(tokens, j) == "operator" and text_at(tokens, j + 1) == "=" for j in members):
+            added[i] += f" MSL_ASSIGNED_FROM_CONSTANT({name})"
     return added
+
+
+def repeated_members(tokens: Sequence[Token]) -> dict[int, int]:
+    """``constant constexpr float S<4>::table[8];``: start and end of what only says again that S has a table.
+
+    clang's dialect wants a value of everything in ``constant``.
+    """
+    found: dict[int, int] = {}
+    start = 0
+    for i, token in enumerate(tokens):
+        if token.kind == tk.DIRECTIVE or token.text in ("{", "}", ";"):
+            words = [t.text for t in tokens[start:i]]
+            bare = words[: words.index("[")] if "[" in words else words
+            valued = {"=", "("} & set(words)
+            if token.text == ";" and {"constexpr", "constant"} <= set(bare) and bare[-2:-1] == ["::"] and not valued:
+                found[start] = i + 1
+            start = i + 1
+    return found
 
 
 def function_bodies(tokens: Sequence[Token]) -> set[int]:
@@ -110,7 +132,15 @@ def _members(tokens: Sequence[Token], partner: Sequence[int], brace: int) -> Ite
 
 
 def _is_constructor(tokens: Sequence[Token], i: int, name: str) -> bool:
-    return text_at(tokens, i) == name and text_at(tokens, i + 1) == "(" and text_at(tokens, i - 1) != "~"
+    if text_at(tokens, i) != name or text_at(tokens, i - 1) == "~":
+        return False
+    return text_at(tokens, _parameters(tokens, i)) == "("
+
+
+def _parameters(tokens: Sequence[Token], i: int) -> int:
+    """Where the parameters of a constructor that is named at ``i`` open: ``S(`` and ``S<T>(``."""
+    close = tk.closing_angle(tokens, i + 1) if text_at(tokens, i + 1) == "<" else None
+    return i + 1 if close is None else close + 1
 
 
 def _keyword(tokens: Sequence[Token], brace: int) -> int:
@@ -168,6 +198,8 @@ def _class_name(tokens: Sequence[Token], brace: int) -> str | None:
             name = i + 1
             while text_at(tokens, name) in ("alignas", "__attribute__", "["):
                 name = tk.closing(tokens, name if text_at(tokens, name) == "[" else name + 1) + 1
+            while text_at(tokens, name + 1) == "::":
+                name += 2
             if tokens[name].kind != tk.IDENTIFIER:
                 return ""
             declares = tokens[name + 1].kind == tk.IDENTIFIER and text_at(tokens, name + 1) != "final"

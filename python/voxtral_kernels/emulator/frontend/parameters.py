@@ -95,6 +95,11 @@ def _read(part: list[Token]) -> Parameter:
     return Parameter(name, "buffer", index, "", "&" in words, is_constant, is_const, condition, granule)
 
 
+def without_attributes(part: list[Token]) -> list[Token]:
+    """A parameter's declaration alone."""
+    return _split_attributes(part)[0]
+
+
 def _split_attributes(part: list[Token]) -> tuple[list[Token], dict[str, str]]:
     """The declaration, and ``{"buffer": "3"}`` of ``[[buffer(3)]]``."""
     declaration: list[Token] = []

@@ -23,6 +23,7 @@ from . import tokens as tk
 from .comparisons import vector_comparisons
 from .declarations import (
     STATEMENT_STARTS,
+    braced_arguments,
     fail,
     function_constant,
     function_parameters,
@@ -33,8 +34,8 @@ from .declarations import (
     type_names,
 )
 from .escapes import is_dropped
-from .methods import constant_copies, function_bodies, thread_methods
-from .parameters import BUILTINS, read_parameters
+from .methods import constant_copies, function_bodies, repeated_members, thread_methods
+from .parameters import BUILTINS, read_parameters, without_attributes
 from .tokens import Token
 from .unit import Kernel, Unit
 from .values import ValueRewriter
@@ -46,6 +47,7 @@ class _Translator(ValueRewriter):
         self.unit = Unit("")
         self.thread_methods: dict[int, str] = {}
         self.constant_copies: dict[int, str] = {}
+        self.repeated_members: dict[int, int] = {}
         self.function_parameters: set[int] = set()
         self.namespaces: list[tuple[int, int, str]] = []
         self.vector_comparisons: set[int] = set()
@@ -54,12 +56,14 @@ class _Translator(ValueRewriter):
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
         self.constant_copies = constant_copies(self.tokens)
+        self.repeated_members = repeated_members(self.tokens)
         self.namespaces = namespaces(self.tokens)
         self.function_parameters = function_parameters(self.tokens)
         self.takes_functions = bool(self.function_parameters)
         self.function_bodies = function_bodies(self.tokens)
         self.vector_comparisons = vector_comparisons(self.tokens)
         self.type_names = type_names(self.tokens)
+        self.braced_arguments = braced_arguments(self.tokens)
         i = 0
         while i < len(self.tokens):
             i = self._step(i)
@@ -69,27 +73,18 @@ class _Translator(ValueRewriter):
     def _step(self, i: int) -> int:
         """Translates what starts at token ``i``; returns the index behind it."""
         token = self.tokens[i]
-        if i in self.thread_methods:
-            return self._method_space(i)
-        if i in self.constant_copies:
-            self.out.append(token)
-            self._emit(token, self.constant_copies[i])
-            return i + 1
-        if i in self.function_parameters:
-            self.out.append(token._replace(text="&"))
-            return i + 1
-        if self.takes_functions and is_function_argument(self.tokens, i):
-            return i + 1
+        if end := self._decided(i):
+            return end
         if token.kind == tk.IDENTIFIER:
             if token.text == "threadgroup" and (end := self._threadgroup_variables(i)):
                 return end
             if token.text == "template" and (end := self._instantiation(i)):
                 return end
-            if token.text == "constant" and self._text(i + 1) == "char" and self._text(i + 2) == "*":
-                self._emit(token, "constant const")  # string literals are const
-                return i + 1
             if token.text == "constant" and (end := self._function_constant(i)):
                 return end
+            if token.text == "constant" and self._is_unqualified(i):
+                self._emit(token, "constant const")  # what lies there is const, whether or not the text says so
+                return i + 1
             if token.text == "thread" and self._is_const_reference(i):
                 return i + 1
             if end := self._program_built_in(i):
@@ -103,6 +98,11 @@ class _Translator(ValueRewriter):
                 return end
         elif i in self.initialisers:
             return self._initialiser(i)
+        elif i in self.braced_arguments:
+            return self._braced_argument(i)
+        elif i in self.closings:
+            self.out.append(token._replace(text=")"))
+            return i + 1
         elif i in self.vector_comparisons:
             self.out.append(token)
             self._emit(token, "metal::msl_rhs() <<")
@@ -114,6 +114,26 @@ class _Translator(ValueRewriter):
             return i + 1
         self.out.append(token)
         return i + 1
+
+    def _decided(self, i: int) -> int | None:
+        """What the look at the whole text has decided of token ``i``."""
+        if i in self.thread_methods:
+            return self._method_space(i)
+        if i in self.repeated_members:
+            return self.repeated_members[i]
+        if i in self.constant_copies:
+            self.out.append(self.tokens[i])
+            self._emit(self.tokens[i], self.constant_copies[i])
+            return i + 1
+        if i in self.function_parameters:
+            self.out.append(self.tokens[i]._replace(text="&"))
+            return i + 1
+        return i + 1 if self.takes_functions and is_function_argument(self.tokens, i) else None
+
+    def _is_unqualified(self, i: int) -> bool:
+        """Whether the word ``constant`` qualifies a type that is not const already; behind a method it does not."""
+        before, after = self._text(i - 1), self._text(i + 1)
+        return before not in (")", "const", "noexcept") and after not in ("const", "constexpr", "static", "{")
 
     def _attribute(self, i: int) -> int:
         close = tk.closing(self.tokens, i)
@@ -210,9 +230,18 @@ class _Translator(ValueRewriter):
         found = instantiation(self.tokens, i)
         if found is None:
             return None
-        template_id = [t._replace(line=1, path="") for t in self._nested(found.template_id)]
-        self.unit.instances[found.host_name] = self._scope(i) + tk.to_text(template_id).split("\n", 1)[1].strip()
+        self.unit.instances[found.host_name] = self._scope(i) + self._joined(found.template_id)
+        if not any(t.text == "<" for t in found.template_id):
+            types = [
+                t for part in tk.split_commas(found.parameters) for t in (*without_attributes(part), part[0].like(","))
+            ]
+            self.unit.signatures[found.host_name] = self._joined(types[:-1])
         return found.end
+
+    def _joined(self, tokens: list[Token]) -> str:
+        """Translated, in one line."""
+        flat = [t._replace(line=1, path="") for t in self._nested(tokens)]
+        return tk.to_text(flat).split("\n", 1)[1].strip() if flat else ""
 
     def _function_constant(self, i: int) -> int | None:
         found = function_constant(self.tokens, i)

@@ -25,5 +25,6 @@ class Unit:
     text: str
     kernels: dict[str, Kernel] = field(default_factory=dict)
     instances: dict[str, str] = field(default_factory=dict)  # host_name -> template id
+    signatures: dict[str, str] = field(default_factory=dict)  # host_name -> parameters, where they decide the instance
     constants: dict[int, str] = field(default_factory=dict)  # index -> name
     variables: list[str] = field(default_factory=list)  # threadgroup variables by id

@@ -23,7 +23,9 @@ class ValueRewriter:
         self.takes_functions = False
         self.function_bodies: Container[int] = ()
         self.type_names: Container[str] = ()
-        self.initialisers: dict[int, Sequence[Token]] = {}
+        self.initialisers: dict[int, Sequence[Token]] = {}  # ( or { behind a vector's name -> the vector's type
+        self.braced_arguments: Container[int] = ()
+        self.closings: set[int] = set()  # braces that became parentheses
 
     def _step(self, i: int) -> int:
         raise NotImplementedError
@@ -139,10 +141,12 @@ class ValueRewriter:
         return end
 
     def _declarators(self, i: int, type_: Sequence[Token]) -> None:
-        """Notes the ``(`` of ``float4 v(1, 2, 3, 4), w(0);``, whose first name is token ``i``."""
+        """Notes the brackets of ``float4 v(1, 2, 3, 4), w = {0}, x{1};``, whose first name is token ``i``."""
         while i + 1 < len(self.tokens) and self.tokens[i].kind == tk.IDENTIFIER:
-            if self._text(i + 1) == "(":
-                self.initialisers[i + 1] = type_
+            bracket = i + 2 if self._text(i + 1) == "=" and self._text(i + 2) == "{" else i + 1
+            if self._text(bracket) == "(" or (self._text(bracket) == "{" and self._is_flat(bracket)):
+                self.initialisers[bracket] = type_
+                i = tk.closing(self.tokens, bracket)
             i += 1
             while i < len(self.tokens) and self._text(i) not in (",", ";", ")", "}", "{", ":"):
                 i = tk.closing(self.tokens, i) + 1 if self._text(i) in tk.OPENING else i + 1
@@ -151,34 +155,38 @@ class ValueRewriter:
             i += 1
 
     def _initialiser(self, i: int) -> int:
-        """The ``(`` that `_declarators` noted becomes ``= construct(``."""
+        """The bracket that `_declarators` noted becomes ``= construct(``: clang wants every component in braces."""
         token = self.tokens[i]
-        self.out.append(token.like("=", tk.PUNCTUATOR))
-        self._emit(token, "metal::msl_construct<metal::")
-        self.out += [*self._nested(self.initialisers[i]), token.like(">", tk.PUNCTUATOR), token]
+        if self._text(i - 1) != "=":
+            self.out.append(token.like("=", tk.PUNCTUATOR))
+        self._emit(token, "metal::msl_construct<metal::" if token.text == "(" else "metal::msl_braced<metal::")
+        self.out += [*self._nested(self.initialisers[i]), token.like(">", tk.PUNCTUATOR)]
+        return self._parenthesis(i)
+
+    def _parenthesis(self, i: int) -> int:
+        """The bracket ``i`` as a parenthesis, and so its partner."""
+        self.out.append(self.tokens[i].like("(", tk.PUNCTUATOR))
+        if self._text(i) == "{":
+            self.closings.add(tk.closing(self.tokens, i))
         return i + 1
 
+    def _is_flat(self, brace: int) -> bool:
+        return not any(t.text == "{" for t in self.tokens[brace + 1 : tk.closing(self.tokens, brace)])
+
+    def _braced_argument(self, i: int) -> int:
+        """``f({a, b})``: what becomes the vector, or the structure, that the function takes."""
+        self._emit(self.tokens[i], "metal::msl_braces")
+        return self._parenthesis(i)
+
     def _braced(self, i: int, end: int, type_: Sequence[Token]) -> int | None:
-        """``float4{a, b}``, ``float4 v = {a, b}`` and ``float4 v{a, b}`` in a function: clang wants every component."""
-        brace = end
-        if end < len(self.tokens) and self.tokens[end].kind == tk.IDENTIFIER:
-            brace = end + 2 if self._text(end + 1) == "=" else end + 1
-        if self._text(brace) != "{" or i not in self.function_bodies:
+        """``float4{a, b}`` in a function."""
+        if self._text(end) != "{" or i not in self.function_bodies or not self._is_flat(end):
             return None
-        close = tk.closing(self.tokens, brace)
-        inside = self.tokens[brace + 1 : close]
-        if any(t.text == "{" for t in inside):
-            return None
-        if brace > end:
-            self.out += [*self._nested(type_), self.tokens[end], self.tokens[end].like("=")]
-        elif self._text(i - 1) == "::" and self._text(i - 2) == "metal":
+        if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
             del self.out[-2:]
         self._emit(self.tokens[i], "metal::msl_braced<metal::")
-        self.out += self._nested(type_)
-        self._emit(self.tokens[i], ">(")
-        self.out += self._nested(inside)
-        self._emit(self.tokens[close], ")")
-        return close + 1
+        self.out += [*self._nested(type_), self.tokens[i].like(">", tk.PUNCTUATOR)]
+        return self._parenthesis(end)
 
     def _c_cast(self, i: int, end: int, type_: Sequence[Token], scope: str) -> int | None:
         """``(half4)x``: clang has no such cast between vectors, but ``->*`` binds like one."""

@@ -43,15 +43,32 @@ class Library:
         """Where the kernel of an entry point is declared."""
         return self._program.declared(self._program.kernel(entry))
 
-    def check(self, entries: Sequence[str] | None = None, constants: Mapping[int, Any] | None = None) -> None:
+    @property
+    def instances(self) -> list[str]:
+        """The ``host_name`` of each instance of a template."""
+        return list(self._program.unit.instances)
+
+    @property
+    def plain_kernels(self) -> int:
+        """How many kernels are no templates."""
+        return sum(not kernel.is_template for kernel in self._program.unit.kernels.values())
+
+    def check(
+        self,
+        entries: Sequence[str] | None = None,
+        constants: Mapping[int, Any] | None = None,
+        *,
+        types: bool = True,
+    ) -> None:
         """Raises KernelError if Apple's compiler would refuse the text, as far as the emulator can tell; runs nothing.
 
         Args:
             entries: Instances or template ids to look at beside the kernels that are no templates; None: all instances.
             constants: Values of function constants, by index.
+            types: Whether to look at conversions too that the host's compiler takes and Apple's does not: slow.
         """
         names = list(self._program.unit.instances) if entries is None else entries
-        self._program.check(names, constants or {})
+        self._program.check(names, constants or {}, types)
 
     def run(
         self,

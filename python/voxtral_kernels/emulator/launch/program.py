@@ -117,12 +117,15 @@ class Program:
         """The kernel of an entry point's name; nothing is compiled."""
         return self._find(name)[0]
 
-    def check(self, names: Sequence[str], constants: Mapping[int, Any]) -> None:
+    def check(self, names: Sequence[str], constants: Mapping[int, Any], types: bool = True) -> None:
         """Raises KernelError if ``names`` or a kernel that is no template would not compile; compiles nothing."""
         _, text = self._with_entry_points(names)
         values = {index: constants.get(index, 1) for index in self.unit.constants}
         with self._confined():
-            typed.require(text, self._defines(values), self.unit.constants, self._folders.is_known)
+            if types:
+                typed.require(text, self._defines(values), self.unit.constants, self._folders.is_known)
+            else:
+                toolchain.require_syntax(text, self._defines(values))
 
     def _with_entry_points(self, names: Sequence[str]) -> tuple[dict[str, tuple[Kernel, str]], str]:
         """Kernels by the names of entries, those that are no templates among them, and the text that calls them all."""
@@ -159,6 +162,8 @@ class Program:
         if kernel is None:
             known = ", ".join([*self.unit.instances, *self.unit.kernels]) or "none"
             raise KernelError(f"[emulator] entry: expected one of the kernels {known}, got {name}.")
+        if kernel.is_template and name in self.unit.signatures:
+            return kernel, f"static_cast<void (&)({self.unit.signatures[name]})>(::{call})"
         if kernel.is_template and "<" not in call:
             raise KernelError(f"[emulator] entry: expected a template id such as {name}<float>, got {name}.")
         return kernel, call
@@ -245,7 +250,7 @@ def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
     return (
         f'\n#line {kernel.at.line} "{_quoted(kernel.at.path)}"\n'
         f'extern "C" __attribute__(({attributes})) void {symbol}(void* const* buffers) '
-        f"{{ {lane} ::{call}({', '.join(arguments)}); }}\n"
+        f"{{ {lane} {call if call.startswith('static_cast<') else f'::{call}'}({', '.join(arguments)}); }}\n"
     )
 
 

@@ -8,7 +8,7 @@ import platform
 import re
 import tempfile
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +16,9 @@ from ..containment import process
 from ..errors import KernelError, UnavailableError
 from ..report.lines import section
 from ..runtime import runtime
+from . import repairs
 from .cache import cache_dir, is_kept, keep
-from .messages import INCLUDE, readable
+from .messages import INCLUDE, dependencies, readable
 
 # C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
 _DIALECT = [
@@ -134,19 +135,13 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
         if done.returncode:
             raise KernelError(readable(done.stderr))
         with open(listed, encoding="utf-8", errors="surrogateescape") as file:
-            files = _dependencies(file.read())
+            files = dependencies(file.read())
     if len(done.stdout) > _MOST_TEXT:
         raise process.LimitError(f"the text was not compiled: it expands to more than {_MOST_TEXT >> 20} MiB")
     return Preprocessed(done.stdout, files)
 
 
 _MOST_TEXT = 32 << 20
-
-
-def _dependencies(makefile: str) -> list[str]:
-    """The files of a rule ``t: a b\\ c``."""
-    words = re.findall(r"(?:\\[^\n]|[^\s\\])+", makefile.split(":", 1)[-1].replace("\\\n", " "))
-    return [re.sub(r"\\(.)", r"\1", word).replace("$$", "$") for word in words if word != "-"]
 
 
 # Our own headers leave variables unset where no lane can see it; what a kernel leaves unset, the fill sets.
@@ -202,11 +197,21 @@ def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> proces
         prelude.unlink(missing_ok=True)
         _precompiled_prelude(checks)
         done = _run([*arguments, *flags, "-"], text)
+    if done.returncode and repairs.concerns(done.stderr):
+        text = _repaired(text, tuple(flag for flag in flags if flag.startswith("-D")))
+        done = _run([*arguments, *flags, "-"], text)
     if done.returncode and _TEMPORARY.search(done.stderr):
         done = _run([*arguments, *flags, "-"], f"{_METHODS_ANYWHERE}{text}")
     if done.returncode:
         raise KernelError(readable(done.stderr))
     return done
+
+
+@lru_cache(16)
+def _repaired(text: str, defines: Sequence[str]) -> str:
+    prelude = ["-Xclang", "-include-pch", "-Xclang", str(_precompiled_prelude([]))]
+    command = ["clang", *_target(), *_DIALECT, *_CODE, *prelude, *defines, "-fsyntax-only", "-ferror-limit=0", "-"]
+    return repairs.repair(text, lambda next_: _run(command, next_).stderr)
 
 
 _METHODS_ANYWHERE = "#undef MSL_METHOD_SPACE\n#define MSL_METHOD_SPACE\n"
@@ -236,6 +241,11 @@ def syntax_tree(text: str, defines: Sequence[str] = ()) -> list[str]:
         KernelError: the text has errors.
     """
     return _read(text, [*(f"-D{d}" for d in defines), "-fsyntax-only", "-Xclang", "-ast-dump"]).stdout.splitlines()
+
+
+def require_syntax(text: str, defines: Sequence[str] = ()) -> None:
+    """Raises KernelError, naming lines, if the host's compiler refuses a translated text; nothing is compiled."""
+    _read(text, [*(f"-D{d}" for d in defines), "-fsyntax-only"])
 
 
 def verdict_file(text: str, defines: Sequence[str], rules: Path) -> Path:

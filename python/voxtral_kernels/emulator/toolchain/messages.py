@@ -1,4 +1,4 @@
-"""The compiler's messages in Metal's words, each at a line of the user's text."""
+"""What the compiler prints: its messages in Metal's words, each at a line of the user's text; lists of files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ def readable(stderr: str) -> str:
     }  # fmt: skip
     dropped = (" generated.", "note: candidate", "expanded from macro", "In file included from", "<scratch space>:")
     lines: list[str] = []
+    warned = False
     inside: str | None = None  # an error in one of our headers, until a note says who called it
     for line in stderr.splitlines():
         if any(words in line for words in dropped):
             continue
         found = _MESSAGE.fullmatch(line)
+        warned = found[4] == "warning" or (warned and found[4] == "note") if found else warned
+        if warned:
+            continue
         ours = found is not None and found[1].startswith(str(INCLUDE))
         if found and found[4] == "error":
             lines += [inside] if inside else []
@@ -37,3 +41,9 @@ def readable(stderr: str) -> str:
     for ours_, theirs in words.items():
         text = text.replace(ours_, theirs)
     return text
+
+
+def dependencies(makefile: str) -> list[str]:
+    """The files of a rule ``t: a b\\ c``."""
+    words = re.findall(r"(?:\\[^\n]|[^\s\\])+", makefile.split(":", 1)[-1].replace("\\\n", " "))
+    return [re.sub(r"\\(.)", r"\1", word).replace("$$", "$") for word in words if word != "-"]

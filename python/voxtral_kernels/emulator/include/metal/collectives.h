@@ -10,6 +10,8 @@ constexpr bool msl_is_group_value() {
   return (is_arithmetic_v<E> || __is_same(E, bool)) && sizeof(E) <= 4 && !__is_same(E, bfloat);
 }
 template <typename T>
+struct __is_valid_simdgroup_type : bool_constant<msl_is_group_value<T>()> {};  // the name in Apple's headers
+template <typename T>
 using msl_group_value = enable_if_t<msl_is_group_value<T>(), int>;
 template <typename T>
 using msl_group_bits = enable_if_t<msl_is_group_value<T>() && is_integral_v<typename vec_traits<T>::element>, int>;

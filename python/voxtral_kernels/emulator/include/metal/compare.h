@@ -72,4 +72,51 @@ MSL_COMPARE(msl_equal, ==)
 MSL_COMPARE(msl_unequal, !=)
 #undef MSL_COMPARE
 
+// A scalar beside a vector of a narrower type: the compiler driver writes `a * msl_mark() * b` for `a * b` where clang
+// refuses it (toolchain/repairs.py).
+struct msl_mark {};
+template <typename A>
+struct msl_left {
+  A value;
+};
+template <typename B>
+struct msl_right {
+  B value;
+};
+template <typename B>
+MSL_FN constexpr msl_right<B> msl_compound(B b) {
+  return {b};
+}
+#define MSL_ASSIGNED(op, space)                                                        \
+  template <typename T, int N, typename B>                                             \
+  MSL_FN space msl_vec<T, N>& operator op## = (space msl_vec<T, N> & a, msl_right<B> b) { \
+    a = a op msl_beside<msl_vec<T, N>>(b.value);                                       \
+    return a;                                                                          \
+  }
+#define MSL_MARKED(op)                                        \
+  template <typename A>                                       \
+  MSL_FN constexpr msl_left<A> operator op(A a, msl_mark) {   \
+    return {a};                                               \
+  }                                                           \
+  template <typename A, typename B>                           \
+  MSL_FN constexpr auto operator op(msl_left<A> a, B b) {     \
+    return msl_beside<B>(a.value) op msl_beside<A>(b);        \
+  }                                                           \
+  MSL_ASSIGNED(op, thread)                                    \
+  MSL_ASSIGNED(op, device)                                    \
+  MSL_ASSIGNED(op, threadgroup)
+MSL_MARKED(*)
+MSL_MARKED(/)
+MSL_MARKED(+)
+MSL_MARKED(-)
+MSL_MARKED(%)
+#undef MSL_MARKED
+#undef MSL_ASSIGNED
+
+// `c ? a : b` of structures in different address spaces, likewise.
+template <typename A>
+MSL_FN constexpr A msl_either(A a) {
+  return a;
+}
+
 }  // namespace metal

@@ -3,14 +3,17 @@
 
 namespace metal {
 
+// The specialisations are of this one, as in Apple's headers, so that kernels which add theirs find it.
 template <typename T>
-struct numeric_limits {
+struct _numeric_limits_impl {
   static constexpr constant bool is_specialized = false;
 };
+template <typename T>
+struct numeric_limits : _numeric_limits_impl<T> {};
 
 #define MSL_INTEGER_LIMITS(T, low, high)                                   \
   template <>                                                              \
-  struct numeric_limits<T> {                                               \
+  struct _numeric_limits_impl<T> {                                               \
     static constexpr constant bool is_specialized = true;                  \
     static constexpr constant bool is_integer = true;                      \
     static constexpr constant bool is_signed = __is_signed(T);             \
@@ -36,7 +39,7 @@ MSL_INTEGER_LIMITS(ulong, 0, 18446744073709551615ul)
 
 #define MSL_FLOAT_LIMITS(T, low, high, eps, mantissa)                     \
   template <>                                                             \
-  struct numeric_limits<T> {                                              \
+  struct _numeric_limits_impl<T> {                                              \
     static constexpr constant bool is_specialized = true;                 \
     static constexpr constant bool is_integer = false;                    \
     static constexpr constant bool is_signed = true;                      \

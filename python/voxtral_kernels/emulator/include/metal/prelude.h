@@ -10,6 +10,7 @@
 #include "metal/type_traits.h"
 #include "metal/limits.h"
 #include "metal/types.h"
+#include "metal/braces.h"
 #include "metal/compare.h"
 #include "metal/packed.h"
 #include "metal/integer.h"

@@ -88,6 +88,9 @@ struct vec_traits<bool_vec<N>> {
   using element = bool;
   static constexpr constant int size = N;
 };
+// How many elements a vector has; 0 for what is none.
+template <typename T>
+struct vec_elements : integral_constant<uint, (vec_traits<T>::size > 1 ? vec_traits<T>::size : 0)> {};
 
 // Scalars, vectors and packed vectors.
 template <typename T>
