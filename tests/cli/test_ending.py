@@ -40,8 +40,8 @@ def at_second_piece(monkeypatch):
     def use(event):
         new_stream = streaming.new_stream
 
-        def broken(*arguments):
-            stream, delay_ms = new_stream(*arguments)
+        def broken(*arguments, **options):
+            stream, delay_ms = new_stream(*arguments, **options)
             return Interrupts(stream, event), delay_ms
 
         monkeypatch.setattr(streaming, "new_stream", broken)
@@ -131,9 +131,9 @@ def test_a_signal_before_the_first_audio(run, monkeypatch, kill, cards, tmp_path
     kill(number)
     new_stream = streaming.new_stream
 
-    def before(*arguments):
+    def before(*arguments, **options):
         os.kill(os.getpid(), number)
-        return new_stream(*arguments)
+        return new_stream(*arguments, **options)
 
     monkeypatch.setattr(streaming, "new_stream", before)
     out = tmp_path / "a.srt"

@@ -81,8 +81,8 @@ class Model:
     def __init__(self):
         self.asked = []
 
-    def transcribe(self, samples, *, language, max_tokens, cache_bits, on_text):
-        assert cache_bits == 8
+    def transcribe(self, samples, *, language, max_tokens, cache_bits, drafts, on_text):
+        assert (cache_bits, drafts) == (8, False)
         self.asked.append((samples, language, max_tokens))
         n = 4 if max_tokens is None else min(4, max_tokens)
         on_text(f"piece {len(self.asked)}")
@@ -93,7 +93,7 @@ class Model:
 def test_each_piece_is_a_prompt_of_its_own(limit, counts):
     samples = np.concatenate([noise(1, 1e-4), noise(24), noise(1, 1e-4), noise(24), noise(20, 1e-4)])
     model, begun, said = Model(), [], []
-    options = {"cache_bits": 8, "on_piece": lambda *times: begun.append(times), "on_text": said.append}
+    options = {"cache_bits": 8, "drafts": False, "on_piece": lambda *times: begun.append(times), "on_text": said.append}
     found = list(transcribe_pieces(model, np.array_split(samples, 5), language="en", max_tokens=limit, **options))
     assert [len(p.result.tokens) for p in found] == counts
     assert [asked[1:] for asked in model.asked] == [
