@@ -174,7 +174,8 @@ def test_a_plan_is_never_stale(fresh, calls):
         assert got == fresh(call), call
 
 
-def test_a_plan_is_made_once_and_again_after_a_change():
+def test_a_plan_is_made_once_and_again_after_a_change(monkeypatch):
+    monkeypatch.setattr(plan, "_plans", {})  # whatever ran before may have filled it
     plan.plans(1, 1, mx.float32).norm(48, None, True)  # whatever ran before: the backends are loaded now
     with mock.patch.object(select, "select", wraps=select.select) as chosen:
         first = plan.plans(1, 1, mx.float32)
@@ -193,6 +194,14 @@ def test_a_plan_is_made_once_and_again_after_a_change():
     for change in (selfcheck.forget, select.forget):
         change()
         assert plan.plans(1, 1, mx.float32) is not first
+
+
+def test_the_newest_plans_are_kept(monkeypatch):
+    monkeypatch.setattr(plan, "_plans", {})
+    monkeypatch.setattr(plan, "_KEPT", 3)
+    made = [plan.plans(1, length, mx.float32) for length in range(1, 5)]
+    assert [plan.plans(1, length, mx.float32) for length in range(2, 5)] == made[1:]
+    assert plan.plans(1, 1, mx.float32) is not made[0]
 
 
 def test_a_convolution_is_chosen_once_and_a_wrong_one_refused_each_time():

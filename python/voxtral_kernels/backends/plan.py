@@ -251,8 +251,8 @@ def plans(batch: int, length: int, dtype: mx.Dtype, *, stateful: bool = True) ->
     key = batch, length, dtype, stateful, select.context()
     found = _plans.get(key)
     if found is None:
-        if len(_plans) >= _KEPT:
-            _plans.clear()
+        while len(_plans) >= _KEPT:
+            _plans.pop(next(iter(_plans)), None)  # the oldest: those in use now stay
         found = _plans[key] = Plans(batch, length, dtype, stateful=stateful)
     return found
 
