@@ -14,13 +14,6 @@ from voxtral_kernels.testing import assert_model_matches
 
 BITS = pytest.mark.parametrize("bits", ["float32", "4-bit"])
 
-pytestmark = pytest.mark.soak  # what they test is off, see `_packed.ON`
-
-
-@pytest.fixture(autouse=True)
-def on(monkeypatch):
-    monkeypatch.setattr("voxtral_kernels.patch._packed.ON", True)
-
 
 def small(host, bits="float32"):
     model = host.small()
@@ -168,3 +161,20 @@ def test_gradients_of_an_accelerated_model_are_the_hosts(host, noise):
         assert all(_blocks(model))
     for (path, a), (_, b) in zip(tree_flatten(before), tree_flatten(after), strict=True):
         assert_model_matches(b, np.array(a, np.float64), path)
+
+
+def test_no_strided_weight_multiplies_no_rows(host, noise, monkeypatch):
+    """MLX's product of no rows frees its copy of a strided weight while the copy is still to be written."""
+    model, product, empty = small(host), nn.Linear.__call__, []
+
+    def checked(self, x):
+        if x.size == 0:
+            empty.append(np.array(self.weight, copy=False).flags.c_contiguous)
+        return product(self, x)
+
+    with vk.accelerate(model):
+        _, (mlp, gate) = q_and_gate(host, model)
+        assert not np.array(mlp[gate].weight, copy=False).flags.c_contiguous, "nothing to test"
+        monkeypatch.setattr(nn.Linear, "__call__", checked)
+        mx.eval(host.embed_stream(model, noise, (1,))[0])
+    assert all(empty), empty

@@ -40,7 +40,7 @@ def swap(host_plan: Plan, layers: list[Any], i: int, new: Any, parts: Parts, spe
 def run(
     layers: list[Any],
     x: mx.array,
-    caches: Sequence[Any],
+    caches: Sequence[Any] | None,
     offset: int | None = None,
     scales: Sequence[mx.array | None] | None = None,
 ) -> mx.array | None:
@@ -49,13 +49,17 @@ def run(
     Args:
         layers: Of one stack.
         x: ``[B, L, D]``, or ``[L, D]`` of one sequence.
-        caches: The host's cache objects, or ours, one a layer.
+        caches: The host's cache objects, or ours, one a layer; None: there are none.
         offset: As for `_attention.serve`.
         scales: The second norm's output of each layer is multiplied by ``1 + scale``; None: by 1.
     """
+    # Not by the host's modules: under a product of no rows MLX (matmul_general on a CPU, 0.32) frees its copy of a
+    # strided weight while that is still to be written, and packed weights are strided.
+    if x.size == 0:
+        return x
     lead, dtype = x.shape[:-1], x.dtype
-    blocks = _blocks(layers, dtype)
-    if blocks is None or lead[-1] == 0 or (scales and not all(s is None or s.ndim == 1 for s in scales)):
+    blocks = None if caches is None else _blocks(layers, dtype)
+    if caches is None or blocks is None or (scales and not all(s is None or s.ndim == 1 for s in scales)):
         return None
     _attention.refuse_transformation(caches[0], x)
     batch, length = lead if len(lead) == 2 else (1, lead[0])

@@ -24,10 +24,6 @@ from ._attention import Spec, Tables
 from ._seen import Seen
 from ._verify import Structure
 
-# Off: with it one evaluation in some ended the process in a host's long stream of single tokens (heap corruption, not
-# found yet; tests/patch/test_realtime.py saw it). The hosts' own modules multiply then, over our norms and attention.
-ON = False
-
 # Threads share a model: one of them packs a layer.
 _one_at_a_time = threading.RLock()
 
@@ -145,8 +141,6 @@ class Packed:
 
     def _form(self) -> tuple[list[Linear], Any, Any] | None:
         """The seven linear layers as ours, and the norms; None where they are of no form that a block has."""
-        if not ON:
-            return None
         layer, parts = self._layer, self._parts
         norms = layer[parts.attention_norm], layer[parts.ffn_norm]
         if any(type(norm) is not nn.RMSNorm for norm in norms) or norms[0].eps != norms[1].eps:

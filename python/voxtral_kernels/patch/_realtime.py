@@ -73,10 +73,10 @@ class DecoderLayer:
         if scale is None:
             scale = Scales([self[self._names.ada]])(t_cond, x.dtype)[0]
         attention = self[parts.attention]
-        if cache is not None and attention.serves(x, mask):
-            served = _layer.run([self], x, [cache], scales=[scale])
-            if served is not None:
-                return served
+        behind = cache is not None and attention.serves(x, mask)
+        served = _layer.run([self], x, [cache] if behind else None, scales=[scale])
+        if served is not None:
+            return served
         attended = attention(self[parts.attention_norm](x), mask, cache)
         normed, h = add_norm(attended, x, self[parts.ffn_norm], scale)
         return h + self[parts.mlp](normed)
@@ -89,9 +89,8 @@ class Decoder:
         n: Names = self._names
         layers = self[n.layers]
         scales = self._scales(t_cond, x.dtype)
-        served = None
-        if cache is not None and layers[0][n.parts.attention].serves(x, mask):
-            served = _layer.run(layers, x, cache, scales=scales)
+        behind = cache is not None and layers[0][n.parts.attention].serves(x, mask)
+        served = _layer.run(layers, x, cache if behind else None, scales=scales)
         if served is None:
             served = x
             for i, (layer, scale) in enumerate(zip(layers, scales, strict=True)):

@@ -43,11 +43,8 @@ class EncoderLayer:
     """Encoder layer, behind a cache."""
 
     def __call__(self: Any, x: mx.array, rope_offset: int, mask: Any, cache: Any = None) -> mx.array:
-        if cache is not None:
-            served = _layer.run([self], x, [cache], rope_offset)
-            if served is not None:
-                return served
-        return super().__call__(x, rope_offset, mask, cache)  # type: ignore[misc]
+        served = _layer.run([self], x, None if cache is None else [cache], rope_offset)
+        return super().__call__(x, rope_offset, mask, cache) if served is None else served  # type: ignore[misc]
 
 
 class DecoderLayer:
@@ -55,10 +52,9 @@ class DecoderLayer:
 
     def __call__(self: Any, x: mx.array, start_pos: int, ada_scale: Any = None, cache: Any = None) -> mx.array:
         scale = ada_scale if self._conditioned else None
-        if cache is not None:
-            served = _layer.run([self], x, [cache], start_pos, [scale])
-            if served is not None:
-                return served
+        served = _layer.run([self], x, None if cache is None else [cache], start_pos, [scale])
+        if served is not None:
+            return served
         attended = self.attention(self.attention_norm(x), start_pos, cache=cache)
         normed, h = add_norm(attended, x, self.ffn_norm, scale)
         gated = nn.silu(self.feed_forward_w1(normed)) * self.feed_forward_w3(normed)
@@ -122,9 +118,7 @@ class Decoder:
     def forward(self: Any, embeds: mx.array, start_pos: int = 0, cache: Any = None) -> tuple[mx.array, Any]:
         scales = self._ada_scales
         conditioned = scales is None or all(layer._conditioned for layer in self.layers)
-        served = (
-            _layer.run(self.layers, embeds, cache, start_pos, scales) if cache is not None and conditioned else None
-        )
+        served = _layer.run(self.layers, embeds, cache if conditioned else None, start_pos, scales)
         if served is None:
             return super().forward(embeds, start_pos, cache)  # type: ignore[misc]
         return self.norm(served), cache

@@ -40,11 +40,8 @@ class EncoderLayer:
     """Encoder layer, behind a cache."""
 
     def __call__(self: Any, x: mx.array, offset: int, mask: Any, cache: Any = None) -> mx.array:
-        if cache is not None and not _attention.is_given(mask):
-            served = _layer.run([self], x, [cache])
-            if served is not None:
-                return served
-        return super().__call__(x, offset, mask, cache)  # type: ignore[misc]
+        served = _layer.run([self], x, None if cache is None or _attention.is_given(mask) else [cache])
+        return super().__call__(x, offset, mask, cache) if served is None else served  # type: ignore[misc]
 
 
 class Encoder:
@@ -58,7 +55,7 @@ class Encoder:
         return out, *states
 
     def forward_transformer(self: Any, x: mx.array, cache: Any = None) -> mx.array:
-        served = None if cache is None else _layer.run(self.layers, x, cache)
+        served = _layer.run(self.layers, x, cache)
         return super().forward_transformer(x, cache) if served is None else self.norm(served)  # type: ignore[misc]
 
 

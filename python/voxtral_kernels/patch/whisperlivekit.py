@@ -48,11 +48,8 @@ class EncoderLayer:
     """Encoder layer, behind a cache."""
 
     def __call__(self: Any, x: mx.array, mask: Any, cache: Any = None) -> mx.array:
-        if cache is not None and not _attention.is_given(mask):
-            served = _layer.run([self], x, [cache])
-            if served is not None:
-                return served
-        return super().__call__(x, mask, cache)  # type: ignore[misc]
+        served = _layer.run([self], x, None if cache is None or _attention.is_given(mask) else [cache])
+        return super().__call__(x, mask, cache) if served is None else served  # type: ignore[misc]
 
 
 class Encoder:
