@@ -57,7 +57,7 @@ def edit_shader(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "kernels_dir", lambda: folder)
 
     def forget():
-        for cached in (source.text, source.body, source.header, source.entry, source.kernel):
+        for cached in (source.text, source.body, source.header, source.entry, source.shortened, source.kernel):
             cached.cache_clear()
 
     def edit(file, right, wrong):

@@ -16,7 +16,7 @@ from unittest import mock
 import mlx.core as mx
 
 import voxtral_kernels as vk
-from voxtral_kernels.backends import select, selfcheck
+from voxtral_kernels.backends import metal, select, selfcheck
 from voxtral_kernels.backends.extension import extension
 from voxtral_kernels.backends.shaders import Kernels
 from voxtral_kernels.reference.definitions import INTERNAL, OPS, SHADED
@@ -90,7 +90,8 @@ def _given(own: Callable[[str, str], None], watch: WatchText, kernel: str, text:
 
 @functools.cache
 def _metal(op: str, watch: WatchLaunch | None) -> Kernels:
-    return Kernels(op, _answering if watch is None else functools.partial(_watched, watch), "metal", checked=True)
+    factory = _answering if watch is None else functools.partial(_watched, watch)
+    return Kernels(op, metal.short(factory), "metal", checked=True)
 
 
 def _answering(**_: Any) -> Any:

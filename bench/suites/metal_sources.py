@@ -16,6 +16,7 @@ from typing import Any
 import mlx.core as mx
 
 from voxtral_kernels import testing
+from voxtral_kernels.backends import metal
 from voxtral_kernels.emulator.launch.custom_kernel import capture
 
 from ..options import Parser
@@ -46,7 +47,7 @@ class Recorder:
 def sources() -> dict[str, str]:
     """Generated text by kernel name, over every op, case and dtype that the kernels take."""
     found: dict[str, str] = {}
-    recorder = Recorder(found)
+    recorder = metal.short(Recorder(found))
     for op in (op for op in testing.OPS if op in testing.SHADED):
         module = importlib.import_module(f"voxtral_kernels.dispatch.{op}")
         for request in _requests(op):

@@ -177,14 +177,10 @@ def test_a_finding_names_the_line_of_the_file(edit_shader):
         mx.eval(vk.ada_rms_norm(mx.ones((2, 72))))
 
 
-# `bench host` asks for TEXT_BYTES an op and says that this is missed; it may not become more meanwhile.
-HELD = 7424
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_what_a_step_brings_does_not_grow(kind):
+def test_a_step_brings_at_most_6_kb_an_op(kind):
     texts = nodes.texts(ours(kind, "metal", 2))
-    assert TEXT_BYTES * texts.served < texts.handed <= HELD * texts.served
+    assert 0 < texts.handed <= TEXT_BYTES * texts.served
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

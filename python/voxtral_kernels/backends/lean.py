@@ -69,8 +69,12 @@ def words(text: str) -> set[str]:
 
 def bare(text: str) -> str:
     """The text without comments and needless spaces, its lines where they were."""
-    code = _COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else "\n" * found[0].count("\n"), text)
-    return "\n".join(_tight(line.strip()) for line in code.split("\n"))
+    return "\n".join(_tight(line.strip()) for line in uncommented(text).split("\n"))
+
+
+def uncommented(text: str) -> str:
+    """The text without comments, its lines where they were."""
+    return _COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else "\n" * found[0].count("\n"), text)
 
 
 def _tight(line: str) -> str:

@@ -44,7 +44,7 @@ _noted: list[Launch] = []
 
 def note_launch(*, name: str, **_: Any) -> Any:
     """Stands in for `mx.fast.metal_kernel`."""
-    stem = name.removeprefix("vk_")
+    stem = name.removeprefix(source.PREFIX)
     whole = source.entry(stem)
 
     def note(

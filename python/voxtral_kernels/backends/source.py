@@ -14,10 +14,12 @@ from typing import Any
 import mlx.core as mx
 
 from .._paths import kernels_dir
-from .lean import bare, lean, words
+from . import short
+from .lean import bare, lean, uncommented, words
 
 Factory = Callable[..., Any]
 
+PREFIX = "vk_"  # of the kernels' names in a trace
 _INCLUDE = re.compile(r'^#include "(?P<file>common/\w+\.h)"$')
 _BODY = re.compile(r"^\s*// BODY (?P<name>\w+)$")
 _END = "// END"
@@ -71,10 +73,27 @@ def entry(stem: str) -> str:
     Raises:
         KeyError: no file has it.
     """
+    return lean(text(_file_of(stem)), [f"{stem}_kernel"])
+
+
+def _file_of(stem: str) -> str:
     for path in sorted(kernels_dir().glob("*.metal")):
         if re.search(rf"\b{stem}_kernel\(", path.read_text()):
-            return lean(text(path.name), [f"{stem}_kernel"])
+            return path.name
     raise KeyError(f"no shader file has {stem}_kernel")
+
+
+@functools.cache
+def shortened(stem: str) -> tuple[str, str]:
+    """`header` and `body` of an entry point with short names (see `short`): what MLX is to copy at every launch."""
+    file = _file_of(stem)
+    code = uncommented(text(file))
+    # MLX writes the entry point's signature anew, in these words.
+    signature = re.search(rf"(?:template <[^;{{}}]*>\s*)?\[\[kernel\]\] void {stem}_kernel\([^{{]*", code)
+    assert signature, f"{file}: {stem}_kernel has no signature"
+    texts = header(file, stem), body(file, stem)
+    chosen = short.names(texts, short.declared(code), words(signature[0]))
+    return short.shortened(texts[0], chosen), short.shortened(texts[1], chosen)
 
 
 @functools.cache
@@ -88,7 +107,7 @@ def kernel(
 ) -> Any:
     """The kernel object of one body, built at first use."""
     return factory(
-        name=f"vk_{name}",
+        name=f"{PREFIX}{name}",
         input_names=list(inputs),
         output_names=list(outputs),
         source=body(file, name),
