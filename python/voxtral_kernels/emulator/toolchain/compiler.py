@@ -34,8 +34,8 @@ _CODE = [
         "-fno-delete-null-pointer-checks",  # an access to null is one like any other, for the checks to see
         "-fno-stack-protector",
         "-fstack-clash-protection",
-        "-gline-tables-only",
         "-gdwarf-4",
+        "-gline-tables-only",  # behind it: a later -gdwarf asks for every variable's place, a fifth of a compilation
     ),
     *("-Wno-unknown-attributes", "-Wno-unknown-pragmas", "-Wno-pass-failed", "-Wno-unused-value"),
     *(
