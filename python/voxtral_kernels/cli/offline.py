@@ -11,7 +11,7 @@ from .console import readable
 from .delivery import Output, Show
 from .formats import Format
 from .live import LiveView
-from .options import Loaded
+from .options import Asked, Loaded
 from .recordings import Recording
 from .subtitles import join
 
@@ -25,16 +25,7 @@ OP = "transcribe"
 WHOLE_S = 1800.0
 
 
-def method(
-    loaded: Loaded,
-    delay_ms: float | None,
-    language: str | None,
-    max_tokens: int | None,
-    cache_bits: int,
-    drafts: bool | None = None,
-    retry_blanks: bool = False,
-    chunk_ms: int | None = None,
-) -> Callable[[Recording, Output], None]:
+def method(loaded: Loaded, asked: Asked) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
     Raises:
@@ -42,24 +33,24 @@ def method(
     """
     from ..models.voxtral.prompt import check_language
 
-    if retry_blanks:
+    if asked.retry_blanks:
         raise fail(OP, "--retry-blanks", f"none for {loaded.model.family}", "it")
-    for option, value in (("--delay-ms", delay_ms), ("--chunk-ms", chunk_ms)):
+    for option, value in (("--delay-ms", asked.delay_ms), ("--chunk-ms", asked.chunk_ms)):
         if value is not None:
             raise fail(OP, option, f"none for {loaded.model.family}", value)
-    check_language(language)
-    if max_tokens is not None:
-        integer(OP, "max_tokens", max_tokens, 1)
+    check_language(asked.language)
+    if asked.max_tokens is not None:
+        integer(OP, "max_tokens", asked.max_tokens, 1)
 
     options: dict[str, Any] = {
-        "language": language,
-        "max_tokens": max_tokens,
-        "cache_bits": cache_bits,
-        "drafts": drafts,
+        "language": asked.language,
+        "max_tokens": asked.max_tokens,
+        "cache_bits": asked.cache_bits,
+        "drafts": asked.drafts,
     }
 
     def fill(recording: Recording, output: Output) -> None:
-        output.transcript.settings = {"model": loaded.name, "language": language, "stop": None}
+        output.transcript.settings = {"model": loaded.name, "language": asked.language, "stop": None}
         with recording.heard(output.transcript):
             transcribe(recording, output)
 

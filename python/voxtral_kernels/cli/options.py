@@ -66,6 +66,19 @@ MaxTokens = Annotated[
 Raw = Annotated[bool, typer.Option("--raw", help="The audio is headerless: 16-bit little-endian, 16 kHz, mono.")]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a user asked of a transcription; a family refuses what it has not. Fields: as the options of their names."""
+
+    delay_ms: float | None
+    language: str | None
+    max_tokens: int | None
+    cache_bits: int
+    drafts: bool | None
+    retry_blanks: bool
+    chunk_ms: int | None
+
+
 @dataclass
 class Loaded:
     """A model and the name it was asked for by."""

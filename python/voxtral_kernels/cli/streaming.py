@@ -11,36 +11,27 @@ from .delivery import Output
 from .ending import Mode
 from .formats import Transcript
 from .live import LiveView, clock
-from .options import Loaded, new_stream
+from .options import Asked, Loaded, new_stream
 from .recordings import Recording
 
 OP = "transcribe"
 
 
-def method(
-    loaded: Loaded,
-    delay_ms: float | None,
-    language: str | None,
-    max_tokens: int | None,
-    cache_bits: int,
-    drafts: bool | None = None,
-    retry_blanks: bool = False,
-    chunk_ms: int | None = None,
-) -> Callable[[Recording, Output], None]:
+def method(loaded: Loaded, asked: Asked) -> Callable[[Recording, Output], None]:
     """What fills a transcript from a recording.
 
     Raises:
         ValueError: an option that the model has not.
     """
-    for option, value in (("--language", language), ("--max-tokens", max_tokens)):
+    for option, value in (("--language", asked.language), ("--max-tokens", asked.max_tokens)):
         if value is not None:
             raise fail(OP, option, f"none for {loaded.model.family}", value)
 
     def fill(recording: Recording, output: Output) -> None:
-        options = {"drafts": drafts, "retry_blanks": retry_blanks, "chunk_ms": chunk_ms or 80}
-        stream, delay = new_stream(loaded, delay_ms, cache_bits, **options)
+        options = {"drafts": asked.drafts, "retry_blanks": asked.retry_blanks, "chunk_ms": asked.chunk_ms or 80}
+        stream, delay = new_stream(loaded, asked.delay_ms, asked.cache_bits, **options)
         output.transcript.settings = {"model": loaded.name, "delay_ms": delay}
-        _run(stream, recording, output, shown=not retry_blanks)
+        _run(stream, recording, output, shown=not asked.retry_blanks)
 
     return fill
 

@@ -14,6 +14,7 @@ from .delivery import Output, before_work, deliver
 from .ending import Mode
 from .formats import Format, Transcript
 from .options import (
+    Asked,
     CacheBits,
     ChunkMs,
     Delay,
@@ -83,7 +84,8 @@ def transcribe(
         loaded = load_model(model, revision)
         family = offline if loaded.offline else streaming
         drafts = False if no_drafts else None
-        fill = family.method(loaded, delay_ms, language, max_tokens, cache_bits, drafts, retry_blanks, chunk_ms)
+        asked = Asked(delay_ms, language, max_tokens, cache_bits, drafts, retry_blanks, chunk_ms)
+        fill = family.method(loaded, asked)
 
     def one(output: Output) -> None:
         recording = first or open_recording(OP, output.transcript.source, raw)
