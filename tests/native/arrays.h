@@ -66,11 +66,12 @@ struct Array {
   }
 };
 
-void expect(const char* what, Array& out, const std::vector<double>& truth) {
+// `least`: the smallest magnitude to which an error is held.
+void expect(const char* what, Array& out, const std::vector<double>& truth, double least = 1.0) {
   const double tolerance = out.dtype == Dtype::float32 ? 2e-5 : out.dtype == Dtype::float16 ? 2e-3 : 1.6e-2;
   for (std::size_t i = 0; i < truth.size(); ++i) {
     const double got = out.get(Index(i));
-    if (!(std::abs(got - truth[i]) <= tolerance * std::max(1.0, std::abs(truth[i])))) {
+    if (!(std::abs(got - truth[i]) <= tolerance * std::max(least, std::abs(truth[i])))) {
       std::printf("%s (%s, dtype %d): element %zu is %g, not %g\n", what, isa().c_str(), int(out.dtype), i, got,
                   truth[i]);
       ++failures;

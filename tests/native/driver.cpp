@@ -14,6 +14,7 @@
 #include "arrays.h"
 #include "cpu/launch.h"
 #include "cpu/pool.h"
+#include "projection.h"
 
 using namespace voxtral::cpu;
 
@@ -183,6 +184,7 @@ void gated(Index rows, Index dim, Dtype dtype) {
 }
 
 void all_shapes(Dtype dtype) {
+  projections(dtype);
   rotation(3, 1, 2, 10, 0, dtype);
   rotation(4, 2, 3, 48, 5, dtype);
   rotation(32, 32, 300, 64, 9, dtype);  // several tasks
