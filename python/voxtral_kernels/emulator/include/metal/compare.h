@@ -87,23 +87,23 @@ template <typename B>
 MSL_FN constexpr msl_right<B> msl_compound(B b) {
   return {b};
 }
-#define MSL_ASSIGNED(op, space)                                                        \
-  template <typename T, int N, typename B>                                             \
+#define MSL_ASSIGNED(op, space)                                                           \
+  template <typename T, int N, typename B>                                                \
   MSL_FN space msl_vec<T, N>& operator op## = (space msl_vec<T, N> & a, msl_right<B> b) { \
-    a = a op msl_beside<msl_vec<T, N>>(b.value);                                       \
-    return a;                                                                          \
+    a = a op msl_beside<msl_vec<T, N>>(b.value);                                          \
+    return a;                                                                             \
   }
-#define MSL_MARKED(op)                                        \
-  template <typename A>                                       \
-  MSL_FN constexpr msl_left<A> operator op(A a, msl_mark) {   \
-    return {a};                                               \
-  }                                                           \
-  template <typename A, typename B>                           \
-  MSL_FN constexpr auto operator op(msl_left<A> a, B b) {     \
-    return msl_beside<B>(a.value) op msl_beside<A>(b);        \
-  }                                                           \
-  MSL_ASSIGNED(op, thread)                                    \
-  MSL_ASSIGNED(op, device)                                    \
+#define MSL_MARKED(op)                                      \
+  template <typename A>                                     \
+  MSL_FN constexpr msl_left<A> operator op(A a, msl_mark) { \
+    return {a};                                             \
+  }                                                         \
+  template <typename A, typename B>                         \
+  MSL_FN constexpr auto operator op(msl_left<A> a, B b) {   \
+    return msl_beside<B>(a.value) op msl_beside<A>(b);      \
+  }                                                         \
+  MSL_ASSIGNED(op, thread)                                  \
+  MSL_ASSIGNED(op, device)                                  \
   MSL_ASSIGNED(op, threadgroup)
 MSL_MARKED(*)
 MSL_MARKED(/)

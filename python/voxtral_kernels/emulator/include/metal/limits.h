@@ -13,7 +13,7 @@ struct numeric_limits : _numeric_limits_impl<T> {};
 
 #define MSL_INTEGER_LIMITS(T, low, high)                                   \
   template <>                                                              \
-  struct _numeric_limits_impl<T> {                                               \
+  struct _numeric_limits_impl<T> {                                         \
     static constexpr constant bool is_specialized = true;                  \
     static constexpr constant bool is_integer = true;                      \
     static constexpr constant bool is_signed = __is_signed(T);             \
@@ -39,7 +39,7 @@ MSL_INTEGER_LIMITS(ulong, 0, 18446744073709551615ul)
 
 #define MSL_FLOAT_LIMITS(T, low, high, eps, mantissa)                     \
   template <>                                                             \
-  struct _numeric_limits_impl<T> {                                              \
+  struct _numeric_limits_impl<T> {                                        \
     static constexpr constant bool is_specialized = true;                 \
     static constexpr constant bool is_integer = false;                    \
     static constexpr constant bool is_signed = true;                      \

@@ -171,9 +171,9 @@ inline constexpr constant bool is_base_of_v = __is_base_of(Base, Derived);
 }  // namespace metal
 
 // What the translator puts into classes: their objects take the value of one in constant, and of nothing else there.
-#define MSL_ASSIGNED_FROM_CONSTANT(S)                                                                  \
-  template <typename msl_other, typename = metal::enable_if_t<metal::is_same_v<msl_other, S>>>         \
-  S& operator=(const constant msl_other& other) {                                                      \
-    msl_other copy(other);                                                                             \
-    return *this = copy;                                                                               \
+#define MSL_ASSIGNED_FROM_CONSTANT(S)                                                          \
+  template <typename msl_other, typename = metal::enable_if_t<metal::is_same_v<msl_other, S>>> \
+  S& operator=(const constant msl_other& other) {                                              \
+    msl_other copy(other);                                                                     \
+    return *this = copy;                                                                       \
   }
