@@ -19,7 +19,7 @@ constexpr Index kLongest = 2048;  // floats of a row of them
 
 template <class W, int Rows>
 void block_tiles(const Columns& columns, const Span& span, const float* operands, Vec* sums, Index sums_column) {
-  constexpr int kWidth = kTileWidth<Rows>;
+  constexpr int kWidth = kTileWidth<W, Rows>;
   for (int j = 0; j < kTileColumns; j += kWidth) {
     Columns some = columns;
     for (int i = 0; i < kWidth; ++i) some.weight[i] = columns.weight[j + i], some.scales[i] = columns.scales[j + i];

@@ -8,7 +8,7 @@ namespace voxtral::cpu {
 namespace {
 
 constexpr int kBlockRows = 4;  // that share a tile
-constexpr Index kGroup = 16;   // columns that are finished together, a multiple of kLanes
+constexpr Index kGroup = kLanes < 16 ? 24 : 16;  // columns that are finished together, a multiple of kLanes
 
 // Where a task's operands and sums stand.
 struct Scratch {

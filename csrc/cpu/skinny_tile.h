@@ -9,15 +9,16 @@
 namespace voxtral::cpu {
 namespace {
 
-constexpr int kTileColumns = 4;
-
-// Accumulators, the columns' vectors, what they are made of and a row must fit in the registers.
+// Accumulators, the columns' vectors, what they are made of and a row must fit in the registers. Of sixteen, twelve
+// accumulators hide the latency of a multiply-add; a quantised weight has two sets of them, its chunk's and the whole's.
 #if defined(__AVX512F__) || defined(__aarch64__)
-template <int Rows>
+constexpr int kTileColumns = 4;
+template <class W, int Rows>
 constexpr int kTileWidth = 4;
 #else
-template <int Rows>
-constexpr int kTileWidth = Rows > 2 ? 2 : 4;
+constexpr int kTileColumns = 6;
+template <class W, int Rows>
+constexpr int kTileWidth = W::kQuantized ? (Rows > 2 ? 2 : 3) : (Rows > 1 ? 3 : 6);
 #endif
 
 // What a tile reads of a weight: its columns' rows in memory, and their scales in float32.
