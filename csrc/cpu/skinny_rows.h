@@ -7,7 +7,7 @@
 namespace voxtral::cpu {
 namespace {
 
-constexpr int kBlockRows = 4;  // that share a tile
+constexpr int kBlockRows = 4;                    // that share a tile
 constexpr Index kGroup = kLanes < 16 ? 24 : 16;  // columns that are finished together, a multiple of kLanes
 
 // Where a task's operands and sums stand.
