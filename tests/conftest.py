@@ -3,6 +3,7 @@
 import os
 import runpy
 import shutil
+import signal
 from pathlib import Path
 
 import mlx.core as mx
@@ -21,6 +22,11 @@ mx.set_default_device(mx.gpu if os.environ.get("VOXTRAL_KERNELS_TEST_DEVICE") ==
 # The same examples in every run, so that a red run can be repeated.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci")
+
+
+# A shell starts what runs behind it (`make test &`) with Ctrl-C ignored, as are then all processes that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
