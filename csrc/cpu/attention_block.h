@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kAhead = 2048;        // words of the keys to come
 constexpr Index kWaitingRows = 32;  // with more, a block's arithmetic takes longer than its way from memory
+constexpr Index kVectorRows = 4;    // the vector variant's most rows
 constexpr Index kOrdered = 16;      // with more queries, scores are summed in another order, which is faster
 // Words of such a score that a lane sums in one go; each product rounds too where there is no fused multiply-add.
 #if defined(__FMA__) || defined(__aarch64__)
@@ -54,8 +55,31 @@ void scale_keys(const Block& block, const Keys& keys, bool tiled) {
   }
 }
 
+// Scores of Rows rows from `first` on with those of kDotColumns keys from `key` on that are there, Columns at a time.
+template <class Mac, int Rows, int Columns, class Word>
+void scores_of_rows(const Block& block, const Keys& keys, Index first, Index key, const Word* const* columns,
+                    Index words) {
+  const float* rows[Rows];
+  for (Index i = 0; i < Rows; ++i) rows[i] = block.q + least(first + i, block.rows - 1) * block.width;
+  for (Index c = 0; c < kDotColumns; c += Columns) {
+    float sums[Rows * Columns];
+    dot_tile<Mac, Rows, Columns, kAhead>(rows, columns + c, words, sums, Columns);
+    const Index begin = most(0, keys.begin - key - c), end = least(Columns, keys.end - key - c);
+    for (Index i = 0; i < Rows && first + i < block.rows; ++i) {
+      float* to = block.scores + (first + i) * kBlockKeys + key + c;
+      if (end - begin == Columns) {
+        __builtin_memcpy(to, sums + i * Columns, Columns * 4);
+      } else {
+        for (Index j = begin; j < end; ++j) to[j] = sums[i * Columns + j];
+      }
+    }
+  }
+}
+
 template <class Mac, class K, class T>
 void scores_vector(const Block& block, const Keys& keys, const Rows<K>& k, Index words, const Ahead<T>& ahead) {
+  // What is converted as it is read is read once by all rows, if by fewer keys at a time.
+  constexpr Index kRowsAtOnce = kIsFloat<K> || Mac::kPairs ? kDotRows : kVectorRows;
   for (Index j = keys.begin / kDotColumns * kDotColumns; j < keys.end; j += kDotColumns) {
     ahead.template values<kDotColumns>(j);
     const K* rows_of_k[kDotColumns];
@@ -63,19 +87,12 @@ void scores_vector(const Block& block, const Keys& keys, const Rows<K>& k, Index
     decltype(words_of<Mac>(k.base[0])) columns[kDotColumns];
     for (Index c = 0; c < kDotColumns; ++c) columns[c] = words_of<Mac>(rows_of_k[c]);
     Index r = 0;
-    for (; r + 1 < block.rows; r += kDotRows) {
-      const float* rows[kDotRows];
-      float sums[kDotRows * kDotColumns];
-      for (Index i = 0; i < kDotRows; ++i) rows[i] = block.q + least(r + i, block.rows - 1) * block.width;
-      dot_tile<Mac, kDotRows, kAhead>(rows, columns, words, sums, kDotColumns);
-      for (Index i = 0; i < kDotRows && r + i < block.rows; ++i) {
-        __builtin_memcpy(block.scores + (r + i) * kBlockKeys + j, sums + i * kDotColumns, kDotColumns * 4);
-      }
+    for (; r + kDotRows < block.rows; r += kRowsAtOnce) {
+      scores_of_rows<Mac, kRowsAtOnce, kDotRows * kDotColumns / kRowsAtOnce>(block, keys, r, j, columns, words);
     }
-    if (r < block.rows) {
-      const float* row = block.q + r * block.width;
-      dot_tile<Mac, 1, kAhead>(&row, columns, words, block.scores + r * kBlockKeys + j, kDotColumns);
-    }
+    for (; r + 1 < block.rows; r += kDotRows)
+      scores_of_rows<Mac, kDotRows, kDotColumns>(block, keys, r, j, columns, words);
+    if (r < block.rows) scores_of_rows<Mac, 1, kDotColumns>(block, keys, r, j, columns, words);
   }
 }
 

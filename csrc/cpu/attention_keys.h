@@ -32,6 +32,17 @@ struct Keys {
   Index begin, end;  // those of its positions that are there
 
   bool has(bool in_ring) const { return runs[in_ring ? 0 : count - 1].in_ring == in_ring; }
+  // Those in the ring, or those behind it; there are some.
+  Keys part(bool in_ring) const {
+    Keys keys{};
+    keys.first = first;
+    for (int i = 0; i < count; ++i) {
+      if (runs[i].in_ring == in_ring) keys.runs[keys.count++] = runs[i];
+    }
+    keys.begin = keys.runs[0].first;
+    keys.end = keys.runs[keys.count - 1].last;
+    return keys;
+  }
 };
 
 // R: of the ring.

@@ -94,14 +94,14 @@ void few_frames(const CausalConv1dGeluArgs& args, Index batch, Index first, Inde
         const float* rows[kDotRows];
         float tile[kDotRows * kDotColumns];
         for (Index i = 0; i < kDotRows; ++i) rows[i] = operands + least(m + i, frames - 1) * row;
-        dot_tile<Mac, kDotRows, kAhead>(rows, columns, words, tile, kDotColumns);
+        dot_tile<Mac, kDotRows, kDotColumns, kAhead>(rows, columns, words, tile, kDotColumns);
         for (Index i = 0; i < kDotRows && m + i < frames; ++i) {
           __builtin_memcpy(sums + (m + i) * kLanes + j, tile + i * kDotColumns, kDotColumns * 4);
         }
       }
       if (m < frames) {
         const float* rows = operands + m * row;
-        dot_tile<Mac, 1, kAhead>(&rows, columns, words, sums + m * kLanes + j, kDotColumns);
+        dot_tile<Mac, 1, kDotColumns, kAhead>(&rows, columns, words, sums + m * kLanes + j, kDotColumns);
       }
     }
     for (Index m = 0; m < frames; ++m) {

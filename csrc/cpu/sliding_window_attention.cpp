@@ -15,8 +15,6 @@
 namespace voxtral::cpu {
 namespace {
 
-constexpr Index kVectorRows = 4;  // the vector variant's most rows
-
 template <class T>
 const T* query_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, Index row) {
   const Index group = args.heads / args.kv_heads, head = kv_head * group + row % group;
@@ -94,16 +92,30 @@ void attend_stored(const SlidingWindowAttentionArgs& args, const Block& block, c
   spread_out(block, converted<S, S>(keys, true, args.dim, block.v, block.width), tiled);
 }
 
-// Keys of which some are in a ring of bytes.
+// Keys of which some are in a ring of bytes. However many rows there are, values in it are summed first, then the others.
 template <class T, class R>
 void attend_both(const SlidingWindowAttentionArgs& args, const Block& block, const Keys& keys, bool tiled) {
-  const Ahead<float> ahead{converted<T, R>(keys, false, args.dim, block.k, block.width),
-                           converted<T, R>(keys, true, args.dim, block.v, block.width), args.dim};
-  scores<Floats>(block, keys, ahead.k, args.dim, ahead, tiled);
+  const Keys in_ring = keys.part(true), behind = keys.part(false);
+  const bool as_stored = !tiled && block.width == args.dim;
+  if (as_stored) {
+    const Ahead<R> ring{stored<R>(in_ring, false), stored<R>(in_ring, true), args.dim};
+    const Ahead<T> tail{stored<T>(behind, false), stored<T>(behind, true), args.dim};
+    scores<Floats>(block, in_ring, ring.k, args.dim, ring, tiled);
+    scores<Floats>(block, behind, tail.k, args.dim, tail, tiled);
+  } else {
+    const Rows<float> k = converted<T, R>(keys, false, args.dim, block.k, block.width);
+    scores<Floats>(block, keys, k, args.dim, Ahead<float>{k, k, args.dim}, tiled);
+  }
   scale_keys<false>(block, keys, tiled);
   softmax(block, keys, args.scale, tiled);
   scale_keys<true>(block, keys, tiled);
-  spread_out(block, ahead.v, tiled);
+  const auto spread_part = [&]<class S>(const Rows<S>& v, const Keys& part) {
+    if (as_stored) return spread_out(block, v, tiled);
+    spread_out(block, converted<S, S>(part, true, args.dim, block.v, block.width), tiled);
+  };
+  spread_part(stored<R>(in_ring, true), in_ring);
+  clear(block.decay, block.lanes, 1.0f);
+  spread_part(stored<T>(behind, true), behind);
 }
 
 // The rows of which some value is no number, a bit each.
@@ -155,7 +167,7 @@ void attend_rows(const SlidingWindowAttentionArgs& args, Index batch, Index kv_h
   block.first_row = first_row;
   block.rows = rows;
   block.ordered = args.queries <= kOrdered;
-  const bool tiled = block.rows > least(kVectorRows, kLanes / 2);
+  const bool tiled = block.rows > (kIsFloat<R> ? least(kVectorRows, kLanes / 2) : kVectorRows);
   const bool halves = tiled && block.rows <= kLanes / 2 && args.dim % 4 == 0;  // whole pairs of words
   block.lanes = round_up(block.rows, kLanes);
   block.padded_rows = halves ? kLanes / 2 : block.lanes;

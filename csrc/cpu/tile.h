@@ -109,32 +109,57 @@ template <class Mac, int RowVecs, int Columns, int Parts>
   }
 }
 
+// The same value, kept in a register: GCC reads what it loaded anew at each use, and loads are what a tile waits for.
+inline Vec in_register(Vec v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+  return v;
+}
+
 // Few rows, lanes along the summed axis: out[row * out_row + column] = sum_k a[row][k] * b[column][k]. `b` streams from
-// memory; asking for it `Ahead` words early measured a quarter faster than the processor's prefetcher alone.
-template <class Mac, int Rows, int Ahead, class T>
-inline void dot_tile(const float* const* a, const T* const* b, Index words, float* out, Index out_row) {
-  Vec sums[Rows * kDotColumns] = {};
-  [[maybe_unused]] Vec chunks[Rows * kDotColumns] = {};
+// memory; asking for it `Ahead` words early measured a quarter faster than the processor's prefetcher alone. Not inlined:
+// the loop needs every register.
+template <class Mac, int Rows, int Columns, int Ahead, class T>
+[[gnu::noinline]] void dot_tile(const float* const* a, const T* const* b, Index words, float* out, Index out_row) {
+  constexpr Index kLine = 64 / Index(sizeof(T));
+  const float* rows[Rows];
+  const T* columns[Columns];
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) rows[i] = a[i];
+#pragma GCC unroll 8
+  for (int j = 0; j < Columns; ++j) columns[j] = b[j];
   const Index whole = words / kLanes * kLanes;
-  for (Index k = 0; k < whole; k += kLanes) {
-    Vec column[kDotColumns];
+  Vec sums[Rows * Columns];
+  [[maybe_unused]] Vec chunks[Rows * Columns];
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows * Columns; ++i) sums[i] = chunks[i] = Vec{};
+  for (Index k = 0; k < whole;) {
+    const Index end = least(k + (kInChunks ? kDotChunk * kLanes : 2 * kLine), whole);
+    for (Index at = k; at < end; at += kLine) {
 #pragma GCC unroll 8
-    for (int j = 0; j < kDotColumns; ++j) {
-      column[j] = load(b[j] + k);
-      __builtin_prefetch(b[j] + k + Ahead, 0, 3);
+      for (int j = 0; j < Columns; ++j) __builtin_prefetch(columns[j] + at + Ahead, 0, 3);
     }
+    for (; k < end; k += kLanes) {
+      Vec column[Columns];
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      const Vec row = load(a[i] + k);
+      for (int j = 0; j < Columns; ++j) column[j] = load(columns[j] + k);
 #pragma GCC unroll 8
-      for (int j = 0; j < kDotColumns; ++j) {
-        sums[i * kDotColumns + j] = Mac::multiply_add(row, column[j], sums[i * kDotColumns + j]);
+      for (int i = 0; i < Rows; ++i) {
+        const Vec row = in_register(load(rows[i] + k));
+#pragma GCC unroll 8
+        for (int j = 0; j < Columns; ++j) {
+          sums[i * Columns + j] = Mac::multiply_add(row, column[j], sums[i * Columns + j]);
+        }
       }
     }
     if constexpr (kInChunks) {
-      if (k / kLanes % kDotChunk == kDotChunk - 1) {
-        for (int i = 0; i < Rows * kDotColumns; ++i) chunks[i] += std::exchange(sums[i], Vec{});
-      }
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows * Columns; ++i) chunks[i] += sums[i], sums[i] = Vec{};
     }
   }
   if (whole < words) {
@@ -143,20 +168,20 @@ inline void dot_tile(const float* const* a, const T* const* b, Index words, floa
     for (int i = 0; i < Rows; ++i) {
       const Vec row = load_part(a[i] + whole, rest);
 #pragma GCC unroll 8
-      for (int j = 0; j < kDotColumns; ++j) {
-        sums[i * kDotColumns + j] = Mac::multiply_add(row, load_part(b[j] + whole, rest), sums[i * kDotColumns + j]);
+      for (int j = 0; j < Columns; ++j) {
+        sums[i * Columns + j] = Mac::multiply_add(row, load_part(b[j] + whole, rest), sums[i * Columns + j]);
       }
     }
   }
   if constexpr (kInChunks) {
-    for (int i = 0; i < Rows * kDotColumns; ++i) sums[i] = chunks[i] + sums[i];
+    for (int i = 0; i < Rows * Columns; ++i) sums[i] = chunks[i] + sums[i];
   }
-  constexpr int kGroup = Rows * kDotColumns < kLanes ? Rows * kDotColumns : kLanes;
+  constexpr int kGroup = Rows * Columns < kLanes ? Rows * Columns : kLanes;
 #pragma GCC unroll 8
-  for (int first = 0; first < Rows * kDotColumns; first += kGroup) {
+  for (int first = 0; first < Rows * Columns; first += kGroup) {
     float group[kLanes];
     store(group, sum_each<kGroup>(sums + first));
-    for (int i = 0; i < kGroup; ++i) out[(first + i) / kDotColumns * out_row + (first + i) % kDotColumns] = group[i];
+    for (int i = 0; i < kGroup; ++i) out[(first + i) / Columns * out_row + (first + i) % Columns] = group[i];
   }
 }
 

@@ -35,6 +35,7 @@ def test_json_agrees_with_explain(run):
 def test_what_was_planned(run, monkeypatch):
     monkeypatch.setenv("VOXTRAL_KERNELS_BACKEND", "composed")
     assert "planned" not in run("info")[1]
+    monkeypatch.setattr(info, "_drafts", lambda model: None)  # its passes are of many sizes
     out = run("info", "--verbose")[1].partition("planned when the tiny model was loaded\n")[2]
     planned = json.loads(run("info", "--json")[1])["planned"]
     rows = {(p["op"], p["rows"]): p for p in planned}
@@ -44,6 +45,12 @@ def test_what_was_planned(run, monkeypatch):
     for entry in planned:
         many = f"{entry['rows']} row{'s' if entry['rows'] > 1 else ''}, " if entry["rows"] else ""
         assert re.search(rf"  {entry['op']} \({many}{entry['dtype']}\) +composed / {entry['variant']}\n", out)
+
+
+def test_what_drafts_save(run):
+    out = run("info", "--verbose")[1].partition("\ndrafts, over 12 s of silence: ")[2]
+    assert re.match(r"0\.\d\d passes a token \(\d+ for \d+\), \d+ of \d+ drafted tokens accepted\n", out)
+    assert re.findall(r"  a pass of (\d+) rows? +\d+\.\d\d ms\n", out) == ["1", "2", "4", "8", "16"]
 
 
 def test_a_model_that_cannot_be_loaded_is_said_not_raised(run, monkeypatch):

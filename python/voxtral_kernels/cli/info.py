@@ -20,6 +20,8 @@ from .console import print_text
 
 PACKAGES = ("mlx", "mlx-cpu", "mlx-metal", "mistral-common", "huggingface_hub", "numpy", "soundfile", "soxr")
 OPTIONAL = ("ziglang", "sounddevice", "jiwer")
+# Long enough for passes of every size to be timed.
+_SILENCE_S = 12
 
 
 def info(
@@ -29,7 +31,7 @@ def info(
     """Print versions, device, and the backend of each op with the reasons."""
     facts = gather()
     if verbose or as_json:
-        facts["planned"] = planned()
+        facts |= _of_tiny()
     print_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n" if as_json else "\n".join(_lines(facts)) + "\n")
 
 
@@ -58,20 +60,35 @@ def gather() -> dict[str, Any]:
     }
 
 
-def planned() -> list[dict[str, Any]] | str:
-    """What the tiny model's steps are served by, chosen when it was loaded; or why it cannot be loaded."""
+def _of_tiny() -> dict[str, Any]:
+    """What the tiny model planned and what drafts save in it; or why it cannot be loaded."""
     from .. import load
-    from ..backends import planned as made
 
     try:
-        load("tiny")
-        found = made.planned()
+        model = load("tiny")
+        found = planned()
+        return {"planned": found, "drafts": _drafts(model)}
     except Exception as error:  # as in `_status`
-        return f"{type(error).__name__}: {error}"
+        return {"planned": f"{type(error).__name__}: {error}"}
+
+
+def planned() -> list[dict[str, Any]]:
+    """What the steps of the loaded models are served by."""
+    from ..backends import planned as made
+
     return [
         {"op": p.op, "rows": p.rows, "dtype": p.dtype, "backend": p.choice.backend, "variant": p.choice.variant}
-        for p in found
+        for p in made.planned()
     ]
+
+
+def _drafts(model: Any) -> dict[str, Any]:
+    """What passes take here by their rows, and how silence was decoded meanwhile."""
+    import numpy as np
+
+    passes = model.transcribe(np.zeros(_SILENCE_S * 16000, np.float32)).passes
+    milliseconds = {rows: 1000 * seconds for rows, seconds in model.costs.here().times().items()}
+    return {"silence_s": _SILENCE_S, **passes._asdict(), "said": str(passes), "milliseconds_by_rows": milliseconds}
 
 
 @dataclass(frozen=True)
@@ -228,6 +245,13 @@ def _planned(facts: dict[str, Any]) -> Iterator[str]:
         rows = f"{entry['rows']} row{'s' if entry['rows'] > 1 else ''}, " if entry["rows"] else ""
         name = f"{entry['op']} ({rows}{entry['dtype']})"
         yield f"  {name:<48}{entry['backend']} / {entry['variant']}"
+    drafts = facts.get("drafts")
+    if drafts is None:
+        return
+    yield f"\ndrafts, over {drafts['silence_s']} s of silence: {drafts['said']}"
+    for rows, spent in drafts["milliseconds_by_rows"].items():
+        name = f"a pass of {rows} row{'s' if rows > 1 else ''}"
+        yield f"  {name:<48}{spent:.2f} ms"
 
 
 def _flat(value: Any) -> str:

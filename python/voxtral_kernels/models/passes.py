@@ -56,6 +56,10 @@ class Costs:
                 return size
         return self._again if PLAIN < self._again <= rows else None
 
+    def times(self) -> dict[int, float]:
+        """Seconds by rows, of what was timed."""
+        return {rows: self._known[rows] for rows in sorted(self._known) if rows != PLAIN}
+
     def __call__(self, rows: int) -> float:
         """Seconds; shares of one row's while nothing was timed."""
         found = self._asked.get(rows)
