@@ -3,6 +3,8 @@
 PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# What is imported is compiled then: to compile all of every package would take longer than the rest of its installation.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 # What an installation depends on: a change here installs again.
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc -type f)
 
@@ -10,25 +12,25 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc -type f)
 
 $(BIN)/python:
 	@python=$$(sh tools/find_python.sh '$(PYTHON)') && echo "$(VENV): $$("$$python" --version)" && "$$python" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+	$(INSTALL) --upgrade 'pip>=25'
 
 # The build tools come from pyproject.toml's own list, so that a rebuild needs no isolated environment; the build backend
 # then says whether this machine lacks CMake.
 $(VENV)/.build-tools: pyproject.toml tools/requirements.py | $(BIN)/python
 	$(BIN)/python tools/requirements.py build > $(VENV)/build-tools.txt
-	$(BIN)/python -m pip install --quiet -r $(VENV)/build-tools.txt
+	$(INSTALL) -r $(VENV)/build-tools.txt
 	$(BIN)/python tools/requirements.py cmake > $(VENV)/cmake.txt
-	$(BIN)/python -m pip install --quiet -r $(VENV)/cmake.txt
+	$(INSTALL) -r $(VENV)/cmake.txt
 	touch $@
 
 $(VENV)/.installed: $(SOURCES) $(VENV)/.build-tools
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[demo]'
+	PATH="$(abspath $(BIN)):$$PATH" $(INSTALL) --no-build-isolation --editable '.[demo]'
 	touch $@
 
 # An extra without the package: .installed has that.
 $(VENV)/.%-tools: pyproject.toml tools/requirements.py | $(VENV)/.installed
 	$(BIN)/python tools/requirements.py $* > $(VENV)/$*-tools.txt
-	$(BIN)/python -m pip install --quiet -r $(VENV)/$*-tools.txt
+	$(INSTALL) -r $(VENV)/$*-tools.txt
 	touch $@
 
 demo: $(VENV)/.installed
@@ -37,7 +39,7 @@ demo: $(VENV)/.installed
 # Other packages' models, which the drop-in accelerates: apart from the environment and without their dependencies.
 build/hosts/.installed: tests/patch/requirements.txt | $(BIN)/python
 	rm -rf build/hosts
-	$(BIN)/python -m pip install --quiet --no-deps --target build/hosts -r $<
+	$(INSTALL) --no-deps --target build/hosts -r $<
 	touch $@
 
 test: $(VENV)/.test-tools build/hosts/.installed

@@ -26,6 +26,10 @@ SUITES = {
     ),
     "metal-sources": ("suites.metal_sources", "every Metal text that the case lists make MLX compile; --compile does"),
     "realtime": ("suites.realtime", "the tiny model end to end: native, composed, transformers"),
+    "report": (
+        "suites.report",
+        "this machine for an issue: self-test, step, ops, a stream; one JSON, one HTML",
+    ),
     "record": ("suites.record", "add this machine's row to the README's results table"),
 }
 

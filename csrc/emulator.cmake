@@ -8,6 +8,9 @@ endif()
 find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
 find_package(pybind11 CONFIG REQUIRED)
 
+# Fibers switch stacks under the compiler's feet: no interprocedural moves across a switch, so no link-time optimisation,
+# which pybind11 would add; all else of the runtime is one unit, so that an access is checked without a call.
+set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF)
 pybind11_add_module(_emulator
   csrc/emulator/bindings.cpp
   csrc/emulator/callbacks.cpp
@@ -20,8 +23,10 @@ pybind11_add_module(_emulator
   csrc/emulator/scheduler.cpp)
 # metal/abi.h, the interface with compiled kernels, lies beside the headers that kernels are compiled with.
 target_include_directories(_emulator PRIVATE csrc csrc/emulator python/voxtral_kernels/emulator/include)
-# Fibers switch stacks under the compiler's feet: no stack protector, no interprocedural moves across a switch.
 target_compile_options(_emulator PRIVATE -Wall -Wextra -fno-stack-protector)
-set_target_properties(_emulator PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+set_target_properties(_emulator PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+set_source_files_properties(csrc/emulator/bindings.cpp csrc/emulator/fiber.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+# Called a few times for each launch, and the slowest to compile.
+set_source_files_properties(csrc/emulator/bindings.cpp PROPERTIES COMPILE_OPTIONS -Os)
 target_link_libraries(_emulator PRIVATE ${CMAKE_DL_LIBS})
 install(TARGETS _emulator DESTINATION voxtral_kernels)

@@ -12,14 +12,17 @@ from typing import Any
 import mlx.core as mx
 
 import voxtral_kernels as vk
+from voxtral_kernels.backends import extension, select
 
 from ..paths import ROOT
 
 
 def describe() -> dict[str, Any]:
-    """Chip, cores, memory, OS, versions, commit, power and thermal state where they can be read; else None."""
+    """Chip, instruction set, cores, memory, OS, versions, commit, power, thermal state; None: unreadable."""
     return {
         "chip": chip(),
+        "chip_model": chip_model(),
+        "instruction_set": instruction_set(),
         "cores": os.cpu_count(),
         "memory_gib": memory_gib(),
         "os": f"{platform.system()} {platform.release()}",
@@ -41,6 +44,24 @@ def chip() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def chip_model() -> str | None:
+    """What tells chips of one marketing name apart: the machine's model on a Mac, else the processor's numbers."""
+    if platform.system() == "Darwin":
+        return _output("sysctl", "-n", "hw.model")
+    lines = _text("/proc/cpuinfo").partition("\n\n")[0].splitlines()  # the first processor's
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    names = [n for n in ("cpu family", "model", "stepping", "CPU part", "CPU variant") if n in facts]
+    return ", ".join(f"{name.removeprefix('cpu ').removeprefix('CPU ')} {facts[name]}" for name in names) or None
+
+
+def instruction_set() -> str | None:
+    """The one that the native CPU kernels use; None without the extension."""
+    try:
+        return str(extension.extension().isa())
+    except select.UnavailableError:
+        return None
 
 
 def memory_gib() -> float | None:

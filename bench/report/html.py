@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import itertools
 from typing import Any
 
 import matplotlib
@@ -12,35 +13,29 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from .tables import ratio_text, time_text
+from ..cases import OPS
+from . import page
 
 BUDGET_SECONDS = 0.08
 # Inches: on a phone of 390 px a plot is shown at about its own size, so its text stays readable.
 WIDTH = 4.8
-COLOURS = ("#0b57d0", "#146c2e", "#b3261e")
-
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem;color:#1b1f24;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
-figure{margin:0}svg{width:100%;height:auto}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.8rem;width:100%}
-th,td{padding:.3rem .4rem;border-bottom:1px solid #d8dee4;text-align:left;white-space:nowrap}
-td.w,th.w{white-space:normal}td.n{text-align:right;font-variant-numeric:tabular-nums}.bad{color:#b3261e}.note{color:#57606a;font-size:.85rem}
-"""
+# One colour an op in every plot; these and the grey of axes and text are read on white and on black.
+PALETTE = ("#3b82f6", "#2f9e5b", "#d9534f", "#b8860b", "#8b5cf6", "#0e9aa7")
+COLOURS = dict(zip(OPS, itertools.cycle(PALETTE), strict=False))
+GREY = "#7d8590"
+plt.rcParams.update(
+    {"text.color": GREY, "xtick.color": GREY, "ytick.color": GREY, "axes.edgecolor": GREY, "axes.labelcolor": GREY}
+)
 
 
 def render(record: dict[str, Any]) -> str:
     """The report of a run's record, as one HTML text without outside references."""
     parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
-        "<meta name='viewport' content='width=device-width,initial-scale=1'>",
-        f"<title>voxtral-kernels benchmarks</title><style>{STYLE}</style></head><body>",
-        "<h1>voxtral-kernels benchmarks</h1>",
-        _environment(record),
+        page.environment(record),
         _section("Speed-up against stock MLX ops", ratios(record["ops"]), "Median of paired runs, 95 % interval."),
         _section("Roofline", roofline(record), "Ceilings are this machine's measured copy bandwidth and matmul rate."),
-        _ops_table(record["ops"]),
-        _end_to_end_table(record["end_to_end"]),
+        page.ops_table(record["ops"]),
+        page.end_to_end_table(record["end_to_end"]),
     ]
     if stream := record.get("stream"):
         note = f"{stream['model']}: {len(stream['step_seconds'])} feeds, one every 80 ms by the clock."
@@ -52,19 +47,19 @@ def render(record: dict[str, Any]) -> str:
                 "From complete audio to served feed; the line is the 80 ms budget.",
             ),
         ]
-    return "\n".join([*parts, "</body></html>"])
+    return page.page("voxtral-kernels benchmarks", parts)
 
 
 def ratios(rows: list[dict[str, Any]]) -> Figure:
     """Speed-up with interval, one line a case."""
     rows = [row for row in rows if row["speedup"]][::-1]
     figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.24 * len(rows)))
-    for op, colour in zip(dict.fromkeys(row["op"] for row in rows), COLOURS, strict=False):
+    for op in dict.fromkeys(row["op"] for row in rows):
         lines = [i for i, row in enumerate(rows) if row["op"] == op]
         found = [rows[i]["speedup"] for i in lines]
         reach = [[r["median"] - r["low"] for r in found], [r["high"] - r["median"] for r in found]]
-        axes.errorbar([r["median"] for r in found], lines, xerr=reach, fmt="o", color=colour, capsize=2, label=op)
-    axes.axvline(1, color="#57606a", linewidth=1)
+        axes.errorbar([r["median"] for r in found], lines, xerr=reach, fmt="o", color=COLOURS[op], capsize=2, label=op)
+    axes.axvline(1, color=GREY, linewidth=1)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.set_yticks(range(len(rows)), [f"{row['name']}, {row['dtype']}" for row in rows], fontsize=7)
@@ -79,10 +74,10 @@ def roofline(record: dict[str, Any]) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
     for op in dict.fromkeys(row["op"] for row in rows):
         points = [(r["gflop_per_s"] / r["gb_per_s"], r["gflop_per_s"]) for r in rows if r["op"] == op]
-        axes.scatter([x for x, _ in points], [y for _, y in points], label=op, s=18)
+        axes.scatter([x for x, _ in points], [y for _, y in points], label=op, s=18, color=COLOURS[op])
     intensities = [2.0**i for i in range(-3, 11)]
     roof = [min(i * ceiling["copy_gb_per_s"], ceiling["matmul_gflop_per_s"]) for i in intensities]
-    axes.plot(intensities, roof, color="#57606a", label="ceiling")
+    axes.plot(intensities, roof, color=GREY, label="ceiling")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xlabel("FLOP a byte of least traffic")
@@ -99,10 +94,10 @@ def over_time(stream: dict[str, Any]) -> Figure:
         sorted(steps[max(0, i - 12) : i + 13])[len(steps[max(0, i - 12) : i + 13]) // 2] for i in range(len(steps))
     ]
     seconds = [0.08 * i for i in range(len(steps))]
-    top.plot(seconds, [1e3 * s for s in smooth], color="#0b57d0")
+    top.plot(seconds, [1e3 * s for s in smooth], color="#3b82f6")
     top.set_ylabel("step, ms")
     top.set_ylim(bottom=0)
-    bottom.plot(seconds, [m / 2**20 for m in memory], color="#146c2e")
+    bottom.plot(seconds, [m / 2**20 for m in memory], color="#2f9e5b")
     bottom.set_ylabel("active memory, MiB")
     bottom.set_ylim(bottom=0)
     bottom.set_xlabel("audio, s")
@@ -113,7 +108,7 @@ def latency(stream: dict[str, Any]) -> Figure:
     """Histogram of the feeds' latency against the budget."""
     figure, axes = plt.subplots(figsize=(WIDTH, 3))
     axes.hist([1e3 * s for s in stream["latency_seconds"]], bins=60, color="#7aa7e9")
-    axes.axvline(1e3 * BUDGET_SECONDS, color="#b3261e")
+    axes.axvline(1e3 * BUDGET_SECONDS, color="#d9534f")
     axes.set_xlabel("latency, ms")
     axes.set_ylabel("steps")
     return figure
@@ -122,7 +117,7 @@ def latency(stream: dict[str, Any]) -> Figure:
 def _svg(figure: Figure) -> str:
     figure.tight_layout()
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
+    figure.savefig(buffer, format="svg", transparent=True)
     plt.close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
@@ -130,51 +125,3 @@ def _svg(figure: Figure) -> str:
 
 def _section(title: str, figure: Figure, note: str) -> str:
     return f"<h2>{title}</h2><figure>{_svg(figure)}</figure><p class='note'>{html.escape(note)}</p>"
-
-
-def _environment(record: dict[str, Any]) -> str:
-    known = ((key, value) for key, value in record["environment"].items() if value is not None)
-    text = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in known)
-    return f"<p class='note'>{html.escape(text)}; {html.escape(record['date'])}</p>"
-
-
-def _table(headings: list[str], rows: list[str]) -> str:
-    head = "".join(f"<th>{h}</th>" for h in headings)
-    return f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>"
-
-
-def _ops_table(rows: list[dict[str, Any]]) -> str:
-    lines: list[str] = []
-    for above, row in zip([None, *rows], rows, strict=False):
-        if above is None or (above["op"], above["backend"]) != (row["op"], row["backend"]):
-            lines.append(_group(f"{row['op']}, {row['backend']}", 5))
-        head = f"<td class='w'>{html.escape(row['name'])}, {html.escape(row['dtype'])}</td>"
-        if row["gate"] != "ok":
-            lines.append(f"<tr>{head}<td class='bad w' colspan='4'>wrong result: {html.escape(row['gate'])}</td></tr>")
-            continue
-        figures = (
-            time_text(row["seconds"]),
-            time_text(row["stock_seconds"]),
-            ratio_text(row["speedup"]),
-            f"{100 * row['of_roofline']:.0f} %",
-        )
-        lines.append(f"<tr>{head}{''.join(f'<td class=n>{f}</td>' for f in figures)}</tr>")
-    return "<h2>Ops</h2>" + _table(["case", "time", "stock", "speed-up [95 %]", "of roofline"], lines)
-
-
-def _end_to_end_table(rows: list[dict[str, Any]]) -> str:
-    lines: list[str] = []
-    for above, row in zip([None, *rows], rows, strict=False):
-        if above is None or above["model"] != row["model"]:
-            lines.append(_group(row["model"], 4))
-        lines.append(
-            f"<tr><td class='w'>{html.escape(row['case'])}</td>"
-            f"<td class=n>{time_text(row['seconds'])}</td><td class=n>{time_text(row.get('slowest'))}</td>"
-            f"<td class='w'>{html.escape(row.get('note', ''))}</td></tr>"
-        )
-    return "<h2>End to end</h2>" + _table(["case", "median", "slowest", "note"], lines)
-
-
-def _group(title: str, columns: int) -> str:
-    """A line over those that follow: what they share takes no column of a narrow screen."""
-    return f"<tr><th class='w' colspan='{columns}'>{html.escape(title)}</th></tr>"

@@ -25,6 +25,8 @@ COLUMNS = {
     ("causal_conv1d_gelu", "conv2, live", "bfloat16"): "conv2 + GELU, 8 frames",
     ("ada_rms_norm", "decode", "bfloat16"): "norm, 1 row",
 }
+# What of a row is kept.
+KEPT = ("op", "name", "dtype", "backend", "gate", "seconds", "stock_seconds", "speedup")
 # Machines that the package is for; without a record their row says so.
 AWAITED = ("Apple M1", "Apple M2", "Apple M3", "Apple M4")
 
@@ -32,7 +34,7 @@ AWAITED = ("Apple M1", "Apple M2", "Apple M3", "Apple M4")
 def main(argv: list[str]) -> int:
     """Measure, append to ``bench/results/<chip>.jsonl``, rewrite the table; exit 1 and keep nothing on a red gate."""
     parser = Parser(prog="bench record", description=__doc__)
-    parser.add_argument("--from", dest="source", type=Path, metavar="JSON", help="take a record of `bench --json`")
+    parser.add_argument("--from", dest="source", type=Path, metavar="JSON", help="take the JSON of `bench` or `report`")
     parser.add_argument("--table-only", action="store_true", help="only renew the README from the kept records")
     options = parser.parse_args(argv)
     if not options.table_only:
@@ -41,24 +43,55 @@ def main(argv: list[str]) -> int:
             source.parent.mkdir(exist_ok=True)
             if tables.main(["--no-full-shapes", "--no-host", "--json", str(source)]):
                 return 1
-        keep(json.loads(source.read_text()))
+        try:
+            keep(read(source))
+        except ValueError as error:
+            parser.error(f"--from: {error}")
     readme = ROOT / "README.md"
     write_text(readme, with_table(readme.read_text(), table(records())))
     Console().print(f"Wrote the results table of {readme.name}.")
     return 0
 
 
+def read(source: Path) -> dict[str, Any]:
+    """A run's JSON.
+
+    Raises:
+        ValueError: it is none, or lacks what a row is made of; one line.
+    """
+    try:
+        record = json.loads(source.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"expected the JSON of `bench` or `report`, got {source}: {error}.") from None
+    holds = isinstance(record, dict) and isinstance(record.get("ops"), list) and bool(record["ops"])
+    environment = record.get("environment") if holds else None
+    needed = ("chip", "cores", "device", "mlx")
+    lacking = [k for k in needed if k not in environment] if isinstance(environment, dict) else ["environment", "ops"]
+    if holds and not lacking:
+        lacking = sorted({key for row in record["ops"] for key in KEPT if key not in row})
+    if lacking or "date" not in record:
+        raise ValueError(
+            f"expected the JSON of `bench` or `report`, got {source} without {', '.join(lacking or ['date'])}."
+        )
+    return dict(record)
+
+
 def keep(record: dict[str, Any]) -> Path:
-    """Append what the table needs to the chip's file; returns that."""
+    """Append what the table needs to the file of the chip, its model and instruction set; returns that."""
     environment = record["environment"]
-    slug = re.sub(r"[^a-z0-9]+", "-", environment["chip"].lower()).strip("-")
-    rows = [{key: row[key] for key in ("op", "name", "dtype", "backend", "gate", "seconds", "stock_seconds", "speedup")}
-            for row in record["ops"]]  # fmt: skip
+    slug = re.sub(r"[^a-z0-9]+", "-", " ".join(_machine(environment)).lower()).strip("-")
+    rows = [{key: row[key] for key in KEPT} for row in record["ops"]]
     line = json.dumps({"date": record["date"], "environment": environment, "ops": rows})
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{slug}.jsonl"
     write_text(path, (path.read_text() if path.exists() else "") + line + "\n")
     return path
+
+
+def _machine(environment: dict[str, Any]) -> list[str]:
+    """What tells machines apart; older records have the chip alone."""
+    known = (environment.get(key) for key in ("chip", "chip_model", "instruction_set"))
+    return [str(value) for value in known if value]
 
 
 def records() -> list[dict[str, Any]]:
@@ -77,7 +110,7 @@ def table(found: list[dict[str, Any]]) -> str:
         environment = record["environment"]
         rows = {(row["op"], row["name"], row["dtype"]): row for row in record["ops"]}
         where = f"{environment['cores']} cores, {environment['device']}, mlx {environment['mlx']}"
-        machine = f"{environment['chip']}, {where}"
+        machine = f"{', '.join(_machine(environment))}, {where}"
         backends = ", ".join(sorted({row["backend"] for row in record["ops"]}))
         cells = [_cell(rows.get(key)) for key in COLUMNS]
         lines.append(f"| {machine} ({record['date'][:10]}) | {backends} | {' | '.join(cells)} |")

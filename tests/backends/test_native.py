@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -235,6 +236,19 @@ def test_a_record_of_the_mlx_version_lies_beside_the_extension(tmp_path):
     assert extension.built_against(tmp_path / "_ext.so") == "of an unknown version"
     (tmp_path / "_ext_mlx_version.txt").write_text("0.32.4\n")
     assert extension.built_against(tmp_path / "_ext.so") == "0.32.4"
+
+
+def test_a_set_that_the_build_left_unoptimised_is_not_chosen(tmp_path):
+    available = ["v4", "v3", "v2"]
+    assert extension.best_optimised(available, tmp_path / "_ext.so") == "v4", "no record: an older build, all optimised"
+    for optimised, best in (("v2\nv3\n", "v3"), ("v2\nv3\nv4\nv4bf16\n", "v4"), ("v4bf16\n", "v4")):
+        (tmp_path / "_ext_optimised.txt").write_text(optimised)
+        assert extension.best_optimised(available, tmp_path / "_ext.so") == best
+
+
+def test_what_runs_here_is_optimised(ext):
+    record = Path(ext.__file__).with_name("_ext_optimised.txt").read_text().split()
+    assert set(ext.available_isas()) <= set(record)
 
 
 def test_copies_of_a_cache_do_not_share_the_ring():

@@ -56,6 +56,35 @@ def test_a_record_is_appended(tmp_path, monkeypatch):
     assert [r["environment"]["chip"] for r in record.records()] == ["Apple M9 (8-core)"]
 
 
+def test_machines_of_one_name_differ_by_model_and_instruction_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    for model, isa in (("family 25, model 1", "v3"), ("family 26, model 2", "v4"), ("family 26, model 2", "v3")):
+        found = made_up("AMD EPYC")
+        found["environment"] |= {"chip_model": model, "instruction_set": isa}
+        record.keep(found)
+    assert len(record.records()) == 3
+    assert "| AMD EPYC, family 26, model 2, v4, 8 cores" in record.table(record.records())
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("", "Expecting value"),
+        ("[]", "environment, ops"),
+        ('{"ops": [{}], "environment": {}}', "chip, cores, device, mlx"),
+    ],
+)
+def test_a_file_that_is_no_record_is_refused_in_one_line(text, lacks, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(SystemExit):
+        record.main(["--from", str(tmp_path / "x.json")])
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert lacks in line
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_readme_without_marks_is_refused():
     with pytest.raises(ValueError, match=r"README\.md: expected the marks"):
         record.with_table("# title", "table")

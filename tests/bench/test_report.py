@@ -12,8 +12,7 @@ import pytest
 
 from bench import cases
 from bench.measure import end_to_end, ops
-from bench.report import html as html_report
-from bench.report import tables
+from bench.report import page, tables
 from bench.suites.all import main
 from voxtral_kernels import testing
 
@@ -119,7 +118,7 @@ def test_no_speed_is_printed_for_a_wrong_result(monkeypatch):
     suite = next(cases.suites(("ada_rms_norm",)))
     row = ops.measure(suite, suite.cases[0], mx.float32, blocks=5, sample_seconds=0.001)
     assert (row.gate, row.seconds, row.speedup) == ("off by 3", None, None)
-    assert "wrong result: off by 3" in html_report._ops_table([row.as_dict()])
+    assert "wrong result: off by 3" in page.ops_table([row.as_dict()])
 
 
 @pytest.mark.parametrize(

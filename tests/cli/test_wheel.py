@@ -67,7 +67,7 @@ def extension(installed):
     if own is None:
         pytest.skip("the extension was not built here")
     (package,) = installed.glob("lib/python*/site-packages/voxtral_kernels")
-    added = [package / Path(own.origin).name, package / "_ext_mlx_version.txt"]
+    added = [package / Path(own.origin).name, package / "_ext_mlx_version.txt", package / "_ext_optimised.txt"]
 
     def put(mlx):
         shutil.copy(own.origin, added[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,14 @@ def extension() -> Any:
             "reinstall voxtral-kernels to use it."
         )
     try:
-        return importlib.import_module(MODULE)
+        module = importlib.import_module(MODULE)
     except ImportError as error:
         raise UnavailableError(f"the extension does not load here ({error}).") from error
+    if "VOXTRAL_KERNELS_ISA" not in os.environ:
+        best = best_optimised(module.available_isas(), Path(spec.origin))
+        if best != module.isa():
+            module.use_isa(best)
+    return module
 
 
 def mlx_version() -> str:
@@ -46,6 +52,16 @@ def built_against(extension_file: Path) -> str:
     """The MLX version recorded beside the extension when it was built."""
     record = extension_file.with_name("_ext_mlx_version.txt")
     return record.read_text().strip() if record.is_file() else "of an unknown version"
+
+
+def best_optimised(available: list[str], extension_file: Path) -> str:
+    """The first of a processor's instruction sets (best first) that the build optimised.
+
+    A development build from another machine may have left this one's best unoptimised.
+    """
+    record = extension_file.with_name("_ext_optimised.txt")
+    optimised = record.read_text().split() if record.is_file() else available
+    return next((isa for isa in available if isa in optimised), available[0])
 
 
 def status() -> str:

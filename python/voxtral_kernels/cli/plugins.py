@@ -15,6 +15,7 @@ from .ending import Mode
 # Command, module, help. A command whose module this version does not have is not offered.
 PLUGINS = (
     ("bench", "voxtral_kernels._bench.__main__", "Benchmarks; --help lists the suites."),
+    ("report", "voxtral_kernels._bench.suites.report", "This machine for an issue: one JSON and one HTML."),
     ("selftest", "voxtral_kernels.selftest", "Check the kernels on this machine."),
 )
 
@@ -36,8 +37,8 @@ def _add(app: typer.Typer, name: str, module: str, text: str) -> None:
 
 
 def _is_there(module: str) -> bool:
-    if module.startswith("voxtral_kernels._bench") and not (PACKAGE / "_bench").is_dir():
-        return _adopt_checkout()
+    if module.startswith("voxtral_kernels._bench"):  # by its folder: finding a submodule would import its package
+        return (PACKAGE / "_bench").is_dir() or _adopt_checkout()
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
