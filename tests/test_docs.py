@@ -106,3 +106,11 @@ def test_every_command_and_every_benchmark_is_described():
     cli, benchmarks = ((ROOT / "docs" / name).read_text() for name in ("cli.md", "benchmarks.md"))
     assert set(re.findall(r"^## ([a-z]+)$", cli, re.MULTILINE)) == set(COMMANDS)
     assert set(re.findall(r"^\| `([a-z-]+)` \|", benchmarks, re.MULTILINE)) == set(SUITES)
+
+
+def test_the_readme_has_the_table_of_the_performance_page():
+    tables = [
+        re.search(r"<!-- real time -->\n([\s\S]+?)<!-- end of real time -->", (ROOT / name).read_text())[1]
+        for name in ("README.md", "docs/performance.md")
+    ]
+    assert tables[0] == tables[1]
