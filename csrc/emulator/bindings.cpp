@@ -188,6 +188,8 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
     l.expired = l.interrupted = false;
     l.pending.clear();
     l.early_reads.clear();
+    l.slots.clear();
+    l.next_slot = Memory::kFirstVariable;
     place_buffers(l, buffers);
     run(l);
   }

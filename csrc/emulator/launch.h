@@ -14,6 +14,7 @@
 namespace emulator {
 
 constexpr size_t kStackBytes = size_t(256) << 10;
+constexpr unsigned kMostVariables = 1u << 20;  // of one text
 
 enum class Mode { plain, checked, counted };
 enum class State { ready, at_simd, at_barrier, done };
@@ -108,6 +109,16 @@ struct Launch {
   uint32_t epoch = 1;                          // threadgroup barriers passed
   std::array<uint32_t, 2> synced{0, 0};        // epoch of the last one that ordered [threadgroup, device] memory
   std::array<bool, Memory::kSlots> started{};  // threadgroup memory that this threadgroup has
+  std::vector<unsigned> slots;                 // of threadgroup variables by id; 0 for one that was not met yet
+  unsigned next_slot = Memory::kFirstVariable;
+
+  // A text may have many more variables than a kernel of it uses: slots go to those that a launch meets.
+  unsigned slot_of(unsigned id) {
+    if (id >= kMostVariables) return Memory::kSlots;
+    if (id >= slots.size()) slots.resize(id + 1);
+    if (!slots[id]) slots[id] = next_slot++;
+    return slots[id];
+  }
 
   int64_t relative(const void* pc) const {
     auto at = reinterpret_cast<uintptr_t>(pc);

@@ -223,8 +223,8 @@ void msl_threadgroup_barrier(unsigned mem_flags) {
 void msl_fence(unsigned) { emulator::check_expired(__builtin_return_address(0)); }
 
 void* msl_threadgroup_memory(unsigned id, unsigned long size, unsigned long alignment) {
-  const unsigned slot = emulator::Memory::kFirstVariable + id;
   emulator::Launch& l = *launch;
+  const unsigned slot = l.slot_of(id);
   if (slot < emulator::Memory::kSlots && l.started[slot]) return reinterpret_cast<void*>(l.memory[slot].start);
   const bool checked = l.options.mode != emulator::Mode::plain;
   if (slot >= emulator::Memory::kSlots || !l.memory[slot].live || l.memory[slot].size != size) {

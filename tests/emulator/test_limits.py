@@ -125,3 +125,11 @@ def test_signals_and_forks_during_a_launch(program, said, mode):
     command = [sys.executable, "-W", "ignore", "-c", program, mode, "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110, env=dict(os.environ))
     assert done.stdout.strip() == said, done.stderr
+
+
+def test_a_text_may_have_more_threadgroup_variables_than_a_kernel_of_it_could():
+    used = "".join(f"threadgroup float a{i}; a{i} = {i}; y[{i % 8}] += a{i};" for i in range(40))
+    kernels = emulator.library("".join(f"kernel void k{n}(device float* y) {{ {used} }}" for n in range(3)))
+    for n in range(3):
+        (y,) = kernels.run(f"k{n}", {0: np.zeros(8, np.float32)}, (1,) * 3, (1,) * 3, outputs=[0])
+        assert y.tolist() == [sum(range(i, 40, 8)) for i in range(8)]
