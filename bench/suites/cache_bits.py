@@ -59,7 +59,7 @@ def heard(model: Any, samples: np.ndarray, bits: int, offset: int = 0) -> tuple[
     model.decoder.logits = noted
     try:
         with cache_of(bits) as asked:
-            stream = model.stream(cache_bits=asked, offset=offset)
+            stream = model.stream(cache_bits=asked, offset=offset, drafts=False)  # one row of logits a token
             stream.feed(samples)
             stream.finish()
     finally:
