@@ -3,7 +3,8 @@
 1. The macOS wheels of MLX come from PyPI; every source of the extension, eval_gpu included, is compiled against their
    headers by ziglang's clang and linked.
 2. Every MLX symbol that the result needs must be one that libmlx.dylib exports.
-3. The Metal texts that eval_gpu would hand to MLX's device are compiled on the emulator.
+3. The emulator's runtime (csrc/emulator) is compiled and linked likewise; what it lacks must be Python's.
+4. The Metal texts that eval_gpu would hand to MLX's device are compiled on the emulator.
 
 It proves that the Apple-only code compiles, links and finds its symbols, not that it runs.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import mlx.core as mx
 import nanobind
+import pybind11
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "check-macos"
@@ -86,8 +88,11 @@ def link(objects: list[Path], mlx: Path) -> Path:
     return module
 
 
-def symbols(file: Path) -> tuple[set[str], set[str]]:
-    """The undefined and the exported symbols of a 64-bit Mach-O file, from its symbol table (``LC_SYMTAB``)."""
+def symbols(file: Path, *, looked_up: bool = False) -> tuple[set[str], set[str]]:
+    """The undefined and the exported symbols of a 64-bit Mach-O file, from its symbol table (``LC_SYMTAB``).
+
+    With ``looked_up`` the undefined ones are those that no library named at the link has.
+    """
     data = file.read_bytes()
     magic, _, _, _, commands, *_ = struct.unpack_from("<8I", data)
     if magic != 0xFEEDFACF:
@@ -98,11 +103,14 @@ def symbols(file: Path) -> tuple[set[str], set[str]]:
         if command == 2:
             table, count, strings, _ = struct.unpack_from("<4I", data, at + 8)
             for i in range(count):
-                name_at, kind, _, _, _ = struct.unpack_from("<IBBHQ", data, table + 16 * i)
+                name_at, kind, _, where, _ = struct.unpack_from("<IBBHQ", data, table + 16 * i)
                 if kind & 0xE0 or not kind & 1:  # debugging entries; what is not external
                     continue
                 name = data[strings + name_at : data.index(b"\0", strings + name_at)].decode()
-                (exported if kind & 0x0E else undefined).add(name)
+                if kind & 0x0E:
+                    exported.add(name)
+                elif not looked_up or where >> 8 in (0, 0xFE):  # of no library
+                    undefined.add(name)
         at += size
     return undefined, exported
 
@@ -116,6 +124,28 @@ def check_symbols(module: Path, mlx: Path) -> list[str]:
     for name in needed:
         print(f"  {'MISSING' if name in missing else 'ok     '} {name}")
     return missing
+
+
+def check_emulator() -> list[str]:
+    """Compiles and links the emulator's runtime; the symbols that neither it, macOS nor Python has."""
+    includes = ["csrc", "csrc/emulator", "python/voxtral_kernels/emulator/include"]
+    flags = ["-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector", "-DNDEBUG"]
+    flags += ["-Wall", "-Wextra", "-Werror", *(f"-I{ROOT / folder}" for folder in includes)]
+    flags += ["-isystem", sysconfig.get_paths()["include"], "-isystem", pybind11.get_include()]
+    command = [sys.executable, "-m", "ziglang", "c++", "-target", TARGET]
+
+    def compile_(source: Path) -> str:
+        target = str(BUILD / f"emulator-{source.stem}.o")
+        subprocess.run([*command, *flags, "-c", str(source), "-o", target], check=True)
+        return target
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compile_, sorted((ROOT / "csrc/emulator").glob("*.cpp"))))
+    module = BUILD / "_emulator.so"
+    subprocess.run([*command, "-shared", "-Wl,-undefined,dynamic_lookup", "-o", str(module), *objects], check=True)
+    unknown = sorted(name for name in symbols(module, looked_up=True)[0] if not name.startswith(("_Py", "__Py")))
+    print(f"{len(objects)} sources of the emulator's runtime compiled and linked for {TARGET}.")
+    return unknown
 
 
 def check_texts() -> None:
@@ -152,6 +182,9 @@ def main() -> int:
         objects = list(pool.map(lambda source: compile_one(source, mlx), files))
     missing = check_symbols(link(objects, mlx), mlx)
     print(f"{len(files)} sources compiled and linked for {TARGET}.")
+    if unknown := check_emulator():
+        print(f"The emulator's runtime lacks {', '.join(unknown)}.", file=sys.stderr)
+        return 1
     if missing:
         print(f"Not exported by libmlx.dylib: {', '.join(missing)}.", file=sys.stderr)
         return 1

@@ -1,7 +1,11 @@
 # _emulator: runs compiled Metal kernels as fibers, with access checks. Knows nothing of MLX, hence pybind11.
-# Kernels are compiled to ELF libraries, whose line tables name the user's lines: Linux, x86-64 and aarch64. A Mac has
-# Metal itself.
-if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+# Linux, x86-64 and aarch64. On macOS arm64 it is compile-checked and has not run: there it is built when asked for.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  option(VOXTRAL_KERNELS_EMULATOR "Build the emulator's runtime" ON)
+else()
+  option(VOXTRAL_KERNELS_EMULATOR "Build the emulator's runtime" OFF)
+endif()
+if(NOT VOXTRAL_KERNELS_EMULATOR)
   return()
 endif()
 
@@ -16,6 +20,7 @@ pybind11_add_module(_emulator
   csrc/emulator/callbacks.cpp
   csrc/emulator/checks.cpp
   csrc/emulator/counters.cpp
+  csrc/emulator/extent.cpp
   csrc/emulator/faults.cpp
   csrc/emulator/fiber.cpp
   csrc/emulator/grid.cpp

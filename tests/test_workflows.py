@@ -38,6 +38,7 @@ WHEELS = ("sdist", "linux")
 ELSEWHERE = {
     "make test": "this very suite",
     "make soak": "the suite's long half, which runs the lines of SOAK",
+    ".venv/bin/python -m pytest tests/emulator": "a part of this suite, there with the runtime built on a Mac",
     ".venv/bin/python -m bench metal-sources --compile": "needs Apple's compiler; without --compile it runs below",
     ".venv/bin/voxtral-kernels selftest --json selftest-validated.json": "the soak line above under Metal's layers",
     "sudo apt-get update && sudo apt-get install --yes qemu-user-static": "changes the machine itself",

@@ -1,6 +1,5 @@
 // The Python module: load a compiled kernel, launch it, read what was found. Python knows MLX; this does not.
 #include <dlfcn.h>
-#include <link.h>
 #include <pthread.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -13,6 +12,7 @@
 #include "callbacks.h"
 #include "counters.h"
 #include "ending.h"
+#include "extent.h"
 #include "faults.h"
 #include "launch.h"
 
@@ -30,7 +30,7 @@ class Library {
     if (!module_.handle) throw std::runtime_error(dlerror());
     auto* table = static_cast<const void**>(symbol("msl_imports"));
     for (size_t i = 0; i < exports().size(); ++i) table[i] = exports()[i].address;
-    find_extent(table);
+    find_extent(table, &module_);
   }
   ~Library() { dlclose(module_.handle); }
   Library(const Library&) = delete;
@@ -44,23 +44,6 @@ class Library {
   const Module& module() const { return module_; }
 
  private:
-  void find_extent(const void* inside) {
-    Dl_info info;
-    if (!dladdr(inside, &info)) throw std::runtime_error("the compiled kernel has no address");
-    module_.start = module_.end = reinterpret_cast<uintptr_t>(info.dli_fbase);
-    dl_iterate_phdr(
-        [](dl_phdr_info* image, size_t, void* data) {
-          auto* module = static_cast<Module*>(data);
-          if (image->dlpi_addr != module->start) return 0;
-          for (int i = 0; i < image->dlpi_phnum; ++i) {
-            const auto& header = image->dlpi_phdr[i];
-            if (header.p_type != PT_LOAD) continue;
-            module->end = std::max(module->end, image->dlpi_addr + header.p_vaddr + header.p_memsz);
-          }
-          return 1;
-        },
-        &module_);
-  }
   Module module_;
 };
 
@@ -185,7 +168,8 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
     l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
     l.entry = reinterpret_cast<Entry>(library.symbol(entry));
     l.failed = false;
-    l.expired = l.interrupted = false;
+    l.expired = false;
+    l.interrupted = false;
     l.pending.clear();
     l.early_reads.clear();
     l.slots.clear();

@@ -59,7 +59,7 @@ void describe_fault(int signal, const siginfo_t* info, const void* pc) {
   if (signal == SIGILL) return leave(signal, "crash", "undefined behaviour was reached", pc);
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   const auto stack = reinterpret_cast<uintptr_t>(l.current->stack);
-  if (address >= stack - 4096 && address < stack) {
+  if (address >= stack - page_bytes() && address < stack) {
     return leave(signal, "stack-overflow", "private memory of a lane exceeds 256 KiB", pc);
   }
   Region* region = launch->memory.find(address);
@@ -74,10 +74,12 @@ void describe_fault(int signal, const siginfo_t* info, const void* pc) {
     pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
     launch->abandon();
   }
+#if defined(__linux__)
   // x86 names no address where it is not canonical or a vector is misaligned.
   if (info->si_code == SI_KERNEL) {
     return leave(signal, "wild-pointer", "access that is in no buffer, or misaligned vector", pc);
   }
+#endif
   const Astray astray = where_astray(address);
   leave(signal, astray.kind, "access " + astray.where, pc);
 }
@@ -101,7 +103,10 @@ void handle(int signal, siginfo_t* info, void* context) {
   const bool ours = launch != nullptr && launch->current != nullptr && pthread_equal(pthread_self(), launching_thread);
   const void* pc = interrupted_pc(context);
   if (signal == SIGINT) {
-    if (launch != nullptr) due = launch->interrupted = true;
+    if (launch != nullptr) {
+      launch->interrupted = true;
+      due = true;
+    }
     return pass_on(signal, info, context);
   }
   if (signal == kWatchdogSignal) {

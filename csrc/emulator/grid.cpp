@@ -50,10 +50,10 @@ struct Random {
 // The stacks of all lanes, each above an unmapped page; kept for the process.
 char* stacks() {
   static char* pool = [] {
-    const size_t each = kStackBytes + 4096;
+    const size_t each = kStackBytes + page_bytes();
     void* p = mmap(nullptr, each * kLaneLimit, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) throw std::bad_alloc();
-    for (size_t i = 0; i < kLaneLimit; ++i) mprotect(static_cast<char*>(p) + i * each, 4096, PROT_NONE);
+    for (size_t i = 0; i < kLaneLimit; ++i) mprotect(static_cast<char*>(p) + i * each, page_bytes(), PROT_NONE);
     return static_cast<char*>(p);
   }();
   return pool;
@@ -87,7 +87,7 @@ void start_lane(Launch& l, uint32_t index, const uint32_t* position, const uint3
   lane.state = State::ready;
   lane.granted = nullptr;
   lane.order = index % 32;
-  lane.stack = stacks() + index * (kStackBytes + 4096) + 4096;
+  lane.stack = stacks() + index * (kStackBytes + page_bytes()) + page_bytes();
   // Stacks a power of two apart would share cache sets.
   lane.context = new_fiber(lane.stack + kStackBytes - 64 - index * 192 % 4096, lane_main);
 }

@@ -15,6 +15,8 @@
 
 namespace emulator {
 
+size_t page_bytes();  // of the system: 16 KiB on Apple silicon
+
 enum class Space { input, output, constant, threadgroup };
 
 // Who touched a granule of memory, and when in its own barriers' time.

@@ -15,10 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import toolchain
-from ..report import Finding
-from ..report.lines import section
-
-_CODE = (b".text", b".rodata", b".data")
+from ..report import Finding, images
 
 
 def compile_all(text: str, instrumented: bool, defines: Sequence[str]) -> tuple[Path, list[Path]]:
@@ -32,8 +29,8 @@ def compile_all(text: str, instrumented: bool, defines: Sequence[str]) -> tuple[
             for fill in ("pattern", "zero")
         ]
         fills = [future.result() for future in plain]
-    images = [path.read_bytes() for path in fills]
-    same = all(section(images[0], name) == section(images[1], name) for name in _CODE)
+    codes = [images.code(path.read_bytes()) for path in fills]
+    same = codes[0] == codes[1]
     return checked.result(), [] if same else fills
 
 

@@ -6,39 +6,29 @@ import bisect
 import struct
 from pathlib import Path
 
+from . import images
+
 
 class LineTable:
     """Addresses of a shared library, relative to its start, to (path, line, column). Read when first asked."""
 
     def __init__(self, library: Path):
         self._library = library
-        self._rows: list[tuple[int, str, int, int]] | None = None
+        self._rows: list[_Row] | None = None
 
     def find(self, address: int) -> tuple[str, int, int] | None:
         """The place of the instruction at or before ``address``; None where the compiler left none."""
         if address < 0:
             return None
         if self._rows is None:
-            self._rows = sorted(_read_rows(section(self._library.read_bytes(), b".debug_line")), key=lambda row: row[0])
+            self._rows = sorted(_rows_of(self._library), key=lambda row: row[0])
         at = bisect.bisect_right(self._rows, address, key=lambda row: row[0]) - 1
         if at < 0 or self._rows[at][2] == 0:
             return None
         return self._rows[at][1:]
 
 
-def section(elf: bytes, name: bytes) -> bytes:
-    """A section of a 64-bit little-endian ELF file; empty if it has none of that name."""
-    (headers,) = struct.unpack_from("<Q", elf, 0x28)
-    size, count, names = struct.unpack_from("<HHH", elf, 0x3A)
-    entries = [struct.unpack_from("<IIQQQQ", elf, headers + i * size) for i in range(count)]
-    if not entries:
-        return b""
-    strings = entries[names][4]
-    for offset, _, _, _, start, length in entries:
-        label = elf[strings + offset : elf.index(b"\0", strings + offset)]
-        if label == name:
-            return elf[start : start + length]
-    return b""
+_Row = tuple[int, str, int, int]  # address, path, line, column; line 0 ends a sequence
 
 
 class _Reader:
@@ -72,9 +62,25 @@ class _Reader:
         return value - (1 << bits) if self.data[self.at - 1] & 64 else value
 
 
-def _read_rows(data: bytes) -> list[tuple[int, str, int, int]]:
-    """(address, path, line, column) of every row; line 0 ends a sequence."""
-    rows: list[tuple[int, str, int, int]] = []
+def _rows_of(library: Path) -> list[_Row]:
+    """The rows of a library. A Mach-O one has none: they stay in the object, at the object's own addresses."""
+    image = library.read_bytes()
+    if not images.is_mach_o(image):
+        return _read_rows(images.line_program(image))
+    object_ = library.with_suffix(".o").read_bytes()
+    moved = images.text_symbols(image)
+    functions = sorted((address, name) for name, address in images.text_symbols(object_).items() if name in moved)
+    rows: list[_Row] = []
+    for address, path, line, column in _read_rows(images.line_program(object_)):
+        at = bisect.bisect_right(functions, address, key=lambda f: f[0]) - 1
+        if at >= 0:
+            start, name = functions[at]
+            rows.append((moved[name] + address - start, path, line, column))
+    return rows
+
+
+def _read_rows(data: bytes) -> list[_Row]:
+    rows: list[_Row] = []
     at = 0
     while at + 4 <= len(data):
         (length,) = struct.unpack_from("<I", data, at)
@@ -96,7 +102,7 @@ def _read_files(r: _Reader) -> list[str]:
     return files
 
 
-def _read_unit(r: _Reader, end: int) -> list[tuple[int, str, int, int]]:
+def _read_unit(r: _Reader, end: int) -> list[_Row]:
     version, header_length = r.take("H"), r.take("I")
     if not 2 <= version <= 4:
         return []
@@ -109,7 +115,7 @@ def _read_unit(r: _Reader, end: int) -> list[tuple[int, str, int, int]]:
     lengths = [r.take("B") for _ in range(opcode_base - 1)]
     files = _read_files(r)
     r.at = program
-    rows: list[tuple[int, str, int, int]] = []
+    rows: list[_Row] = []
     address, file, line, column = 0, 1, 1, 0
     while r.at < end:
         opcode = r.take("B")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 import tempfile
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ from typing import NamedTuple
 
 from ..containment import process
 from ..errors import KernelError, UnavailableError
-from ..report.lines import section
+from ..report import images
 from ..runtime import runtime
-from . import repairs
+from . import repairs, targets
 from .cache import cache_dir, is_kept, keep
 from .messages import INCLUDE, dependencies, readable
 
@@ -90,28 +89,23 @@ def _zig() -> str:
     return str(Path(ziglang.__file__).parent / ("zig.exe" if os.name == "nt" else "zig"))
 
 
-@cache
-def _target() -> list[str]:
-    machine = platform.machine().lower()
-    if machine in ("arm64", "aarch64"):
-        return ["-target", "aarch64-linux-gnu"]
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
-    except (OSError, IndexError):
-        flags = []
-    level = "x86-64-v3" if {"avx2", "f16c", "fma", "bmi2"} <= set(flags) else "x86-64-v2"
-    return ["-target", "x86_64-linux-gnu", f"-march={level}"]
-
-
 def _run(arguments: Sequence[str], text: str | None = None) -> process.Done:
     return process.run([_zig(), *arguments], text)
 
 
-@cache
+def _target() -> list[str]:
+    return targets.host().flags
+
+
 def _identity() -> str:
+    return _identity_for(targets.host())
+
+
+@cache
+def _identity_for(target: targets.Target) -> str:
     """What a compiled kernel depends on besides its own text: compiler, target and our headers."""
     digest = hashlib.sha256(_run(["version"]).stdout.encode())
-    digest.update(repr([_target(), _DIALECT, _CODE, _INSTRUMENTED, runtime().imports()]).encode())
+    digest.update(repr([target.flags, _DIALECT, _CODE, _INSTRUMENTED, runtime().imports()]).encode())
     for path in sorted((INCLUDE / "metal").iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -167,24 +161,27 @@ def compile_library(
     complete = not any(d.endswith("_DEFINED=0") for d in defines)
     flags += ["-Werror=global-constructors"] if complete else []
     key = hashlib.sha256("\0".join([_identity(), text, *checks, *flags]).encode()).hexdigest()[:32]
-    folder = cache_dir()
-    target = folder / f"{key}.so"
-    if is_kept(target):
+    folder, host = cache_dir(), targets.host()
+    target = folder / f"{key}{host.suffix}"
+    lines = target.with_suffix(".o") if host.lines_in_object else None
+    if is_kept(target) and (lines is None or is_kept(lines)):
         return target
     imports = _imports_object(folder)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        object_, library = (os.path.join(scratch, f"kernel.{e}") for e in ("o", "so"))
+        object_, library = os.path.join(scratch, "kernel.o"), os.path.join(scratch, f"kernel{host.suffix}")
         _read(text, [*flags, "-c", "-o", object_], checks)
         _link(object_, str(imports), library)
         _require_nothing_at_load(Path(library).read_bytes(), instrumented)
+        if lines is not None:
+            keep(object_, lines)
         keep(library, target)
     return target
 
 
-def _require_nothing_at_load(elf: bytes, instrumented: bool) -> None:
+def _require_nothing_at_load(image: bytes, instrumented: bool) -> None:
     """Nothing but the checks' own entry runs when a kernel is loaded."""
-    names = (b".preinit_array", b".fini_array", b".ctors", b".dtors", b".init", b".fini")
-    if any(section(elf, name) for name in names) or len(section(elf, b".init_array")) > 8 * instrumented:
+    sizes = images.run_at_load(image)
+    if sizes and not (instrumented and sizes.keys() <= targets.host().at_load and sum(sizes.values()) <= 8):
         raise KernelError("the kernel has code that would run when it is loaded [contained]")
 
 
@@ -265,10 +262,11 @@ def unset_variables(text: str, defines: Sequence[str]) -> list[tuple[str, int, i
 
 def _link(*files: str) -> None:
     *objects, library = files
-    done = _run(["ld.lld", "-shared", "--no-undefined", *objects, "-o", library])
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "undefined symbol" in line]
-        raise UndefinedError(sorted({line.rsplit(":", 1)[1].strip() for line in lines}), done.stderr)
+    host = targets.host()
+    done = _run(host.link(objects, library))
+    missing = host.undefined(done.stderr) if done.returncode else host.borrowed(library)
+    if done.returncode or missing:
+        raise UndefinedError(missing, done.stderr)
 
 
 def _imports_object(folder: Path) -> Path:
@@ -276,23 +274,10 @@ def _imports_object(folder: Path) -> Path:
     target = folder / f"imports-{_identity()[:32]}.o"
     if is_kept(target):
         return target
-    names = runtime().imports()
-    arm = _target()[1].startswith("aarch64")
-    # The compiler calls __tsan_init while the library is loaded, before anybody could fill the table.
-    lines = [".text", ".globl __tsan_init", ".hidden __tsan_init", "__tsan_init: ret"]
-    for i, name in enumerate(names):
-        jump = (
-            f"adrp x16, .Ltable+{8 * i}\n ldr x16, [x16, :lo12:.Ltable+{8 * i}]\n br x16"
-            if arm
-            else f"jmp *.Ltable+{8 * i}(%rip)"
-        )
-        kind = "%function" if arm else "@function"
-        lines.append(f".globl {name}\n.hidden {name}\n.type {name}, {kind}\n{name}:\n {jump}")
-    lines += [".data", ".balign 8", ".globl msl_imports", "msl_imports:", ".Ltable:", f".zero {8 * len(names)}"]
-    lines.append('.section .note.GNU-stack,"",' + ("%progbits" if arm else "@progbits"))
+    source = targets.host().imports(runtime().imports())
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         object_ = os.path.join(scratch, "imports.o")
-        done = _run(["clang", *_target(), "-x", "assembler", "-c", "-", "-o", object_], "\n".join(lines) + "\n")
+        done = _run(["clang", *_target(), "-x", "assembler", "-c", "-", "-o", object_], source)
         if done.returncode:
             raise KernelError(done.stderr)
         keep(object_, target)
