@@ -95,8 +95,12 @@ def test_every_recording_live(models, examples, name, delay, dtype, chunk_ms):
                 stream.feed(samples[start : start + 1280])
             stream.finish()
     assert streams[0].tokens == streams[1].tokens
-    assert streams[0].passes.accepted > 0
-    assert chunk_ms == 80 or streams[0].passes.per_token < 0.8
+    made = streams[0].passes
+    if chunk_ms == 80:
+        assert made.drafted == 0  # the next token's audio is never there
+    else:
+        assert made.accepted > 0
+        assert made.made < streams[1].passes.made
 
 
 @settings(RANDOM, max_examples=3)
