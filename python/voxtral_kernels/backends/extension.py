@@ -36,7 +36,7 @@ def extension() -> Any:
         module = importlib.import_module(MODULE)
     except ImportError as error:
         raise UnavailableError(f"the extension does not load here ({error}).") from error
-    if "VOXTRAL_KERNELS_ISA" not in os.environ:
+    if not os.environ.get("VOXTRAL_KERNELS_ISA"):  # as the extension reads it: empty is none
         best = best_optimised(module.available_isas(), Path(spec.origin))
         if best != module.isa():
             module.use_isa(best)
