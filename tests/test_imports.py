@@ -18,6 +18,8 @@ PLANTED = {
     "upwards": ("The package: one way down", "reference/ada_rms_norm.py", "from ..models import layers"),
     "beside": ("The package: one way down", "backends/select.py", "from . import native"),
     "testing": ("Nothing in the package imports what is for tests", "models/stack.py", "from .. import testing"),
+    "version": ("The emulator stands alone", "emulator/errors.py", "from .._version import __version__"),
+    "root": ("No way round by the package's own names", "models/result.py", "from voxtral_kernels import accelerate"),
     "emulator": ("The emulator stands alone", "emulator/errors.py", "from ..reference import rule"),
     "benchmarks": ("The benchmarks: one way down", "../../bench/measure/stats.py", "from ..suites import host"),
     "circle": ("No circle in any folder", "models/sampling.py", "from . import voxtral"),

@@ -1,5 +1,6 @@
 """A realtime host's layers as blocks over the host's own weights: nothing held twice, nothing stale, nothing kept."""
 
+import copy
 import gc
 
 import mlx.core as mx
@@ -178,3 +179,43 @@ def test_no_strided_weight_multiplies_no_rows(host, noise, monkeypatch):
         monkeypatch.setattr(nn.Linear, "__call__", checked)
         mx.eval(host.embed_stream(model, noise, (1,))[0])
     assert all(empty), empty
+
+
+@BITS
+def test_undo_keeps_what_was_put_into_the_host_meanwhile(host, noise, bits):
+    model = small(host, bits)
+    with vk.accelerate(model, semantics="host"):
+        (attention, q), (mlp, gate) = q_and_gate(host, model)
+        shape = attention[q].weight.shape[0], host_width(attention[q])
+        attention[q] = new_q = nn.Linear(shape[1], shape[0], bias="bias" in attention[q])
+        mlp[gate] = new_gate = nn.Linear(shape[1], mlp[gate].weight.shape[0], bias=False)
+        during = logits(host, model, noise)
+    (attention, q), (mlp, gate) = q_and_gate(host, model)
+    assert attention[q] is new_q
+    assert mlp[gate] is new_gate
+    assert_model_matches(logits(host, model, noise), np.array(during, np.float64), "after undo")
+
+
+def host_width(linear):
+    """Columns of a linear layer, quantised ones too."""
+    return linear.weight.shape[1] * (32 // linear.bits if hasattr(linear, "bits") else 1)
+
+
+def test_a_model_that_has_run_can_be_copied(host, noise):
+    model = small(host)
+    with vk.accelerate(model):
+        before = logits(host, model, noise)
+        copied = copy.deepcopy(model)
+        assert mx.array_equal(logits(host, copied, noise), before)
+
+
+def test_no_tokens_give_no_logits(host):
+    """In MLX alone a quantised product of no rows ends the process."""
+    model = small(host, "4-bit")
+    if host.name == "mlx-audio":
+        pytest.skip("mlx-audio multiplies by its own head, which ends the process without us too")
+    with vk.accelerate(model):
+        x = host.embed(model, mx.zeros((128, 240)))[:0]
+        out = host.decode(model, x, host.new_cache(model, 64))
+        mx.eval(out)
+    assert out.shape[0] == 0

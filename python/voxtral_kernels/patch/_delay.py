@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -36,6 +38,9 @@ class Scales:
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self._layers = layers
         self._begin()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Scales:
+        return Scales(copy.deepcopy(self._layers, memo))
 
     def _begin(self) -> None:
         self._held: dict[tuple[bytes, mx.Dtype], list[mx.array]] = {}

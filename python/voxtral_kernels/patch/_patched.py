@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from .. import _check
+from ._stand_in import give_back
 
 # The attribute of an accelerated object that holds its `Patched`.
 MARK = "_voxtral_kernels"
@@ -64,6 +65,7 @@ class Swap:
         if self._old is _ABSENT:
             dict.__delitem__(slots, self.key)
         else:
+            give_back(self.new, self._old)
             self._put(slots, self._old)
 
     def _put(self, slots: Any, value: Any) -> None:

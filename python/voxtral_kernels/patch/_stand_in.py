@@ -7,6 +7,9 @@ from typing import Any
 
 import mlx.nn as nn
 
+# The attribute of a stand-in that holds what it stands for.
+_ORIGINAL = "_stands_for"
+
 
 def stand_in(host: Any, behaviour: Any, **attributes: Any) -> Any:
     """An object to put in ``host``'s place.
@@ -26,7 +29,22 @@ def stand_in(host: Any, behaviour: Any, **attributes: Any) -> Any:
         dict.update(new, host)
     vars(new).update(vars(host))
     vars(new).update(attributes)
+    vars(new)[_ORIGINAL] = host
     return new
+
+
+def give_back(new: Any, host: Any) -> None:
+    """Put into ``host`` what was put into its stand-in since: an adapter, what `nn.quantize` made."""
+    if not isinstance(host, nn.Module):
+        return
+    for name in [name for name in dict.keys(host) if name not in new]:
+        dict.__delitem__(host, name)
+    for name, child in dict.items(new):
+        original = dict.get(host, name)
+        if original is not None and original is getattr(child, "__dict__", {}).get(_ORIGINAL):
+            give_back(child, original)
+        elif child is not original:
+            dict.__setitem__(host, name, child)
 
 
 @functools.cache

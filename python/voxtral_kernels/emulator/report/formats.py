@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
-from ..._version import __version__
 from .findings import Finding, Place
+
+TOOL = "voxtral-kernels emulate"
+
+
+def tool_version() -> str:
+    """The distribution's: the emulator reads nothing of the package for it."""
+    return version("voxtral-kernels")
 
 
 def as_json(findings: Sequence[Finding], counters: Mapping[str, Any] | None = None, **more: Any) -> str:
     """One object: ``findings``, ``counters`` where there are any, and ``more``."""
-    record: dict[str, Any] = {"format": 1, "tool": "voxtral-kernels emulate", "version": __version__, **more}
+    record: dict[str, Any] = {"format": 1, "tool": TOOL, "version": tool_version(), **more}
     record["findings"] = [_finding(f) for f in findings]
     if counters:
         record["counters"] = counters

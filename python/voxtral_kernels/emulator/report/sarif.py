@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..._version import __version__
 from .findings import KINDS, Finding, Place
+from .formats import TOOL, tool_version
 from .refusals import KINDS as REFUSALS
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -22,8 +22,8 @@ def as_sarif(findings: Sequence[Finding]) -> str:
     """A log of one run. Paths below the working folder are written relative to it, as code scanning services want."""
     kinds = sorted({f.kind for f in findings})
     driver = {
-        "name": "voxtral-kernels emulate",
-        "version": __version__,
+        "name": TOOL,
+        "version": tool_version(),
         "rules": [{"id": kind, "shortDescription": {"text": _WORDS.get(kind, kind)}} for kind in kinds],
     }
     run = {
