@@ -2,15 +2,18 @@
 
 A block that needs a Mac, a download or minutes says so in a comment before it, ``<!-- not run: REASON -->``, and is
 skipped with that reason; one whose error the document shows is marked ``<!-- raises -->``. Blocks of one document run
-in order and share their names, as a reader types them.
+in order and share their names, as a reader types them. Where ``<!-- output -->`` and a block follow a shell block, that
+is what it prints.
 """
 
 import ast
 import asyncio
 import inspect
 import re
+import runpy
 import shlex
 import shutil
+import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,10 @@ DOCUMENTS = [
     ROOT / "examples" / "README.md",
     *(ROOT / "docs").glob("*.md"),
 ]
-BLOCK = re.compile(r"(?:<!-- *([^>]*?) *-->\n)?^```(sh|bash|shell|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:<!-- *([^>]*?) *-->\n)?^```(sh|bash|shell|python)\n(.*?)^```(?:\n+<!-- output -->\n```\n(.*?)^```)?",
+    re.MULTILINE | re.DOTALL,
+)
 # Indented blocks are synopses and drawings: a command that is meant to be run stands in a fence.
 INDENTED_COMMAND = re.compile(r"\n\n {4}(?:make|python|pip|uv|pytest|git) ")
 RECORDINGS = ("speech.wav", "speech.m4a", "meeting.mp3", "talk.mp3", "day.mp3", "video.mp4")
@@ -44,6 +50,7 @@ class Block:
     text: str
     mark: str
     line: int
+    output: str | None
 
     @property
     def reason(self):
@@ -52,7 +59,7 @@ class Block:
 
 def blocks(document):
     text = document.read_text()
-    return [Block(m[2], m[3], m[1] or "", text.count("\n", 0, m.start(3)) + 1) for m in BLOCK.finditer(text)]
+    return [Block(m[2], m[3], m[1] or "", text.count("\n", 0, m.start(3)) + 1, m[4]) for m in BLOCK.finditer(text)]
 
 
 def with_blocks():
@@ -120,10 +127,13 @@ def run_python(block, document, space):
         asyncio.run(result)
 
 
-def run_shell(block, document):
+def run_shell(block, document, monkeypatch):
     for line in block.text.splitlines():
         command = shlex.split(line, comments=True)
-        if command:
+        if command[:1] == ["python"]:
+            monkeypatch.setattr(sys, "argv", command[1:])
+            runpy.run_path(command[1], run_name="__main__")
+        elif command:
             assert command[0] == "voxtral-kernels", (
                 f"{document.name}:{block.line}: `{line}` is not run by this test; mark it"
             )
@@ -131,7 +141,7 @@ def run_shell(block, document):
 
 
 @pytest.mark.parametrize(("document", "whole"), list(with_blocks()))
-def test_its_blocks_run(document, whole, desk, tiny):
+def test_its_blocks_run(document, whole, desk, tiny, monkeypatch, capsys):
     space = names(document, tiny)
     for block in blocks(document):
         space["stream"] = tiny.stream()
@@ -146,7 +156,9 @@ def test_its_blocks_run(document, whole, desk, tiny):
         elif block.language == "python":
             run_python(block, document, space)
         else:
-            run_shell(block, document)
+            capsys.readouterr()
+            run_shell(block, document, monkeypatch)
+            assert block.output is None or capsys.readouterr().out == block.output
 
 
 @pytest.mark.parametrize(
@@ -156,6 +168,13 @@ def test_its_blocks_run(document, whole, desk, tiny):
 def test_a_block_that_is_not_run_says_why(document, block):
     assert len(block.reason.split()) > 2
     pytest.skip(f"{document.name}:{block.line}: {block.reason}")
+
+
+def test_the_gallery_shows_every_program_and_what_it_prints():
+    shown = blocks(ROOT / "docs" / "gallery.md")
+    assert all(block.output for block in shown)
+    programs = {shlex.split(block.text)[1] for block in shown}
+    assert {str(p.relative_to(ROOT)) for p in (ROOT / "examples" / "gallery").glob("*.py")} <= programs
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
