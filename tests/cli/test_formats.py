@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_kernels.cli.formats import Format, Transcript, render
+from voxtral_kernels.transcripts.formats import Format, Transcript, render
 
 CLOCK = r"(\d\d+):([0-5]\d):([0-5]\d)[,.](\d{3})"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voxtral_kernels.cli import output
-from voxtral_kernels.cli.formats import Format
+from voxtral_kernels.transcripts.formats import Format
 
 CARDS = "eight of spades four of clubs seven of hearts"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_kernels.cli.formats import Format, Transcript, render
-from voxtral_kernels.cli.subtitles import MAX_CHARACTERS, MAX_SECONDS, join
+from voxtral_kernels.transcripts.formats import Format, Transcript, render
+from voxtral_kernels.transcripts.subtitles import MAX_CHARACTERS, MAX_SECONDS, join
 
 
 def texts(text, *words, seconds=0.4):

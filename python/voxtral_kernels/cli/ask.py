@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._errors import fail
+from ..transcripts.formats import Format, Transcript
 from . import ending, offline
 from .delivery import Output, Show, before_work, deliver
 from .ending import Mode
-from .formats import Format, Transcript
 from .options import CacheBits, MaxTokens, Raw, Revision, check_cache_bits, load_model
 from .output import targets
 from .recordings import check_file, open_recording

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import select
 import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-# C0 but for tab and newline, DEL, C1: what moves the cursor, renames the window, rings the bell.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from ..transcripts.plain import readable as readable
+from ..transcripts.plain import visible
+
 # Standard streams that were closed when the command started.
 _closed: set[int] = set()
 
@@ -48,16 +48,6 @@ def standard_streams() -> Iterator[None]:
 def is_closed(number: int) -> bool:
     """Whether this standard stream was closed when the command started."""
     return number in _closed
-
-
-def visible(text: str) -> str:
-    """Control characters but for tab and newline as ``\\u001b``, which JSON too can hold."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def readable(name: str) -> str:
-    """A file's name as text: bytes of it that are not UTF-8 become U+FFFD."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def print_text(text: str) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..transcripts.formats import Format, Transcript, render
 from . import ending
 from .console import Unwritable, print_error, print_note, print_text, readable, rescue
 from .ending import Ended, Mode
-from .formats import Format, Transcript, render
 from .output import beside, write_atomic
 
 # Takes each new piece of text.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .._errors import fail, integer
+from ..transcripts.formats import Format
+from ..transcripts.subtitles import join
 from .console import readable
 from .delivery import Output, Show
-from .formats import Format
 from .live import LiveView
 from .options import Asked, Loaded
 from .recordings import Recording
-from .subtitles import join
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from .._errors import fail
+from ..transcripts.formats import Format
 from .console import is_closed, readable
-from .formats import Format
 
 OP = "transcribe"
 STDIN = STDOUT = "-"

@@ -21,7 +21,7 @@ from .output import STDIN
 
 if TYPE_CHECKING:
     from ..audio.blocks import Blocks
-    from .formats import Transcript
+    from ..transcripts.formats import Transcript
 
 # The most of a raw pipe that is heard at once.
 RAW_S = 0.2

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .._errors import fail
+from ..transcripts.formats import Transcript
 from . import ending
 from .delivery import Output
 from .ending import Mode
-from .formats import Transcript
 from .live import LiveView, clock
 from .options import Asked, Loaded, new_stream
 from .recordings import Recording

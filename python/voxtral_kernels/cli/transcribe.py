@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from .._errors import fail
+from ..transcripts.formats import Format, Transcript
 from . import ending, offline, streaming
 from .console import Unwritable, message, print_error, print_note, readable
 from .delivery import Output, before_work, deliver
 from .ending import Mode
-from .formats import Format, Transcript
 from .options import (
     Asked,
     CacheBits,

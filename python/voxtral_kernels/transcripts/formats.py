@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from .console import readable, visible
+from .plain import readable, visible
 from .subtitles import Cue, cues, spaced, spread, srt, vtt
 
 

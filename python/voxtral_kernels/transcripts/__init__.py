@@ -1,0 +1,1 @@
+"""Transcripts as people and programs read them: text, JSON, subtitles."""
