@@ -31,6 +31,7 @@ plt.rcParams.update(
 def render(record: dict[str, Any]) -> str:
     """The report of a run's record, as one HTML text without outside references."""
     parts = [
+        page.headline(record),
         page.environment(record),
         _section("Speed-up against stock MLX ops", ratios(record["ops"]), "Median of paired runs, 95 % interval."),
         _section("Roofline", roofline(record), "Ceilings are this machine's measured copy bandwidth and matmul rate."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 from .tables import ratio_text, time_text
@@ -18,7 +19,7 @@ figure{margin:0}svg{width:100%;height:auto}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.8rem;width:100%}
 th,td{padding:.3rem .4rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
 td.w,th.w{white-space:normal}td.n{text-align:right;font-variant-numeric:tabular-nums}.bad{color:var(--bad)}
-.note{color:var(--note);font-size:.85rem}
+.headline{font-size:1.1rem;font-weight:600}.note{color:var(--note);font-size:.85rem}
 """
 
 
@@ -32,11 +33,47 @@ def page(title: str, parts: Iterable[str]) -> str:
     return "\n".join([head, *parts, "</body></html>"])
 
 
+# How a fact of the machine is said.
+FACTS = {
+    "chip": "{}",
+    "chip_model": "{}",
+    "instruction_set": "instruction set {}",
+    "cores": "{} cores",
+    "gpu_cores": "{} GPU cores",
+    "memory_gib": "{} GiB of memory",
+    "os": "{}",
+    "python": "Python {}",
+    "mlx": "MLX {}",
+    "voxtral_kernels": "voxtral-kernels {}",
+    "commit": "commit {}",
+    "device": "on the {}",
+}
+
+
 def environment(record: dict[str, Any]) -> str:
     """What the figures were taken on."""
     known = ((key, value) for key, value in record["environment"].items() if value is not None)
-    text = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in known)
+    text = ", ".join(FACTS.get(key, f"{key.replace('_', ' ')} {{}}").format(value) for key, value in known)
     return f"<p class='note'>{html.escape(text)}; {html.escape(record['date'])}</p>"
+
+
+def headline(record: dict[str, Any]) -> str:
+    """The outcome in one paragraph: what is right, what is faster, whether a live stream keeps up."""
+    sentences: list[str] = []
+    if found := record.get("selftest"):
+        right, wrong = (sum(row[state] for row in found["rows"]) for state in ("right", "wrong"))
+        sentences.append(
+            f"{wrong} of {right + wrong} results are wrong." if wrong else f"All {right} results are right."
+        )
+    if ratios := [row["speedup"] for row in record.get("ops", []) if row["speedup"]]:
+        faster, slower = sum(r["low"] > 1 for r in ratios), sum(r["high"] < 1 for r in ratios)
+        share = f"{faster} of {len(ratios)} cases are faster than stock MLX, {slower} slower"
+        middle = median(r["median"] for r in ratios)
+        sentences.append(f"{share}; the middle one is {middle:.1f}x.")
+    if stream := record.get("stream"):
+        step = 1e3 * median(stream["step_seconds"])
+        sentences.append(f"A live stream of {stream['model']} takes {step:.1f} of every 80 ms.")
+    return f"<p class='headline'>{html.escape(' '.join(sentences))}</p>" if sentences else ""
 
 
 def table(headings: list[str], rows: list[str]) -> str:

@@ -130,6 +130,7 @@ def render(record: dict[str, Any]) -> str:
 
 
 def _parts(record: dict[str, Any]) -> Iterator[str]:
+    yield page.headline(record)
     yield page.environment(record)
     for name, reason in record["failed"].items():
         yield f"<p class='bad'>{html.escape(name)}: {html.escape(reason)}</p>"
@@ -148,8 +149,13 @@ def _parts(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _selftest_table(found: dict[str, Any]) -> str:
-    cells = [[row["backend"], row["op"], row["dtype"], *(str(row[s]) for s in STATES)] for row in found["rows"]]
-    headings = ["backend", "op", "dtype", "right", "wrong", "not served"]
+    # Dtypes differ in nothing but what is wrong, and that is told below in full.
+    kinds = dict.fromkeys((row["op"], row["backend"]) for row in found["rows"])
+    count = {
+        kind: [sum(r[s] for r in found["rows"] if (r["op"], r["backend"]) == kind) for s in STATES] for kind in kinds
+    }
+    cells = [[op, backend, *map(str, count[op, backend])] for op, backend in sorted(kinds, key=lambda kind: kind[0])]
+    headings = ["op", "backend", "right", "wrong", "not served"]
     wrong = [f"{o['backend']} {o['op']}, {o['case']} {o['dtype']}: {o['detail']}" for o in found["wrong"]]
     refused = [f"{o['backend']} {o['op']}, {o['cases']} cases: {o['detail']}" for o in found["not_served"]]
     notes = [f"<p class='bad'>{html.escape(text)}</p>" for text in wrong]

@@ -1,6 +1,7 @@
 """``voxtral-kernels report``: one JSON and one HTML, whatever fails on the way; ``record --from`` takes the JSON."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def test_a_short_run_gives_a_row(tmp_path, monkeypatch, capsys):
     html = (tmp_path / "r.html").read_text()
     assert "src=" not in html
     assert "ada_rms_norm, native" in html
+    right = sum(row["right"] for row in found["selftest"]["rows"])
+    assert f"<p class='headline'>All {right} results are right. " in html
+    assert re.search(
+        r"\d+ of \d+ cases are faster than stock MLX, \d+ slower; the middle one is \d+\.\dx\. A live", html
+    )
     assert "/" in capsys.readouterr().out
 
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
