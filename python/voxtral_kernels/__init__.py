@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .models.result import Result, Word
     from .models.voxtral import Voxtral
     from .models.voxtral_realtime import Stream, StreamEvent, VoxtralRealtime
+    from .models.voxtral_realtime.async_batch import AsyncBatch, AsyncBatchStream
     from .models.voxtral_realtime.async_stream import AsyncStream
+    from .models.voxtral_realtime.batch import Batch, BatchFull, BatchStats, BatchStream
     from .ops.ada_rms_norm import ada_rms_norm
     from .ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
     from .ops.explain import explain
@@ -23,8 +25,14 @@ if TYPE_CHECKING:
     from .patch import Patched, accelerate
 
 __all__ = [
+    "AsyncBatch",  # a `Batch` for asyncio
+    "AsyncBatchStream",  # one of its streams
     "AsyncStream",  # a live transcription for asyncio
     "AudioWarning",  # audio that was read, but not as its file promises
+    "Batch",  # live transcriptions that share each reading of the weights
+    "BatchFull",  # every slot of one has its stream
+    "BatchStats",  # where one stands
+    "BatchStream",  # one of its streams
     "LinearKVCache",  # keys and values of every position
     "Patched",  # what `accelerate` gives: report, undo
     "Result",  # a finished transcription: text, tokens, words
@@ -49,8 +57,14 @@ __all__ = [
 # Where names come from at their first use (an op is the function of its file): the command line answers Ctrl-C before
 # anything else is read.
 _HOME = {
+    "AsyncBatch": ".models.voxtral_realtime.async_batch",
+    "AsyncBatchStream": ".models.voxtral_realtime.async_batch",
     "AsyncStream": ".models.voxtral_realtime.async_stream",
     "AudioWarning": ".audio",
+    "Batch": ".models.voxtral_realtime.batch",
+    "BatchFull": ".models.voxtral_realtime.batch",
+    "BatchStats": ".models.voxtral_realtime.batch",
+    "BatchStream": ".models.voxtral_realtime.batch",
     "LinearKVCache": ".caches",
     "Patched": ".patch",
     "Result": ".models.result",

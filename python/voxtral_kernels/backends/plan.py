@@ -90,16 +90,18 @@ class Plans:
     Args:
         batch, length, dtype: Of the rows.
         stateful: A step behind caches. Otherwise the plans can be differentiated through.
+        apart: The rows come from different streams: each has a position and a scale of its own.
     """
 
-    def __init__(self, batch: int, length: int, dtype: mx.Dtype, *, stateful: bool) -> None:
-        self.batch, self.length, self.dtype, self.stateful = batch, length, dtype, stateful
+    def __init__(self, batch: int, length: int, dtype: mx.Dtype, *, stateful: bool, apart: bool = False) -> None:
+        self.batch, self.length, self.dtype, self.stateful, self.apart = batch, length, dtype, stateful, apart
         self.linear = native.linear_function(batch * length) if batch * length else None
         self.choices: dict[tuple[str, str], Choice] = {}
         self._chosen: dict[tuple[Any, ...], Choice] = {}
         self.norm = functools.cache(self._norm)
         self.silu_mul = functools.cache(self._silu_mul)
         self.projection = functools.cache(self._projection)
+        self.heads = functools.cache(self._heads)
         self.attentions: dict[tuple[Heads, int | None, int, int, int], Attention] = {}
         self._tailed: dict[tuple[Heads, int | None, int, int], tuple[SlidingWindowAttention, Choice, Attention]] = {}
         self._any_tail = True
@@ -148,18 +150,22 @@ class Plans:
             scales,
             self._zeros(n) if form.bias else None,
             self._zeros(k) if form.norm else None,
-            None if form.scale is None else mx.zeros((k,), form.scale),
+            None if form.scale is None else mx.zeros((rows, k) if self.apart else (k,), form.scale),
             1e-5,
             None,
             self._zeros(rows, n) if form.add else None,
             form.gated,
             0 if heads is None else self.length,
-            None if heads is None else mx.zeros((self.length, heads.dim // 2, 2), mx.float32),
+            None if heads is None else mx.zeros((rows if self.apart else self.length, heads.dim // 2, 2), mx.float32),
             tails[0],
             tails[1],
             0 if heads is None else heads.n_heads,
             0 if heads is None else heads.n_kv_heads,
         )
+
+    def _heads(self, heads: Heads) -> Callable[..., Any]:
+        """The ``append`` of an `Attention` without tails: only q, k and v of the rows."""
+        return self._append(heads, [None, None])
 
     def attention(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int = 16) -> Attention:
         """Behind a ring of this capacity (0: nothing is committed) and bits, and a tail of this length."""
@@ -239,21 +245,21 @@ class Plans:
 _plans: dict[tuple[Any, ...], Plans] = {}
 
 
-def plans(batch: int, length: int, dtype: mx.Dtype, *, stateful: bool = True) -> Plans:
+def plans(batch: int, length: int, dtype: mx.Dtype, *, stateful: bool = True, apart: bool = False) -> Plans:
     """The plans for these rows, as the device, the backend asked for by name and what is loaded here have it now.
 
     Args:
-        batch, length, dtype, stateful: As for `Plans`.
+        batch, length, dtype, stateful, apart: As for `Plans`.
 
     Raises:
         RuntimeError: when one is made, as `select.select`.
     """
-    key = batch, length, dtype, stateful, select.context()
+    key = batch, length, dtype, stateful, apart, select.context()
     found = _plans.get(key)
     if found is None:
         while len(_plans) >= _KEPT:
             _plans.pop(next(iter(_plans)), None)  # the oldest: those in use now stay
-        found = _plans[key] = Plans(batch, length, dtype, stateful=stateful)
+        found = _plans[key] = Plans(batch, length, dtype, stateful=stateful, apart=apart)
     return found
 
 

@@ -6,5 +6,6 @@ from .bits import check_bits
 from .kv_cache import GROWTH, KVCache, evaluate
 from .linear import LinearKVCache
 from .ring import RingKVCache
+from .rows import CacheRows
 
-__all__ = ["GROWTH", "KVCache", "LinearKVCache", "RingKVCache", "check_bits", "evaluate"]
+__all__ = ["GROWTH", "CacheRows", "KVCache", "LinearKVCache", "RingKVCache", "check_bits", "evaluate"]

@@ -81,6 +81,10 @@ class KVCache(Pending):
         """Absolute position of the next token."""
         return self._start + self._ring_end + self._tail_length
 
+    def runs(self, length: int) -> list[tuple[int, int]]:
+        """Position and number of the next ``length`` tokens."""
+        return [(self.offset, length)]
+
     @property
     def nbytes(self) -> int:
         """Bytes that the cache holds."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # The fields of SkinnyLinear from the length on, where nothing is split into heads.
 _NO_HEADS = (0, None, None, None, 0, 0)
-_HELD = 16
+# Of steps of 1 to 16 rows of one stream and of several, in 16 bits and in 32.
+_HELD = 64
 
 
 class Fused(NamedTuple):

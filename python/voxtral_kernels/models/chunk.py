@@ -12,6 +12,8 @@ PIECE = 128
 TOKEN_MS = 80
 CHUNKS_MS = (80, 160, 240)
 _ANY_CHUNK = 6  # tokens that are whole chunks of every length
+# Tokens of the beginning that an exact stream takes at once: few enough that kernels of few rows serve them.
+START = 3
 
 
 def chunk_tokens(op: str, argument: str, chunk_ms: object) -> int:
@@ -30,10 +32,11 @@ def pieces(chunk: int, first: int, *, exact: bool) -> Iterator[int]:
 
     Args:
         chunk: Of `chunk_tokens`.
-        first: Tokens of audio that are ready from the start. An exact stream of any chunk takes them as one piece.
+        first: Tokens of audio that are ready from the start. An exact stream takes them alike for any chunk.
         exact: Pieces are chunks.
     """
     if exact:
-        yield first - first % _ANY_CHUNK or chunk
+        for _ in range(first // _ANY_CHUNK * (_ANY_CHUNK // START)):
+            yield START
     while True:
         yield chunk if exact else PIECE - PIECE % chunk

@@ -6,6 +6,7 @@ Source: RoFormer, Su et al. 2021. Angles in float32 lose 0.06 rad at position 10
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import mlx.core as mx
 import numpy as np
@@ -16,7 +17,7 @@ from ..reference import rope_append
 _BLOCK = 64
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def _block(first: int, head_dim: int, theta: float) -> np.ndarray:
     return rope_append.rotation(first, _BLOCK, head_dim, theta)
 
@@ -30,7 +31,22 @@ def rotation(offset: int, length: int, head_dim: int, theta: float) -> mx.array:
         head_dim: D, even.
         theta: Base of the frequencies.
     """
+    return mx.array(_rotation(offset, length, head_dim, theta))
+
+
+def rotations(runs: Sequence[tuple[int, int]], head_dim: int, theta: float) -> mx.array:
+    """`rotation` of several runs of positions, one behind the other.
+
+    Args:
+        runs: Offset and length of each.
+        head_dim, theta: As for `rotation`.
+    """
+    found = [_rotation(offset, length, head_dim, theta) for offset, length in runs]
+    return mx.array(found[0] if len(found) == 1 else np.concatenate(found))
+
+
+def _rotation(offset: int, length: int, head_dim: int, theta: float) -> np.ndarray:
     start = offset % _BLOCK
     if start + length <= _BLOCK:
-        return mx.array(_block(offset - start, head_dim, theta)[start : start + length])
-    return mx.array(rope_append.rotation(offset, length, head_dim, theta))
+        return _block(offset - start, head_dim, theta)[start : start + length]
+    return rope_append.rotation(offset, length, head_dim, theta)

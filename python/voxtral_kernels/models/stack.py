@@ -13,7 +13,7 @@ import mlx.nn as nn
 from .. import _check
 from .._check import dtype_name
 from ..backends import plan, select, transforms
-from ..caches import GROWTH, KVCache, LinearKVCache, RingKVCache
+from ..caches import GROWTH, CacheRows, KVCache, LinearKVCache, RingKVCache
 from . import rope
 from .block import Block
 
@@ -83,7 +83,14 @@ class Stack(nn.Module):
         return [RingKVCache(window, bits=bits, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
 
     def step(
-        self, batch: int, length: int, dtype: mx.Dtype, *, scale: mx.Dtype | None = None, stateful: bool = True
+        self,
+        batch: int,
+        length: int,
+        dtype: mx.Dtype,
+        *,
+        scale: mx.Dtype | None = None,
+        stateful: bool = True,
+        apart: bool = False,
     ) -> Step:
         """What serves ``[batch, length, D]``; made at the first call, found again while nothing changes.
 
@@ -91,8 +98,9 @@ class Stack(nn.Module):
             batch, length, dtype: Of the input.
             scale: Dtype of the layers' conditioning, if any.
             stateful: With caches.
+            apart: The rows come from different streams, see `CacheRows`.
         """
-        plans = plan.plans(batch, length, dtype, stateful=stateful)
+        plans = plan.plans(batch, length, dtype, stateful=stateful, apart=apart)
         return step(plans, self.config.dim, self.config.hidden_dim, scale)
 
     def rows_alone(self, dtype: mx.Dtype, *, scale: mx.Dtype | None = None) -> bool:
@@ -137,21 +145,27 @@ class Stack(nn.Module):
         return [a for a in found if a is not None]
 
     def __call__(
-        self, x: mx.array, caches: Sequence[KVCache] | None = None, scales: Sequence[mx.array] | None = None
+        self,
+        x: mx.array,
+        caches: Sequence[KVCache] | Sequence[CacheRows] | None = None,
+        scales: Sequence[mx.array] | None = None,
     ) -> mx.array:
         """``[B, L, D]`` to normed hidden states of the same shape.
 
         Args:
             x: All positions, or with ``caches`` those behind what the caches have seen.
-            caches: From ``new_caches``; changed in place.
-            scales: Each layer's conditioning ``[D]``, see `Block`.
+            caches: From ``new_caches``; changed in place. Or those of several streams as `CacheRows`, with L = 1: only
+                where `rows_alone` says so.
+            scales: Each layer's conditioning ``[D]``, see `Block`; for several streams one of each row, ``[B, D]``.
         """
         c, (batch, length, dim) = self.config, x.shape
         if caches and transforms.in_transformation(x):
             raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(caches[0]).__name__)
         scale = scales[0].dtype if scales else None
-        step = self.step(batch, length, x.dtype, scale=scale, stateful=bool(caches))
-        rotation = rope.rotation(caches[0].offset if caches else 0, length, c.head_dim, c.rope_theta)
+        apart = caches is not None and bool(caches) and isinstance(caches[0], CacheRows)
+        step = self.step(batch, length, x.dtype, scale=scale, stateful=bool(caches), apart=apart)
+        runs = caches[0].runs(length) if caches else [(0, length)]
+        rotation = rope.rotations(runs, c.head_dim, c.rope_theta)
         h, delta = x.reshape(batch * length, dim), None
         for i, block in enumerate(self["blocks"]):
             h, delta = block(h, delta, rotation, caches[i] if caches else None, step, scales[i] if scales else None)

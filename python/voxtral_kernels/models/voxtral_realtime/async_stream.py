@@ -67,7 +67,7 @@ class AsyncStream:
         self._worker: ThreadPoolExecutor | None = worker
         self._leave = weakref.finalize(self, _leave, worker)
         self._leave.atexit = False
-        self._iterations: weakref.WeakSet[_Events] = weakref.WeakSet()
+        self._iterations: weakref.WeakSet[Events] = weakref.WeakSet()
         self._ended = False
 
     @property
@@ -139,9 +139,9 @@ class AsyncStream:
         finally:
             await self.aclose()
 
-    def __aiter__(self) -> _Events:
+    def __aiter__(self) -> Events:
         """Every event from here on, to the end; begin before the first ``feed`` to have them all."""
-        events = _Events()
+        events = Events()
         self._iterations.add(events)
         if self._ended:
             events.end()
@@ -170,27 +170,29 @@ class AsyncStream:
             iteration.end()
 
 
-class _Events:
-    """One iteration over the events of an `AsyncStream`."""
+class Events:
+    """One iteration over the events of a stream."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue()
+        self._error: BaseException | None = None
 
     def put(self, events: list[StreamEvent]) -> None:
         for event in events:
             self._queue.put_nowait(event)
 
-    def end(self) -> None:
+    def end(self, error: BaseException | None = None) -> None:
+        self._error = self._error or error
         self._queue.put_nowait(None)
 
-    def __aiter__(self) -> _Events:
+    def __aiter__(self) -> Events:
         return self
 
     async def __anext__(self) -> StreamEvent:
         event = await self._queue.get()
         if event is None:
             self.end()  # for whoever asks again
-            raise StopAsyncIteration
+            raise self._error or StopAsyncIteration
         return event
 
 

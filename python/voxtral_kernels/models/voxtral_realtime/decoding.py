@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
@@ -13,10 +13,23 @@ from ..result import Passes
 from .drafts import Drafts
 
 if TYPE_CHECKING:
+    from .decoder import Decoder
     from .model import VoxtralRealtime
 
 # A token and its position, from the start of the stream.
 Told = tuple[int, int]
+
+
+def heard(
+    decoder: Decoder, ids: mx.array, audio: mx.array, scales: Sequence[mx.array], caches: Sequence[Any]
+) -> mx.array:
+    """Hidden states of positions: ids ``[B, L]``, audio embeddings ``[B, L, D]``."""
+    return decoder(decoder.embed(ids) + audio, scales, caches)
+
+
+def likeliest(decoder: Decoder, hidden: mx.array) -> mx.array:
+    """The likeliest token behind each position, ``[B, L]``."""
+    return mx.argmax(decoder.logits(hidden), axis=-1)
 
 
 class Decoding:
@@ -44,7 +57,7 @@ class Decoding:
         always: bool,
     ) -> None:
         decoder = model.decoder
-        self._model, self._prompt, self._bits = model, prompt, cache_bits
+        self._model, self._prompt, self._bits, self.delay = model, prompt, cache_bits, delay
         self.scales = decoder.scales(delay, model.time_dtype)
         self.caches = decoder.new_caches(offset, bits=cache_bits, lazy=True)
         self.passes, self.position = Passes(), 0
@@ -74,6 +87,30 @@ class Decoding:
             at, waits = at + len(made), False
         if waits:
             yield self._read(self.last)
+
+    def known(self, most: int) -> list[int]:
+        """Ids of the next positions as far as they are known: of the prompt up to ``most``, behind it the newest token.
+
+        For steps that are made elsewhere, see `advance`.
+        """
+        return self._prompt[self.position : self.position + most] or [int(cast(int, self.last.item()))]
+
+    def advance(self, positions: int, said: int | None) -> Told | None:
+        """Take over a step that was made elsewhere.
+
+        Args:
+            positions: Ids of `known` that were heard.
+            said: The likeliest token behind the last of them; None: inside the prompt, where it does not count.
+        """
+        self._pass(positions)
+        if said is None:
+            return None
+        self.last = mx.array([[said]])
+        return self._told(self.position - 1, said)
+
+    def counts(self, positions: int) -> bool:
+        """Whether the token behind so many further positions is one of the stream's."""
+        return self.position + positions >= len(self._prompt)
 
     def _drafting(self, audio: mx.array) -> Drafts | None:
         """What proposes tokens here and now."""
@@ -114,8 +151,7 @@ class Decoding:
     def _said(self, ids: mx.array, audio: mx.array, last: int = 0) -> mx.array:
         """The likeliest token behind each, or behind the last ones, ``[1, n]``."""
         decoder = self._model.decoder
-        hidden = decoder(decoder.embed(ids) + audio, self.scales, self.caches)
-        return mx.argmax(decoder.logits(hidden[:, -last:]), axis=-1)
+        return likeliest(decoder, heard(decoder, ids, audio, self.scales, self.caches)[:, -last:])
 
     def _pass(self, positions: int, drafted: int = 0, accepted: int = 0) -> None:
         p = self.passes

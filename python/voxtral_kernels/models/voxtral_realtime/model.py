@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,13 +16,13 @@ from ..._model_files import exists
 from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig
 from ...backends import planned
-from ...caches import KVCache
 from ...tokenizer import Tokenizer
 from ..passes import CostTable
 from ..result import Result
 from ..section import OFFLINE, OP, REALTIME
-from . import conv_stem, weights
+from . import weights
 from .adapter import Adapter
+from .audio_state import AudioState
 from .config import Config, check_tokenizer
 from .conv_stem import ConvStem
 from .decoder import Decoder
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
 
 # Seconds of a recording that are taken at once: events come with each, and drafts end with it.
 PIECE_S = 5.12
-
-
-@dataclass
-class AudioState:
-    """Where the audio side of a stream stands; with ``lazy`` whoever holds it evaluates it."""
-
-    stem: conv_stem.State | None = None
-    caches: list[KVCache] = field(default_factory=list)
-    lazy: bool = False
 
 
 class VoxtralRealtime(Module):
@@ -225,15 +216,7 @@ class VoxtralRealtime(Module):
                 if on_events is not None:
                     on_events(events)
         warn(source)
-        return Result(
-            stream.text,
-            stream.tokens,
-            stream.words,
-            stream.duration_s,
-            complete=source.complete,
-            passes=stream.passes,
-            suspicious=stream.suspicious,
-        )
+        return replace(stream.result, complete=source.complete)
 
     def ask(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: this family only transcribes."""

@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
 
-from ... import _check, _forked
+from ... import _forked
 from ..._exclusive import Exclusive
-from ...audio.mel import MelStream
-from ...audio.mono import Resampler
-from ...audio.samples import as_samples, check_rate
-from ...caches import check_bits, evaluate
-from ...tokenizer import TextDecoder, Tokenizer
+from ...audio.samples import as_samples
+from ...caches import evaluate
+from ...tokenizer import Tokenizer
 from .. import chunk
-from ..result import Passes, Word
-from .decoding import Decoding
-from .drafts import Drafts
-from .guard import Guard, Span
-from .retry import Retries, redone
-from .words import WordTracker
+from .transcription import OP, StreamEvent, Transcription
 
 if TYPE_CHECKING:
     from ...audio.types import Samples
     from .model import VoxtralRealtime
 
-OP = "stream"
+__all__ = ["OP", "Stream", "StreamEvent"]
 
 
-class StreamEvent(NamedTuple):
-    """One decoded token.
-
-    Attributes:
-        text: The text that it completes; empty for control tokens and inside a UTF-8 character.
-        token: Its id.
-        position: Its absolute position in the decoder's sequence.
-        start_s, end_s: The 80 ms of audio that it belongs to, in seconds.
-    """
-
-    text: str
-    token: int
-    position: int
-    start_s: float
-    end_s: float
-
-
-class Stream:
+class Stream(Transcription):
     """State of one transcription; made by ``model.stream``.
 
     Any thread may call it, one call at a time: a second call while one is inside raises RuntimeError and changes
@@ -80,70 +56,18 @@ class Stream:
         chunk_ms: int = 80,
         exact: bool = False,
     ) -> None:
-        _forked.refuse(OP)
-        cache_bits = check_bits(OP, "cache_bits", cache_bits)
-        self._chunk = chunk.chunk_tokens(OP, "chunk_ms", chunk_ms)
-        own_rate = model.config.sample_rate
-        self._rate = own_rate if sample_rate is None else check_rate(OP, "sample_rate", sample_rate)
-        self._resampler = Resampler(self._rate)
-        self._model, self._tokenizer = model, tokenizer
-        self._per_token = model.config.samples_per_token
-        self._prompt = tokenizer.realtime_prompt(delay_ms)
-        self._right_pad = tokenizer.audio.right_pad_tokens(delay_ms)
-        self._audio = model.new_audio_state(offset, cache_bits=cache_bits, lazy=True)
-        self._decoding = Decoding(
-            model,
-            self._prompt,
-            tokenizer.delay_tokens(delay_ms),
-            offset=offset,
-            cache_bits=cache_bits,
-            drafts=None if drafts is False else Drafts(tokenizer.pad_id, tokenizer.word_id),
-            always=drafts is True and not exact,
-        )
-        self._offset = offset
-        self._mel = MelStream(model.mel_config)
-        left_pad = tokenizer.audio.left_pad_tokens * self._per_token
-        self._frames = [self._mel.feed(np.zeros(left_pad, np.float32))]
-        self._pieces = chunk.pieces(self._chunk, self._ready(), exact=exact)
-        self._text = _Text(tokenizer)
-        self._tracker = WordTracker(tokenizer, model.config.token_s)
-        self._guard = Guard(tokenizer.pad_id, model.config.token_s)
-        self._retries = Retries(own_rate) if retry_blanks else None
         options: Any = {"cache_bits": cache_bits, "drafts": drafts, "chunk_ms": chunk_ms, "exact": exact}
-        self._again = lambda: Stream(model, tokenizer, delay_ms, **options)
-        self._found: list[Word] = []  # words of blanks that were heard again
-        self._n_fed, self._n_samples, self._finished = 0, 0, False  # fed at their rate; at 16 kHz
+        super().__init__(
+            model,
+            tokenizer,
+            delay_ms,
+            sample_rate=sample_rate,
+            offset=offset,
+            retry_blanks=retry_blanks,
+            again=lambda: Stream(model, tokenizer, delay_ms, **options),
+            **options,
+        )
         self._inside = Exclusive(OP)
-        self.tokens: list[int] = []
-
-    @property
-    def text(self) -> str:
-        """The text up to now; final after ``finish``."""
-        return self._text.all
-
-    @property
-    def words(self) -> list[Word]:
-        """The words up to now with their times."""
-        words = self._tracker.words(self.duration_s if self._finished else None)
-        return sorted([*words, *self._found], key=lambda word: word.end_s) if self._found else words
-
-    @property
-    def suspicious(self) -> list[Span]:
-        """Start and end, in seconds, of blanks of ten seconds and more over audio that sounds like speech.
-
-        A model whose numbers are slightly off can fall silent for minutes. What is transcribed does not change.
-        """
-        return list(self._guard.suspicious)
-
-    @property
-    def passes(self) -> Passes:
-        """Readings of the decoder's weights up to now, and what drafts saved of them."""
-        return self._decoding.passes
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds of audio fed."""
-        return self._n_fed / self._rate
 
     def feed(self, samples: Samples) -> list[StreamEvent]:
         """Take any number of samples.
@@ -174,14 +98,9 @@ class Stream:
             if self._finished:
                 return []
             self._finished = True
-            self._take(self._resampler.finish())
-            rest = -self._n_samples % self._per_token
-            silence = np.zeros(rest + self._right_pad * self._per_token, np.float32)
-            self._frames += [self._mel.feed(silence), self._mel.finish()]
+            self._take_end()
             events = self._run()
-            if held := self._text.finish():
-                events[-1] = events[-1]._replace(text=events[-1].text + held)
-            self._redo()
+            events[-1] = self._flushed(events[-1])
             return events
 
     def _feed(self, samples: np.ndarray) -> list[StreamEvent]:
@@ -192,22 +111,6 @@ class Stream:
             self._take(self._resampler.push(samples))
             return self._run()
 
-    def _take(self, samples: np.ndarray) -> None:
-        """Samples at 16 kHz."""
-        self._n_samples += len(samples)
-        self._guard.hear(samples)
-        if self._retries is not None:
-            self._retries.hear(samples, self._guard.blank_since_s)
-        self._frames.append(self._mel.feed(samples))
-
-    def _refuse_if_finished(self) -> None:
-        if self._finished:
-            raise _check.fail(OP, "feed", "a stream that is not finished", "one that is")
-
-    def _ready(self) -> int:
-        """Whole tokens of audio at hand."""
-        return sum(map(len, self._frames)) // self._model.config.mel_per_token
-
     def _run(self) -> list[StreamEvent]:
         """Everything that the mel frames at hand allow, in whole tokens; leaves nothing uncomputed."""
         per_token, ready = self._model.config.mel_per_token, self._ready()
@@ -215,58 +118,12 @@ class Stream:
             ready -= ready % self._chunk
         events: list[StreamEvent] = []
         if ready:
-            frames, end = np.concatenate(self._frames), 0
+            frames, end = self._take_frames(ready), 0
             while end < ready:
                 start, end = end, min(end + next(self._pieces), ready)
                 piece = frames[start * per_token : end * per_token]
                 audio = self._model.embed_audio(mx.array(piece)[None], self._audio)
                 events += [self._event(*told) for told in self._decoding.decode(audio)]
-            self._frames = [frames[ready * per_token :]]
             # MLX's streams belong to a thread, and the next call may come from another.
             evaluate([*self._audio.caches, *self._decoding.caches], self._audio.stem, self._decoding.last)
         return events
-
-    def _event(self, value: int, position: int) -> StreamEvent:
-        """Take over the token generated at ``position`` (from the start of the stream)."""
-        frame = position + 1 - len(self._prompt)
-        self.tokens.append(value)
-        self._tracker.push(frame, value)
-        self._watch(frame, value)
-        limit = self.duration_s if self._finished else float("inf")
-        start, end = (min(limit, self._model.config.token_s * n) for n in (frame, frame + 1))
-        return StreamEvent(self._text.push(value), value, self._offset + position, start, end)
-
-    def _watch(self, frame: int, token: int) -> None:
-        guard, retries = self._guard, self._retries
-        before = guard.suspicious[-1:]
-        guard.push(frame, token)
-        if retries is not None:
-            if guard.suspicious[-1:] != before:
-                retries.told(guard.suspicious[-1], len(self.text))
-            elif guard.blank_since_s is None:
-                retries.ended()
-
-    def _redo(self) -> None:
-        if self._retries is not None:
-            self._retries.ended()
-            if self._retries.blanks:
-                self._text.all, self._found = redone(self._retries.blanks, self._again, self.text)
-
-
-class _Text:
-    """The text of the tokens, without the space before the first word."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer, self._decoder = tokenizer, TextDecoder(tokenizer)
-        self.all = ""
-
-    def push(self, token: int) -> str:
-        return self._append(self._decoder.push(token) if token >= self._tokenizer.n_special else "")
-
-    def finish(self) -> str:
-        return self._append(self._decoder.finish())
-
-    def _append(self, text: str) -> str:
-        text = text if self.all else text.lstrip()
-        self.all += text
-        return text
