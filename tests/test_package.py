@@ -30,6 +30,8 @@ SIGNATURES = {
     "AsyncStream": (
         "model, delay_ms=480, *, sample_rate=None, offset=0, cache_bits=16, drafts=None, chunk_ms=80, exact=False"
     ),
+    "Batch": "model, slots=8",
+    "AsyncBatch": "model, slots=8",
     "load_audio": "source, *, sample_rate=None, argument='audio'",
     "accelerate": "model, *, semantics='right', decoder_window=None, cache_bits=16",
 }
@@ -45,6 +47,7 @@ def test_signature(name):
 def test_every_public_name_is_documented_and_there():
     # What a call or a method gives, so that its type has a name.
     given = {"Patched", "Result", "Stream", "StreamEvent", "Voxtral", "VoxtralRealtime", "Word"}
+    given |= {"AsyncBatchStream", "BatchFull", "BatchStats", "BatchStream"}
     # An op is public by its files: test_layout.py asks for all of them.
     assert set(vk.__all__) - set(public_ops()) == {*SIGNATURES, *given, "emulator", "AudioWarning"} - set(public_ops())
     assert set(SIGNATURES) <= set(vk.__all__)

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from .models.result import Result, Word
     from .models.voxtral import Voxtral
     from .models.voxtral_realtime import Stream, StreamEvent, VoxtralRealtime
-    from .models.voxtral_realtime.async_batch import AsyncBatch, AsyncBatchStream
+    from .models.voxtral_realtime.async_batch import AsyncBatch
+    from .models.voxtral_realtime.async_batch_stream import AsyncBatchStream
     from .models.voxtral_realtime.async_stream import AsyncStream
-    from .models.voxtral_realtime.batch import Batch, BatchFull, BatchStats, BatchStream
+    from .models.voxtral_realtime.batch import Batch, BatchFull, BatchStats
+    from .models.voxtral_realtime.batch_stream import BatchStream
     from .ops.ada_rms_norm import ada_rms_norm
     from .ops.causal_conv1d_gelu import causal_conv1d_gelu, conv1d_gelu
     from .ops.explain import explain
@@ -58,13 +60,13 @@ __all__ = [
 # anything else is read.
 _HOME = {
     "AsyncBatch": ".models.voxtral_realtime.async_batch",
-    "AsyncBatchStream": ".models.voxtral_realtime.async_batch",
+    "AsyncBatchStream": ".models.voxtral_realtime.async_batch_stream",
     "AsyncStream": ".models.voxtral_realtime.async_stream",
     "AudioWarning": ".audio",
     "Batch": ".models.voxtral_realtime.batch",
     "BatchFull": ".models.voxtral_realtime.batch",
     "BatchStats": ".models.voxtral_realtime.batch",
-    "BatchStream": ".models.voxtral_realtime.batch",
+    "BatchStream": ".models.voxtral_realtime.batch_stream",
     "LinearKVCache": ".caches",
     "Patched": ".patch",
     "Result": ".models.result",
