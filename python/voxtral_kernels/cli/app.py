@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from . import ask, convert, emulate, info, mic, plugins, transcribe
+from . import ask, bulk, convert, emulate, info, mic, plugins, transcribe
 from .console import abandon_stdout, print_error, print_text
 from .ending import Ended
 
@@ -50,6 +50,7 @@ def voxtral_kernels(
 
 app.command("transcribe")(transcribe.transcribe)
 app.command("ask")(ask.ask)
+app.command("bulk")(bulk.bulk)
 app.command("mic")(mic.mic)
 app.command("info")(info.info)
 app.command("convert")(convert.convert)

@@ -19,7 +19,7 @@ from .._paths import PACKAGE
 from .console import print_text
 
 PACKAGES = ("mlx", "mlx-cpu", "mlx-metal", "mistral-common", "huggingface_hub", "numpy", "soundfile", "soxr")
-OPTIONAL = ("ziglang", "sounddevice", "jiwer")
+OPTIONAL = ("ziglang", "sounddevice", "jiwer", "ray")
 # Long enough for passes of every size to be timed.
 _SILENCE_S = 12
 

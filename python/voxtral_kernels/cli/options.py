@@ -96,14 +96,22 @@ class Loaded:
 
 def load_model(name: str | None, revision: str | None = None, *, offline: bool = False) -> Loaded:
     """``vk.load``; None is the published model of a family for this machine, said in one line."""
-    from ..models import load, machines
+    from ..models import load
+
+    name = name_of(name, offline=offline)
+    return Loaded(name, load(name, revision=revision))
+
+
+def name_of(name: str | None, *, offline: bool = False) -> str:
+    """The model that was asked for; None is the published model of a family for this machine, said in one line."""
+    from ..models import machines
     from ..models.section import OFFLINE, REALTIME
 
-    if name is None:
-        choice = machines.default(family=OFFLINE if offline else REALTIME)
-        name = choice.model.id
-        print_note(f"{name} ({choice.reason}); --model chooses another")
-    return Loaded(name, load(name, revision=revision))
+    if name is not None:
+        return name
+    choice = machines.default(family=OFFLINE if offline else REALTIME)
+    print_note(f"{choice.model.id} ({choice.reason}); --model chooses another")
+    return choice.model.id
 
 
 def new_stream(loaded: Loaded, delay_ms: float | None, cache_bits: int = 16, **options: Any) -> tuple[Any, float]:

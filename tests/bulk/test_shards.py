@@ -1,0 +1,118 @@
+"""Shards are named by their ids and written whole; what is done is skipped, whatever the manifest became."""
+
+import json
+
+import pytest
+
+from voxtral_kernels.bulk.manifest import Manifest
+from voxtral_kernels.bulk.plan import Plan
+from voxtral_kernels.bulk.shards import PREFIX, Folder, Form, name
+
+
+def row(n):
+    return {"id": str(n), "text": "é\n" * n, "words": [], "duration_s": 1.0, "complete": True, "error": None}
+
+
+def entries(ids):
+    return [{"path": f"{n}.wav", "id": n} for n in ids]
+
+
+def done(folder):
+    return sorted(row["id"] for shard in folder.names() for row in folder.rows(shard))
+
+
+def do(plan, folder):
+    """A worker's part of a plan; returns the ids group by group."""
+    groups = list(plan)
+    for group in groups:
+        folder.write(group.shard, [row(int(entry.id)) for entry in group.entries])
+    return [[int(entry.id) for entry in group.entries] for group in groups]
+
+
+def test_a_name_follows_from_the_ids_alone():
+    assert name(["a", "b"]) == name(iter(["a", "b"]))
+    assert len({name(ids) for ids in (["a", "b"], ["b", "a"], ["ab"], ["a", "b", ""], ["a"])}) == 5
+
+
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("url", ["folder", "memory://shards"])
+def test_what_is_written_is_read(tmp_path, form, url):
+    if form is Form.PARQUET:
+        pytest.importorskip("pyarrow", reason="pip install 'voxtral-kernels[ray]'")
+    folder = Folder(url if "://" in url else str(tmp_path / url), form)
+    folder.prepare({"model": "tiny"})
+    rows = [row(1), row(2)]
+    folder.write("abc", rows)
+    folder.write("abc", rows)
+    assert folder.names() == {"abc"}
+    assert folder.has("abc")
+    assert not folder.has("abd")
+    assert folder.rows("abc") == rows
+    assert folder.rows("abc", ["id"]) == [{"id": "1"}, {"id": "2"}]
+
+
+def test_a_shard_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder = Folder(str(tmp_path), Form.JSONL)
+    folder.write("abc", [row(1)])
+    monkeypatch.setattr("os.fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    for shard in ("abc", "abd"):
+        with pytest.raises(OSError, match="No space"):
+            folder.write(shard, [row(2)] * 1000)
+    assert done(folder) == ["1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["abc.jsonl"]
+
+
+def test_the_output_is_checked_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="--out: expected a folder, got the file"):
+        Folder(str(tmp_path / "file"), Form.JSONL).prepare({})
+    with pytest.raises(ValueError, match="--out: expected a folder that can be written"):
+        Folder(str(tmp_path / "file" / "out"), Form.JSONL).prepare({})
+    out = Folder(str(tmp_path / "out"), Form.JSONL)
+    out.prepare({"model": "a", "version": "1"}, write=False)
+    assert not (tmp_path / "out").exists()
+    out.prepare({"model": "a", "version": "1"})
+    out.prepare({"model": "a", "version": "2"})
+    with pytest.raises(ValueError, match="a folder that is new, or of the same settings, got one with model 'a', not"):
+        out.prepare({"model": "b"})
+
+
+def test_a_damaged_shard_is_named(tmp_path, write):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "abc.jsonl").write_text('{"id": ')
+    with pytest.raises(ValueError, match=r"got abc.jsonl .*; remove it, and its recordings are done again"):
+        Plan(Manifest(write(*entries(range(3)))), Folder(str(tmp_path / "out"), Form.JSONL), 2)
+
+
+def test_what_is_done_is_skipped(tmp_path, write):
+    folder = Folder(str(tmp_path / "out"), Form.JSONL)
+    folder.prepare({})
+    manifest = Manifest(write(*entries(range(10))))
+    first = Plan(manifest, folder, 3)
+    assert first.left() == (4, 10)
+    groups = list(first)
+    folder.write(groups[1].shard, [row(n) for n in (3, 4, 5)])
+    (tmp_path / "out" / f"{PREFIX}left").write_text("of a killed worker")
+    second = Plan(manifest, folder, 3)
+    # The groups keep their names: an earlier run's worker that still writes one writes the same shard.
+    assert {g.shard for g in second} == {g.shard for g in groups} - {groups[1].shard}
+    assert do(second, folder) == [[0, 1, 2], [6, 7, 8], [9]]
+    assert Plan(manifest, folder, 3).left() == (0, 0)
+    assert len(list((tmp_path / "out").glob("*.jsonl"))) == 4
+
+
+def test_nothing_is_done_twice_after_the_manifest_or_the_size_changed(tmp_path, write):
+    folder = Folder(str(tmp_path / "out"), Form.JSONL)
+    folder.prepare({})
+    assert do(Plan(Manifest(write(*entries(range(5)))), folder, 2), folder) == [[0, 1], [2, 3], [4]]
+    longer = Manifest(write({"path": "new", "id": 77}, *entries(range(7))))
+    assert do(Plan(longer, folder, 2), folder) == [[77], [5, 6]]
+    assert do(Plan(longer, folder, 3), folder) == []
+    assert done(folder) == sorted(map(str, [*range(7), 77]))
+
+
+def test_the_settings_are_no_shard(tmp_path):
+    folder = Folder(str(tmp_path), Form.JSONL)
+    folder.prepare({"model": "tiny"})
+    assert folder.names() == set()
+    assert json.loads((tmp_path / f"{PREFIX}bulk.json").read_text()) == {"model": "tiny"}

@@ -1,0 +1,57 @@
+"""``voxtral-kernels bulk`` before any work: what it refuses, and what it says there is to do."""
+
+import json
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def manifest(tmp_path, examples):
+    path = tmp_path / "manifest.jsonl"
+    rows = [{"path": str(examples / f"human-card-{n}.wav")} for n in range(1, 6)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers", "0"], "--workers: expected an integer >= 1, got 0"),
+        (["--shard-files", "0"], "--shard-files: expected an integer >= 1, got 0"),
+        (["--format", "xml"], "--format: expected jsonl or parquet, got 'xml'"),
+        (["--delay-ms", "50"], "delay_ms: expected"),
+        (["--language", "en"], "--language: expected none for Voxtral Realtime, got en"),
+        (["--model", "nowhere/"], "model: expected"),
+    ],
+)
+def test_a_wrong_option_is_refused(fails, manifest, tmp_path, options, said):
+    model = [] if "--model" in options else ["--model", "tiny"]
+    assert said in fails("bulk", manifest, "--out", tmp_path / "out", "--dry-run", *model, *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_manifest_is_refused(fails, tmp_path):
+    assert "MANIFEST: expected a file that exists" in fails("bulk", tmp_path / "none", "--out", tmp_path / "out")
+    (tmp_path / "m").write_text('{"path": "a"}\n{"path": "a"}\n')
+    assert "MANIFEST line 2, id: expected an id" in fails("bulk", tmp_path / "m", "--out", tmp_path / "out")
+
+
+def test_without_the_extra_it_says_what_to_install(fails, manifest, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    said = fails("bulk", manifest, "--out", tmp_path / "out", "--model", "tiny")
+    assert "bulk: expected the package ray, by pip install 'voxtral-kernels[ray]', got none" in said
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    said = fails("bulk", manifest, "--out", tmp_path / "out", "--model", "tiny", "--format", "parquet")
+    assert "--format parquet: expected the package pyarrow, by pip install 'voxtral-kernels[ray]'" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_says_what_there_is_to_do(run, manifest, tmp_path):
+    status, out, err = run(
+        "bulk", manifest, "--out", tmp_path / "out", "--model", "tiny", "--dry-run", "--shard-files", 2
+    )
+    assert (status, out) == (0, "")
+    assert "5 recordings, 0 done, 5 to do in 3 shards of up to 2" in err
+    assert not (tmp_path / "out").exists()
