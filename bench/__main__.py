@@ -20,6 +20,7 @@ SUITES = {
     "emulator": ("suites.emulator", "speed of the emulator itself"),
     "host": ("suites.host", "milliseconds to build a step, ours and other packages'; exit 1 when more than the limits"),
     "launches": ("suites.launches", "launches of a layer in a streaming step; exit 1 when more than the gate"),
+    "many": ("suites.many", "tokens a second of 1 to 16 streams that share the weights; exit 1 when less than asked"),
     "metal-files": (
         "suites.metal_files",
         "Metal files of any folder that compile on the emulator; exit 1 when one does not",

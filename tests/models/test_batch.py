@@ -79,11 +79,11 @@ def play(model, clip, plan):
         assert stream.tokens == (expected[: len(stream.tokens)] if leaves else expected)
 
 
-@settings(RANDOM, max_examples=3)
+@settings(RANDOM, max_examples=2)
 @given(data=st.data())
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_company_changes_no_token(tiny, half, clip, dtype, data):
-    play(tiny if dtype == "float32" else half, clip[:9000], data.draw(plans(9000)))
+    play(tiny if dtype == "float32" else half, clip[:7000], data.draw(plans(7000)))
 
 
 @pytest.mark.soak
@@ -99,12 +99,12 @@ def test_company_changes_no_token_of_a_quantised_model(tmp_path, clip, bits):
     from voxtral_kernels.models.convert import convert
 
     convert("tiny", tmp_path / "q", bits=bits, group_size=32)
-    play(vk.load(tmp_path / "q"), clip[:6000], (3, [(i, 240, 900 * i, 4000, [3000], 80, False) for i in range(3)]))
+    play(vk.load(tmp_path / "q"), clip[:6000], (3, [(i, 240, 900 * i, 2000, [1500], 80, False) for i in range(3)]))
 
 
 def test_where_no_kernel_of_few_rows_serves(tiny, clip):
     with vk.use_backend("composed"):
-        play(tiny, clip[:4000], (2, [(0, 80, 0, 3000, [1500], 80, False), (3, 160, 500, 2000, [900], 160, False)]))
+        play(tiny, clip, (2, [(0, 80, 0, 1000, [600], 80, False), (3, 160, 500, 700, [900], 160, False)]))
 
 
 def test_it_gives_what_a_stream_gives(tiny, clip):
@@ -214,7 +214,7 @@ def test_who_left_holds_no_keys_and_values(tiny, clip):
     """Streams that come and go leave nothing behind, though somebody keeps them for their text."""
     kept = []
     with vk.Batch(tiny, slots=2) as batch:
-        for i in range(8):
+        for i in range(5):
             for finishes in (True, False):
                 stream = batch.stream(240)
                 stream.feed(clip[: 1500 + 100 * i])
@@ -225,6 +225,6 @@ def test_who_left_holds_no_keys_and_values(tiny, clip):
                     stream.close()
                 kept.append(stream)
             gc.collect()
-            if i == 3:
+            if i == 2:
                 before = mx.get_active_memory()
     assert mx.get_active_memory() - before < 1000  # the newest token of each

@@ -104,6 +104,7 @@ class Batch:
         chunk_ms: int = 80,
         cache_bits: int = 16,
         retry_blanks: bool = False,
+        exact: bool = True,
     ) -> BatchStream:
         """A new stream, from the next step on.
 
@@ -111,6 +112,8 @@ class Batch:
             delay_ms, sample_rate, chunk_ms, cache_bits, retry_blanks: As for ``model.stream``.
             block: What to do where every slot has its stream: False, refuse; True, wait until another thread's step
                 or ``close`` ends one; a number, wait so many seconds at most.
+            exact: False: for recordings. Audio is taken in pieces as large as they come, as ``model.transcribe`` does:
+                less work, and live streams beside it wait for a piece meanwhile.
 
         Raises:
             ValueError: as ``model.stream``; or the batch was closed.
@@ -136,6 +139,7 @@ class Batch:
                 cache_bits=cache_bits,
                 retry_blanks=retry_blanks,
                 chunk_ms=chunk_ms,
+                exact=exact,
             )
         finally:
             with self._changed:

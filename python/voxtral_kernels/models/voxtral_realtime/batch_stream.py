@@ -43,9 +43,10 @@ class BatchStream(Transcription):
         cache_bits: int,
         retry_blanks: bool,
         chunk_ms: int,
+        exact: bool,
     ) -> None:
         def again() -> Stream:
-            return model.stream(delay_ms, cache_bits=cache_bits, chunk_ms=chunk_ms, drafts=False, exact=True)
+            return model.stream(delay_ms, cache_bits=cache_bits, chunk_ms=chunk_ms, drafts=False, exact=exact)
 
         model = batch.model
         super().__init__(
@@ -58,9 +59,10 @@ class BatchStream(Transcription):
             drafts=False,
             retry_blanks=retry_blanks,
             chunk_ms=chunk_ms,
-            exact=True,
+            exact=exact,
             again=again,
         )
+        self._exact = exact
         self._batch, self._changed = batch, batch._changed
         self._given: deque[np.ndarray] = deque()  # handed over, not taken yet
         self._n_given, self._ended, self._done, self._complete = 0, False, False, False
@@ -199,9 +201,11 @@ class BatchStream(Transcription):
         """The audio to embed next, if there is enough of it and none waits."""
         if self._embedded:
             return None
-        needs = self._chunk
-        while self._ready() < needs and self._take_given():
-            pass
+        if self._exact:
+            while self._ready() < self._chunk and self._take_given():
+                pass
+        else:
+            self._take_given()
         ready = self._ready()
         if not self._finished:
             ready -= ready % self._chunk
@@ -235,7 +239,7 @@ class BatchStream(Transcription):
         """The positions to decode next."""
         if not self._embedded:
             return None
-        ids = self._decoding.known(min(len(self._embedded), chunk.START))
+        ids = self._decoding.known(min(len(self._embedded), chunk.START if self._exact else chunk.PIECE))
         audio = self._embedded[: len(ids)]
         del self._embedded[: len(ids)]
         return Turn(ids, audio[0] if len(audio) == 1 else mx.concatenate(audio, axis=1), self._decoding)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,10 +24,12 @@ from ..section import OFFLINE, OP, REALTIME
 from . import weights
 from .adapter import Adapter
 from .audio_state import AudioState
+from .batch import Batch
 from .config import Config, check_tokenizer
 from .conv_stem import ConvStem
 from .decoder import Decoder
 from .encoder import Encoder
+from .many import Heard, hear, longest_first
 from .stream import Stream, StreamEvent
 
 if TYPE_CHECKING:
@@ -218,6 +221,60 @@ class VoxtralRealtime(Module):
         warn(source)
         return replace(stream.result, complete=source.complete)
 
+    def transcribe_many(
+        self,
+        sources: Iterable[Source],
+        slots: int = 8,
+        *,
+        delay_ms: float = 480,
+        sample_rate: float | None = None,
+        on_events: Callable[[int, list[StreamEvent]], None] | None = None,
+        cache_bits: int = 16,
+        retry_blanks: bool = False,
+        chunk_ms: int = 80,
+    ) -> list[Result | Exception]:
+        """The texts of several recordings, which share each reading of the weights (`Batch`); the longest begin.
+
+        Args:
+            sources: Each as for ``transcribe``.
+            slots: Recordings at once at most, >= 1.
+            delay_ms, cache_bits, retry_blanks, chunk_ms: As for ``stream``.
+            sample_rate: Of samples, in Hz; None for 16 kHz.
+            on_events: Called with a recording's index and its new events, as they are decoded.
+
+        Returns:
+            One for each recording, in their order. Where one fails, what would have been raised stands in its place,
+            and the others go on.
+
+        Warns:
+            AudioWarning: as ``transcribe``.
+
+        Raises:
+            ValueError: slots, a delay or another option that are none.
+        """
+        recordings = list(sources)
+        results: dict[int, Result | Exception] = {}
+        openers = [
+            (i, partial(blocks, recordings[i], sample_rate=sample_rate, seconds=PIECE_S))
+            for i in longest_first(recordings)
+        ]
+        with Batch(self, slots) as batch:
+            new_stream = partial(
+                batch.stream,
+                delay_ms,
+                cache_bits=cache_bits,
+                retry_blanks=retry_blanks,
+                chunk_ms=chunk_ms,
+                exact=False,
+            )
+            new_stream().close()  # refuses wrong options at once
+            for heard in hear(batch, openers, new_stream):
+                if on_events is not None and heard.events:
+                    on_events(heard.index, heard.events)
+                if heard.done:
+                    results[heard.index] = _outcome(heard)
+        return [results[i] for i in range(len(recordings))]
+
     def ask(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: this family only transcribes."""
         raise _check.fail("ask", "model", f"one of {OFFLINE}", f"one of {REALTIME}: use transcribe or stream")
@@ -226,3 +283,12 @@ class VoxtralRealtime(Module):
         if self.tokenizer is None:
             raise _check.fail(OP, "model", "tekken.json in the folder", "none")
         return self.tokenizer
+
+
+def _outcome(heard: Heard) -> Result | Exception:
+    if isinstance(heard.error, Exception):
+        return heard.error
+    assert heard.blocks is not None
+    assert heard.stream is not None
+    warn(heard.blocks)
+    return replace(heard.stream.result, complete=heard.blocks.complete)

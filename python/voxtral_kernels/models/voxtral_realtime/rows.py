@@ -53,10 +53,13 @@ class Rows:
     def embed(self, pieces: Sequence[Piece]) -> list[mx.array]:
         """Audio embeddings of each, ``[1, n, D]``, not computed yet."""
         model, c = self._model, self._model.config
-        if not model.encoder.rows_alone(model.dtype):
-            return [model.embed_audio(mx.array(p.mel)[None], p.state) for p in pieces]
+        counts = [len(p.mel) // c.mel_per_token * c.downsample for p in pieces]
+        shares = model.encoder.rows_alone(model.dtype)
         found = []
-        for group in _grouped(pieces, [len(p.mel) // c.mel_per_token * c.downsample for p in pieces]):
+        for group in _grouped(pieces, counts, MAX_ROWS if shares else 0):
+            if len(group) == 1 and (not shares or len(group[0].mel) > MAX_ROWS * c.mel_per_token // c.downsample):
+                found.append(model.embed_audio(mx.array(group[0].mel)[None], group[0].state))
+                continue
             frames = []
             for piece in group:
                 x, piece.state.stem = model.stem(mx.array(piece.mel)[None].astype(model.dtype), piece.state.stem)
@@ -74,23 +77,20 @@ class Rows:
         counts = [len(turn.ids) for turn in turns]
         wanted = [turn.decoding.counts(len(turn.ids)) for turn in turns]
         waiting = list[mx.array]()
-        if turns and decoder.rows_alone(self._model.dtype, scale=turns[0].decoding.scales[0].dtype):
-            for group in _grouped(turns, counts):
+        shares = bool(turns) and decoder.rows_alone(self._model.dtype, scale=turns[0].decoding.scales[0].dtype)
+        for group in _grouped(turns, counts, MAX_ROWS if shares else 0):
+            if len(group) == 1 and (not shares or len(group[0].ids) > MAX_ROWS):
+                ids, audio, decoding = group[0]
+                hidden = heard(decoder, mx.array([ids]), audio, decoding.scales, decoding.caches).swapaxes(0, 1)
+            else:
                 hidden = self._heard(group)
-                ends = np.cumsum([len(turn.ids) for turn in group]) - 1
-                rows = [int(end) for end, turn in zip(ends, group, strict=True) if turn.decoding.counts(len(turn.ids))]
-                if len(rows) < hidden.shape[0]:
-                    waiting.append(hidden)
-                    hidden = hidden[mx.array(rows)] if rows else None
-                if hidden is not None:
-                    chosen.append(likeliest(decoder, hidden).reshape(-1))
-        else:
-            for turn, wants in zip(turns, wanted, strict=True):
-                ids = mx.array([turn.ids])
-                hidden = heard(decoder, ids, turn.audio, turn.decoding.scales, turn.decoding.caches)
+            ends = np.cumsum([len(turn.ids) for turn in group]) - 1
+            rows = [int(end) for end, turn in zip(ends, group, strict=True) if turn.decoding.counts(len(turn.ids))]
+            if len(rows) < hidden.shape[0]:
                 waiting.append(hidden)
-                if wants:
-                    chosen.append(likeliest(decoder, hidden[:, -1:]).reshape(-1))
+                hidden = hidden[mx.array(rows)] if rows else hidden[:0]
+            if rows:
+                chosen.append(likeliest(decoder, hidden).reshape(-1))
         mx.eval(waiting, chosen)
         tokens = iter([token for array in chosen for token in np.array(array)])
         return [int(next(tokens)) if wants else None for wants in wanted]
@@ -123,12 +123,12 @@ def _side_by_side(streams: Sequence[Sequence[Any]], counts: Sequence[int]) -> li
     return [CacheRows(layer, counts) for layer in zip(*streams, strict=True)]
 
 
-def _grouped(items: Sequence[_T], rows: Sequence[int]) -> Iterator[list[_T]]:
-    """Neighbours that a pass of few rows takes together."""
+def _grouped(items: Sequence[_T], rows: Sequence[int], most: int) -> Iterator[list[_T]]:
+    """Neighbours of ``most`` rows together; what has more by itself stands alone."""
     group: list[_T] = []
     have = 0
     for item, n in zip(items, rows, strict=True):
-        if group and have + n > MAX_ROWS:
+        if group and have + n > most:
             yield group
             group, have = [], 0
         group.append(item)
