@@ -26,7 +26,7 @@ SIGNATURES = {
     "LinearKVCache": "*, bits=16, offset=0, phase=0.0, lazy=False",
     "explain": "op, *args, **kwargs",
     "use_backend": "name",
-    "load": "source, dtype=None, *, time_dtype=None, revision=None",
+    "load": "source, dtype=None, *, time_dtype=None, revision=None, group=None",
     "AsyncStream": (
         "model, delay_ms=480, *, sample_rate=None, offset=0, cache_bits=16, drafts=None, chunk_ms=80, exact=False"
     ),

@@ -10,7 +10,7 @@ import typer
 from .._errors import fail
 from ..transcripts.formats import Format, Transcript
 from . import ending, offline
-from .delivery import Output, Show, before_work, deliver
+from .delivery import Output, Show, before_work, deliver, deliver_lost
 from .ending import Mode
 from .options import CacheBits, MaxTokens, Raw, Revision, check_cache_bits, load_model
 from .output import targets
@@ -85,5 +85,7 @@ def ask(
 
             offline.run(output, generate)
 
+    if loaded.model.ranks is not None:
+        loaded.model.ranks.watch.farewell = lambda: deliver_lost(output)
     with ending.mode(Mode.RAISE):
         deliver(answer, output)

@@ -15,6 +15,7 @@ from ..transcripts.plain import visible
 
 # Standard streams that were closed when the command started.
 _closed: set[int] = set()
+_mute = False
 
 
 class Unwritable(Exception):  # noqa: N818 - it names a state of standard output; `reason` is the error
@@ -28,7 +29,9 @@ class Unwritable(Exception):  # noqa: N818 - it names a state of standard output
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
     """Closed standard streams (``2>&-``) lead to /dev/null: whatever is opened next would get their numbers."""
+    global _mute
     _closed.clear()
+    _mute = False
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -50,6 +53,17 @@ def is_closed(number: int) -> bool:
     return number in _closed
 
 
+def mute() -> None:
+    """From now on nothing is said or written but errors: another process speaks."""
+    global _mute
+    _mute = True
+
+
+def is_mute() -> bool:
+    """Whether another process speaks."""
+    return _mute
+
+
 def print_text(text: str) -> None:
     """To standard output, at once.
 
@@ -57,6 +71,8 @@ def print_text(text: str) -> None:
         BrokenPipeError: its reader is gone.
         Unwritable: it cannot be written.
     """
+    if _mute:
+        return
     try:
         _write(sys.stdout, text)
     except BrokenPipeError:
@@ -69,7 +85,8 @@ def print_text(text: str) -> None:
 
 def print_note(text: str) -> None:
     """One line on standard error that is no error."""
-    print_line(f"voxtral-kernels: {text}")
+    if not _mute:
+        print_line(f"voxtral-kernels: {text}")
 
 
 def print_line(text: str) -> None:
@@ -79,12 +96,12 @@ def print_line(text: str) -> None:
 
 def print_error(error: BaseException | str) -> None:
     """One line on standard error: house errors and usage errors as they are, others with their type."""
-    print_note(f"error: {error if isinstance(error, str) else message(error)}")
+    print_line(f"voxtral-kernels: error: {error if isinstance(error, str) else message(error)}")
 
 
 def rescue(text: str) -> None:
     """A transcript that could not be written where it should go: to standard error, or else to standard output."""
-    if is_closed(2) or not _to_stderr(text):
+    if not _mute and (is_closed(2) or not _to_stderr(text)):
         print_text(text)
 
 

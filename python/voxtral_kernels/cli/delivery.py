@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..transcripts.formats import Format, Transcript, render
 from . import ending
-from .console import Unwritable, print_error, print_note, print_text, readable, rescue
+from .console import Unwritable, is_mute, print_error, print_note, print_text, readable, rescue
 from .ending import Ended, Mode
 from .output import beside, write_atomic
 
@@ -34,6 +34,7 @@ class Output:
     several: bool = False
 
     def __post_init__(self) -> None:
+        self.refresh: Callable[[], None] = lambda: None  # brings the transcript up to date
         # Text on standard output; white space is held back until text follows it.
         self._begun, self._held = False, ""
 
@@ -60,7 +61,7 @@ class Output:
             print_text("\n")
         elif self.path is None:
             print_text(self._whole())
-        else:
+        elif not is_mute():
             write_atomic(self.path, self._whole())
 
     def finish_early(self) -> str:
@@ -70,7 +71,7 @@ class Output:
                 self._begin()
                 print_text("\n")
             return ""
-        if self.path is None:
+        if self.path is None or is_mute():
             print_text(self._whole())
             return ""
         place = beside(self.path)
@@ -116,6 +117,13 @@ def deliver(run: Callable[[], None], output: Output) -> None:
         for note in transcript.notes:
             print_note(note)
     ending.check()
+
+
+def deliver_lost(output: Output) -> None:
+    """Write what there is: another rank has ended, and the process ends behind this."""
+    output.refresh()
+    if output.transcript.text.strip():
+        _deliver_early(output, RuntimeError())
 
 
 def before_work(output: Output) -> ending.farewell:

@@ -59,6 +59,10 @@ def mic(
     if list_devices:
         print_text(f"{sounddevice.query_devices()}\n")
         return
+    from ..models.ranks import launched
+
+    if (group := launched()) is not None:
+        raise fail(OP, "ranks", "one process, as the others hear no microphone", group.size())
     stream, _ = new_stream(load_model(model, revision), delay_ms, cache_bits, chunk_ms=chunk_ms or 80)
     with ending.mode(Mode.FINISH):
         try:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .._errors import fail
-from .console import print_note
+from .console import mute, print_note
 
 Model = Annotated[
     str | None,
@@ -95,11 +95,21 @@ class Loaded:
 
 
 def load_model(name: str | None, revision: str | None = None, *, offline: bool = False) -> Loaded:
-    """``vk.load``; None is the published model of a family for this machine, said in one line."""
-    from ..models import load
+    """``vk.load``; None is the published model of a family for this machine, said in one line.
 
+    Under ``mlx.launch`` each process loads its share; rank 0 speaks, the others say errors only.
+    """
+    from ..models import load, ranks
+
+    group = ranks.launched()
+    if group is not None and group.rank():
+        mute()
     name = name_of(name, offline=offline)
-    return Loaded(name, load(name, revision=revision))
+    loaded = Loaded(name, load(name, revision=revision, group=group))
+    if loaded.model.ranks is not None:
+        for rank, share in enumerate(loaded.model.ranks.shares):
+            print_note(f"rank {rank} of {loaded.model.ranks.size}: {share}")
+    return loaded
 
 
 def name_of(name: str | None, *, offline: bool = False) -> str:

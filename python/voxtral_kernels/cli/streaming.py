@@ -31,21 +31,33 @@ def method(loaded: Loaded, asked: Asked) -> Callable[[Recording, Output], None]:
         options = {"drafts": asked.drafts, "retry_blanks": asked.retry_blanks, "chunk_ms": asked.chunk_ms or 80}
         stream, delay = new_stream(loaded, asked.delay_ms, asked.cache_bits, **options)
         output.transcript.settings = {"model": loaded.name, "delay_ms": delay}
-        _run(stream, recording, output, shown=not asked.retry_blanks)
+        _run(stream, recording, output, shown=not asked.retry_blanks, ranks=loaded.model.ranks)
 
     return fill
 
 
-def _run(stream: Any, recording: Recording, output: Output, *, shown: bool) -> None:
+def _run(stream: Any, recording: Recording, output: Output, *, shown: bool, ranks: Any) -> None:
     """Feed a recording to a stream. The transcript is up to date at every moment, an interruption included.
 
     The first signal and an unreadable rest end the audio, so that the words come that were heard; then they are raised.
     """
     transcript, cause = output.transcript, None
+
+    def refresh() -> None:
+        transcript.text = stream.text
+        transcript.words = list(stream.words)
+        transcript.tokens = list(stream.tokens)
+        transcript.duration_s = stream.duration_s
+
+    def ended() -> bool:
+        seen = ending.seen() is not None
+        return seen if ranks is None else ranks.any(seen)
+
+    output.refresh = refresh
     view = LiveView(transcript.source, recording.blocks.duration_s, shows=not output.is_live)
     with recording.heard(transcript), ending.mode(Mode.FINISH), view:
         try:
-            while recording.pipe is not None or not ending.seen():
+            while recording.pipe is not None or not ended():
                 try:
                     block = next(recording.blocks, None)
                 except Exception as error:
@@ -66,10 +78,7 @@ def _run(stream: Any, recording: Recording, output: Output, *, shown: bool) -> N
             output.show(said if shown else stream.text)
             view.update(stream.text, stream.duration_s)
         finally:
-            transcript.text = stream.text
-            transcript.words = list(stream.words)
-            transcript.tokens = list(stream.tokens)
-            transcript.duration_s = stream.duration_s
+            refresh()
             _note_blanks(transcript, stream.suspicious)
         if cause is not None:
             raise cause

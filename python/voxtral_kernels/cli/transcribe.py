@@ -11,7 +11,7 @@ from .._errors import fail
 from ..transcripts.formats import Format, Transcript
 from . import ending, offline, streaming
 from .console import Unwritable, message, print_error, print_note, readable
-from .delivery import Output, before_work, deliver
+from .delivery import Output, before_work, deliver, deliver_lost
 from .ending import Mode
 from .options import (
     Asked,
@@ -89,6 +89,8 @@ def transcribe(
 
     def one(output: Output) -> None:
         recording = first or open_recording(OP, output.transcript.source, raw)
+        if loaded.model.ranks is not None:
+            loaded.model.ranks.watch.farewell = lambda: deliver_lost(output)
         deliver(lambda: fill(recording, output), output)
 
     with ending.mode(Mode.RAISE):

@@ -138,4 +138,5 @@ class Block(nn.Module):
         found = [None if f is None else plans.projection(f, None if i else heads) for i, f in enumerate(forms)]
         if any(function is None for function in found):
             return None
-        return Fused(heads, *found[1:])  # type: ignore[arg-type]
+        closed = (x.closed(f) for x, f in zip(linears[1:], found[1:], strict=True))  # type: ignore[arg-type]
+        return Fused(heads, *closed)

@@ -28,11 +28,17 @@ FLOATS = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of one tensor."""
+    """What a header says of one tensor; ``at``: where in the file its data begins."""
 
     dtype: str
     shape: tuple[int, ...]
     file: Path
+    at: int
+
+    @property
+    def nbytes(self) -> int:
+        """Of its data."""
+        return math.prod(self.shape) * _BITS[self.dtype] // 8
 
 
 class Checkpoint:
@@ -129,7 +135,7 @@ def _read_header(file: Path) -> dict[str, Tensor]:
     notes = header.pop("__metadata__", None) or {}  # MLX writes null for none
     if not isinstance(notes, dict) or not all(isinstance(value, str) for value in notes.values()):
         raise _check.fail(OP, f"{file.name} __metadata__", "an object of texts", _check.shown(notes))
-    entries = {name: _tensor(file, name, entry) for name, entry in header.items()}
+    entries = {name: _tensor(file, name, entry, 8 + length) for name, entry in header.items()}
     end = 0
     for name, (_, begin, stop) in sorted(entries.items(), key=lambda item: item[1][1:]):
         if begin != end:
@@ -159,14 +165,14 @@ def _object(name: str, text: bytes) -> dict[str, Any]:
     return header
 
 
-def _tensor(file: Path, name: str, entry: Any) -> tuple[Tensor, int, int]:
-    """The tensor and its first and last byte in the data section."""
+def _tensor(file: Path, name: str, entry: Any, data: int) -> tuple[Tensor, int, int]:
+    """The tensor and its first and last byte in the data section, which begins at byte ``data``."""
     fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = str(fields.get("dtype")), _counts(fields.get("shape")), _counts(fields.get("data_offsets"))
     if dtype in _BITS and shape is not None and offsets is not None and len(offsets) == 2:
         first, last = offsets
         if last - first == math.prod(shape) * _BITS[dtype] // 8:
-            return Tensor(dtype, tuple(shape), file), first, last
+            return Tensor(dtype, tuple(shape), file, data + first), first, last
     expected = "a known dtype, a shape and the bytes they need"
     raise _check.fail(OP, f"{file.name} {name}", expected, _check.shown(entry))
 

@@ -16,10 +16,11 @@ import mlx.core as mx
 
 from .. import _check
 from . import dtype_of, hub, quantization, voxtral, voxtral_realtime
+from .layout import Layout
 from .partial_folder import PartialFolder
 from .quantization import Quantization
 from .section import OFFLINE, Section
-from .weights import Layout, Weights
+from .weights import Weights
 
 OP = "convert"
 SHARD_BYTES = 4 << 30

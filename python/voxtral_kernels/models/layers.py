@@ -102,6 +102,14 @@ class Matrix(nn.Module):
             rows, self["scales"][ids], biases, group_size=q.group_size, bits=q.bits, mode=q.mode, dtype=self.dtype
         )
 
+    def whole(self, logits: mx.array) -> mx.array:
+        """Logits of all rows, of those of the rows that are held: here all are."""
+        return logits
+
+    def likeliest(self, hidden: mx.array, logits: Callable[[mx.array], mx.array]) -> mx.array:
+        """The row of the greatest logit, ``[B, L]``; ``logits`` gives those of all rows of ``hidden``."""
+        return mx.argmax(logits(hidden), axis=-1)
+
 
 class Linear(nn.Module):
     """``x @ W.T + b``."""
@@ -132,6 +140,10 @@ class Linear(nn.Module):
         # Items, not attributes: a module's attribute that is an array is found by a detour through Python.
         return self["matrix"].product(x, self.get("bias"), step)
 
+    def closed(self, function: Callable[..., mx.array]) -> Callable[..., mx.array]:
+        """What gives the whole result in a step, of ``function``, which serves the held part; here all is held."""
+        return function
+
     def operands(self) -> tuple[mx.array | None, ...]:
         """Weight, scales, biases and bias, as `SkinnyLinear` has them."""
         matrix = self["matrix"]
@@ -156,7 +168,12 @@ class Linear(nn.Module):
 
 
 def head(matrix: Matrix, hidden: mx.array) -> mx.array:
-    """Logits ``[B, L, vocab_size]`` of ``[B, L, D]``: where `skinny_linear` serves, a row of few is as it is alone."""
+    """Logits ``[B, L, vocab_size]`` of ``[B, L, D]``."""
+    return matrix.whole(held_logits(matrix, hidden))
+
+
+def held_logits(matrix: Matrix, hidden: mx.array) -> mx.array:
+    """Logits of the rows held here ``[B, L, rows]``: where `skinny_linear` serves, a row of few is as it is alone."""
     (batch, length, _), function = hidden.shape, None
     if 0 < batch * length <= MAX_ROWS and not transforms.in_transformation(hidden):
         what = Linear(matrix).form(hidden.dtype)

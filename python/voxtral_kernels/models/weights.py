@@ -2,72 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
 from .. import _check
+from . import shares
 from .block import Block
-from .checkpoint import FLOATS, Checkpoint, some, weight_files
+from .checkpoint import FLOATS, Checkpoint, Tensor, some, weight_files
 from .layers import Attention, Linear, Matrix, SwiGLU
+from .layout import LAST_NORM, Layout
 from .quantization import AFFINE, Quantization, Quantizations
+from .ranks import Ranks
 from .section import OP, Section
-
-# What the original layout calls the parts of a layer.
-MISTRAL_PARTS = {
-    "attention.q_proj": "attention.wq",
-    "attention.k_proj": "attention.wk",
-    "attention.v_proj": "attention.wv",
-    "attention.o_proj": "attention.wo",
-    "attn_norm": "attention_norm",
-    "mlp.gate_proj": "feed_forward.w1",
-    "mlp.down_proj": "feed_forward.w2",
-    "mlp.up_proj": "feed_forward.w3",
-}
-_NORM = "language_model.norm.weight"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one family of checkpoints is stored.
-
-    Attributes:
-        name: For messages.
-        config_file, weights_file: Names in the folder.
-        read_config: Config file to the model's configuration.
-        prefixes: Beginnings of names: ours, theirs, and the parts renamed behind it; the first that fits is taken.
-        ignored: Tensors that may be there without use.
-        torch_conv: Conv weights are ``[out, in, kernel]``; None: their shape tells.
-        rotate_half: Beginnings of our names whose q and k rows are ordered for the rotate-half form of RoPE.
-        others: The same with other names, for files whose tensors are named so.
-    """
-
-    name: str
-    config_file: str
-    weights_file: str
-    read_config: Callable[[Section], Any]
-    prefixes: tuple[tuple[str, str, dict[str, str]], ...]
-    ignored: tuple[str, ...] = ()
-    torch_conv: bool | None = False
-    rotate_half: tuple[str, ...] = ()
-    others: tuple[Layout, ...] = ()
-
-    def source(self, name: str) -> str:
-        """This layout's name of a tensor."""
-        for ours, theirs, parts in self.prefixes:
-            if name.startswith(ours):
-                rest = name.removeprefix(ours)
-                for old, new in parts.items():
-                    rest = rest.replace(old, new)
-                return theirs + rest
-        raise AssertionError(f"no prefix for {name}")
-
-    def named(self, names: Iterable[str]) -> Layout:
-        """The layout itself, or the one of ``others`` whose names these are."""
-        return next((o for o in self.others if o.source(_NORM) in names), self)
+from .sharded import Closing, Vocabulary
 
 
 def block_shapes(layer: str, c: Any) -> dict[str, tuple[int, ...]]:
@@ -96,10 +46,13 @@ class Weights:
         shapes: Name and shape of every tensor, as this package orders them unquantised, of a configuration and of
             whether the file has a tensor.
         dtype: Of the floating tensors; None for the checkpoint's own, that of its attention projections.
+        ranks: Among which the tensors are split, each reading its own part; None: all is held here.
 
     Raises:
         ValueError: the configuration, a file or a tensor is not what it should be.
     """
+
+    ranks: Ranks | None = None
 
     def __init__(
         self,
@@ -108,8 +61,9 @@ class Weights:
         section: Section,
         shapes: Callable[[Any, Callable[[str], bool]], dict[str, tuple[int, ...]]],
         dtype: mx.Dtype | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        self.config = layout.read_config(section)
+        self.config, self.ranks = layout.read_config(section), ranks
         self.quantization = Quantizations.read(section)
         self._tensors = Checkpoint(weight_files(folder, layout.weights_file))
         self.layout = layout.named(self._tensors.tensors)
@@ -119,15 +73,34 @@ class Weights:
         self.dtype = dtype or self.stored_dtype
         self._arrays: dict[str, mx.array] = {}
         self._unproven: dict[str, mx.array] = {}
+        if ranks is not None:
+            shares.check(self.config, {name: t.shape for name, t in self.stored().items()}, ranks)
 
     def _stored_dtype(self, stem: str) -> mx.Dtype:
         """That of a matrix, of its scales, or of the last norm, where the scales are 8-bit exponents."""
         scaled = f"{stem}.scales" if self.quantized(f"{stem}.weight") else f"{stem}.weight"
-        stored = (self._tensors.tensors[self.layout.source(name)].dtype for name in (scaled, _NORM))
+        stored = (self._tensors.tensors[self.layout.source(name)].dtype for name in (scaled, LAST_NORM))
         return next(FLOATS[dtype] for dtype in stored if dtype in FLOATS)
 
-    def _take(self, source: str) -> mx.array:
-        """A tensor of the file, not kept here: once packed, its own memory is free."""
+    def names(self) -> Iterator[str]:
+        """Every tensor by this package's names, quantised ones in their parts."""
+        for name in self.shapes:
+            q = self._quantization(name) if name.endswith(".weight") else None
+            yield from (name,) if q is None else (f"{name.removesuffix('weight')}{part}" for part in q.parts)
+
+    def stored(self) -> dict[str, Tensor]:
+        """How the file has each of them."""
+        return {name: self._tensors.tensors[self.layout.source(name)] for name in self.names()}
+
+    def share(self, config: Any) -> Any:
+        """The sizes of what is held here of a stack of layers."""
+        return config if self.ranks is None else shares.share(config, self.ranks)
+
+    def _take(self, name: str) -> mx.array:
+        """A tensor of the file, or what is held here of it; not kept: once packed, its own memory is free."""
+        source = self.layout.source(name)
+        if self.ranks is not None:
+            return shares.read(self._tensors.tensors[source], name, self.config, self.ranks)
         if source not in self._arrays:
             self._arrays = self._tensors.load()
         return self._arrays.pop(source)
@@ -196,7 +169,7 @@ class Weights:
 
     def array(self, name: str, dtype: mx.Dtype | None = None) -> mx.array:
         """A tensor in this package's order; floating ones in ``dtype``, by default ``self.dtype``."""
-        x = self._take(self.layout.source(name))
+        x = self._take(name)
         if self._turned(name):
             x = x.swapaxes(1, 2)
         if head_dim := self.rotated(name):
@@ -237,10 +210,12 @@ class Weights:
     def matrix(self, stem: str) -> Matrix:
         """A weight by its name without ``.weight``, quantised where the checkpoint has it so."""
         quantization = self._quantization(f"{stem}.weight")
-        if quantization is None:
-            return Matrix(self.array(f"{stem}.weight"))
-        parts = {part: self.array(f"{stem}.{part}") for part in quantization.parts}
-        return Matrix(**parts, quantization=quantization, dtype=self.dtype)
+        names = ("weight",) if quantization is None else quantization.parts
+        parts = {part: self.array(f"{stem}.{part}") for part in names}
+        held = Matrix(**parts, quantization=quantization, dtype=None if quantization is None else self.dtype)
+        if self.ranks is None or not shares.vocabulary(stem):
+            return held
+        return Vocabulary(held, self.ranks, self.shapes[f"{stem}.weight"][0])
 
     def quantization_config(self, layout: Layout) -> dict[str, Any] | None:
         """The ``quantization`` object of a config file, by a layout's names; None for plain weights."""
@@ -253,17 +228,15 @@ class Weights:
 
     def linear(self, stem: str) -> Linear:
         """A projection, with its bias where it has one."""
-        bias = self.array(f"{stem}.bias") if f"{stem}.bias" in self.shapes else None
-        return Linear(self.matrix(stem), bias)
+        matrix = self.matrix(stem)
+        split = self.ranks if shares.closing(stem) else None
+        with_bias = f"{stem}.bias" in self.shapes and (split is None or split.rank == 0)
+        bias = self.array(f"{stem}.bias") if with_bias else None
+        return Linear(matrix, bias) if split is None else Closing(matrix, bias, split)
 
     def items(self) -> Iterator[tuple[str, mx.array]]:
         """Every tensor by this package's names, quantised ones in their parts."""
-        for name in self.shapes:
-            if name.endswith(".weight") and self.quantized(name):
-                stem, q = name.removesuffix("weight"), self._quantization(name)
-                yield from ((f"{stem}{part}", self.array(f"{stem}{part}")) for part in (q.parts if q else ()))
-            else:
-                yield name, self.array(name)
+        return ((name, self.array(name)) for name in self.names())
 
     def block(self, layer: str, c: Any) -> Block:
         """One packed transformer layer, evaluated, so that its separate parts can go."""

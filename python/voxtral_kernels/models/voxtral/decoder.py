@@ -58,3 +58,8 @@ class Decoder(Stack):
     def logits(self, hidden: mx.array) -> mx.array:
         """The head: ``[B, L, D]`` to ``[B, L, vocab_size]``."""
         return head(self.embedding if self.head is None else self.head, hidden)
+
+    def likeliest(self, hidden: mx.array) -> mx.array:
+        """The id of the greatest logit: ``[B, L, D]`` to ``[B, L]``."""
+        matrix = self.embedding if self.head is None else self.head
+        return matrix.likeliest(hidden, self.logits)

@@ -58,11 +58,11 @@ class EncoderBlock(nn.Module):
         return mx.clip(x, -_FLOAT16_LIMIT, _FLOAT16_LIMIT) if x.dtype == mx.float16 else x
 
     def _attend(self, x: mx.array) -> mx.array:
-        batch, length, dim = x.shape
+        batch, length, _ = x.shape
         heads = self.qkv(x).reshape(batch, length, 3 * self.n_heads, -1).transpose(0, 2, 1, 3)
         q, k, v = mx.split(heads, 3, axis=1)
         y = mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5)
-        return self.out(y.transpose(0, 2, 1, 3).reshape(batch, length, dim))
+        return self.out(y.transpose(0, 2, 1, 3).reshape(batch, length, -1))
 
 
 class Encoder(nn.Module):

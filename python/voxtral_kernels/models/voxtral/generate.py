@@ -66,7 +66,7 @@ def _tokens(
         mx.eval(hidden, [c.state for c in caches])
 
     def said(ids: mx.array) -> mx.array:
-        return mx.argmax(decoder.logits(decoder(decoder.embed(ids), caches)), axis=-1)
+        return decoder.likeliest(decoder(decoder.embed(ids), caches))
 
     def step(hidden: mx.array) -> mx.array:
         following = sample(decoder.logits(hidden[:, -1:])[0, -1])

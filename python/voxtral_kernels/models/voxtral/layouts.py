@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from ..layout import MISTRAL_PARTS, Layout
 from ..section import OFFLINE, Section
-from ..weights import MISTRAL_PARTS, Layout
 from . import config as configs
 
 _EMBEDDED = "mm_whisper_embeddings."

@@ -11,14 +11,15 @@ import numpy as np
 from mlx.nn.layers.base import Module  # mlx.nn exports it to no strict type checker
 
 from ... import _check
-from ..._model_files import exists
 from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig, log_mel
 from ...caches import check_bits
 from ...tokenizer import TextDecoder, Tokenizer
+from ..opening import opened, read_tokenizer, required, settled
+from ..ranks import Ranks, agreed, checked_drafts, common_seed, watched
 from ..result import Passes, Result
 from ..sampling import Sampler, sampler
-from ..section import OFFLINE, OP, REALTIME
+from ..section import OFFLINE, REALTIME
 from . import prompt as prompts
 from . import weights
 from .config import Config, check_tokenizer
@@ -48,6 +49,7 @@ class Voxtral(Module):
     """
 
     family = OFFLINE
+    ranks: Ranks | None = None
     if TYPE_CHECKING:
         # nn.Module's lets a type checker take any name for an attribute.
         __getattr__: None  # type: ignore[assignment, misc]
@@ -67,14 +69,14 @@ class Voxtral(Module):
         self.encoder, self.projector, self.decoder = encoder, projector, decoder
 
     @classmethod
-    def load(cls, folder: Path, dtype: mx.Dtype | None = None) -> Voxtral:
+    def load(cls, folder: Path, dtype: mx.Dtype | None = None, *, ranks: Ranks | None = None) -> Voxtral:
         """The model of a folder; see ``voxtral_kernels.load``."""
-        w = weights.Weights(folder, dtype)
-        path = folder / "tekken.json"
-        tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
-        if tokenizer is not None:
-            check_tokenizer(tokenizer, w.config)
-        return cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype)
+        w = opened(ranks, lambda: weights.Weights(folder, dtype, ranks))
+        tokenizer = read_tokenizer(ranks, folder, w.config, check_tokenizer)
+        model = cls(w.config, *agreed(ranks, lambda: weights.build(w)), tokenizer, dtype=w.dtype)
+        model.ranks = settled(ranks, w)
+        model.decoder.warm(1, w.dtype)
+        return model
 
     def stream(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: this family transcribes whole recordings."""
@@ -191,7 +193,7 @@ class Voxtral(Module):
         heard = self._hear("transcribe", audio, sample_rate)
         built = prompts.transcription(self._tokenizer(), heard.n_samples, language)
         limit = self._limit("transcribe", built, max_tokens, built.tokens.count(self.config.audio_token))
-        draw = sampler(temperature, top_p, seed, op="transcribe")
+        draw = sampler(temperature, top_p, common_seed(self.ranks, seed), op="transcribe")
         lookup = self._lookup(built, cache_bits, drafts, temperature)
         return self._run(heard, built, limit, draw, batch, cache_bits, lookup, on_text)
 
@@ -225,7 +227,7 @@ class Voxtral(Module):
         heard = self._hear("ask", audio, sample_rate)
         built = prompts.question(self._tokenizer(), heard.n_samples, question)
         limit = self._limit("ask", built, max_tokens, ANSWER_TOKENS)
-        draw = sampler(temperature, top_p, seed, op="ask")
+        draw = sampler(temperature, top_p, common_seed(self.ranks, seed), op="ask")
         lookup = self._lookup(built, cache_bits, drafts, temperature)
         return self._run(heard, built, limit, draw, batch, cache_bits, lookup, on_text)
 
@@ -265,19 +267,18 @@ class Voxtral(Module):
         lookup: Lookup | None,
         on_text: Callable[[str], None] | None,
     ) -> Result:
-        tokenizer = self._tokenizer()
-        mel = heard.chunks
-        embeddings = self.embed_audio(mel, batch=batch)
-        x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
-        text, tokens, stop = TextDecoder(tokenizer), [], LIMIT
-        pieces: list[str] = []
+        tokenizer, mel = self._tokenizer(), heard.chunks
+        text, tokens, stop, pieces = TextDecoder(tokenizer), list[int](), LIMIT, list[str]()
         options: Any = {"end": tokenizer.eos_id, "max_tokens": max_tokens, "cache_bits": cache_bits, "lookup": lookup}
-        for step in generate(self.decoder, x, draw, **options):
-            tokens.append(step.token)
-            stop = step.stop or stop
-            pieces.append(text.push(step.token))
-            if on_text is not None and pieces[-1]:
-                on_text(pieces[-1])
+        with watched(self.ranks):
+            embeddings = self.embed_audio(mel, batch=batch)
+            x = self.decoder.merge(built.tokens, embeddings, self.config.audio_token)
+            for step in generate(self.decoder, x, draw, **options):
+                tokens.append(step.token)
+                stop = step.stop or stop
+                pieces.append(text.push(step.token))
+                if on_text is not None and pieces[-1]:
+                    on_text(pieces[-1])
         pieces.append(text.finish())
         return Result(
             "".join(pieces),
@@ -291,10 +292,9 @@ class Voxtral(Module):
         )
 
     def _lookup(self, built: Prompt, cache_bits: int, drafts: bool | None, temperature: float) -> Lookup | None:
+        drafts = checked_drafts(self.ranks, drafts)
         wanted = cache_bits == 16 and self.decoder.rows_alone(self.dtype) if drafts is None else drafts
         return Lookup([t for t in built.tokens if t != self.config.audio_token]) if wanted and not temperature else None
 
     def _tokenizer(self) -> Tokenizer:
-        if self.tokenizer is None:
-            raise _check.fail(OP, "model", "tekken.json in the folder", "none")
-        return self.tokenizer
+        return required(self.tokenizer)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...backends import planned
 from .. import weights
+from ..ranks import Ranks
 from ..weights import block_shapes
 from . import layouts
 from .config import Config
@@ -66,14 +67,15 @@ class Weights(weights.Weights):
     Args:
         folder: A model's folder.
         dtype: Of the floating tensors; None for the checkpoint's own, that of its attention projections.
+        ranks: See `weights.Weights`.
 
     Raises:
         ValueError: the configuration, a file or a tensor is not what it should be.
     """
 
-    def __init__(self, folder: Path, dtype: mx.Dtype | None = None) -> None:
+    def __init__(self, folder: Path, dtype: mx.Dtype | None = None, ranks: Ranks | None = None) -> None:
         layout, section = layouts.detect(folder)
-        super().__init__(folder, layout, section, tensor_shapes, dtype)
+        super().__init__(folder, layout, section, tensor_shapes, dtype, ranks)
 
     def positions(self) -> mx.array:
         """The encoder's positions ``[max_positions, D]``, float32 in any dtype; sinusoids where the file has none."""
@@ -93,7 +95,7 @@ class Weights(weights.Weights):
         q, k, v, out = (self.linear(f"{layer}attention.{part}_proj") for part in "qkvo")
         up, down = self.linear(f"{layer}mlp.up_proj"), self.linear(f"{layer}mlp.down_proj")
         norms = self.norm(f"{layer}attn_norm"), self.norm(f"{layer}ffn_norm")
-        block = EncoderBlock(norms[0], q, k, v, out, norms[1], up, down, self.config.encoder.n_heads)
+        block = EncoderBlock(norms[0], q, k, v, out, norms[1], up, down, self.share(self.config.encoder).n_heads)
         self.evaluate(block.parameters())
         return block
 
@@ -114,13 +116,12 @@ def build(w: Weights) -> tuple[Encoder, Projector, Decoder]:
     conv1, conv2 = ([w.array(f"encoder.{name}.{part}") for part in ("weight", "bias")] for name in ("conv1", "conv2"))
     stem = ConvStem(conv1[0], conv1[1], conv2[0], conv2[1], w.positions())
     blocks = [w.encoder_block(f"encoder.layers.{i}.") for i in range(e.n_layers)]
-    encoder = Encoder(e, stem, blocks, w.norm("encoder.norm"))
+    encoder = Encoder(w.share(e), stem, blocks, w.norm("encoder.norm"))
     projector = Projector(w.linear("adapter.w_in"), w.linear("adapter.w_out"), w.config.downsample)
     layers = [w.block(f"language_model.layers.{i}.", d) for i in range(d.n_layers)]
     embedding = w.matrix("language_model.embed_tokens")
     head = w.matrix(_HEAD.removesuffix(".weight")) if _HEAD in w.shapes else None
-    decoder = Decoder(d, embedding, layers, w.array("language_model.norm.weight"), head)
+    decoder = Decoder(w.share(d), embedding, layers, w.array("language_model.norm.weight"), head)
     w.evaluate(encoder.parameters(), projector.parameters(), decoder.parameters())
     planned.load_all()
-    decoder.warm(1, w.dtype)
     return encoder, projector, decoder

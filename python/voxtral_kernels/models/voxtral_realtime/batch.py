@@ -78,6 +78,9 @@ class Batch:
         family = getattr(model, "family", None)
         if family != REALTIME:
             raise _check.fail(OP, "model", f"one of {REALTIME}", str(family or type(model).__name__))
+        if model.ranks is not None:
+            expected = "one in one process: which streams share a step depends on the time"
+            raise _check.fail(OP, "model", expected, f"one over {model.ranks.size} ranks")
         self.model, self.slots = model, _check.integer(OP, "slots", slots, 1)
         self._rows = Rows(model)
         self._open: list[BatchStream] = []

@@ -83,3 +83,7 @@ class Decoder(Stack):
     def logits(self, hidden: mx.array) -> mx.array:
         """The tied head: ``[B, L, D]`` to ``[B, L, vocab_size]``."""
         return head(self.embedding, hidden)
+
+    def likeliest(self, hidden: mx.array) -> mx.array:
+        """The id of the greatest logit: ``[B, L, D]`` to ``[B, L]``."""
+        return self.embedding.likeliest(hidden, self.logits)

@@ -29,7 +29,7 @@ def heard(
 
 def likeliest(decoder: Decoder, hidden: mx.array) -> mx.array:
     """The likeliest token behind each position, ``[B, L]``."""
-    return mx.argmax(decoder.logits(hidden), axis=-1)
+    return decoder.likeliest(hidden)
 
 
 class Decoding:

@@ -13,14 +13,15 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module  # mlx.nn exports it to no strict type checker
 
 from ... import _check
-from ..._model_files import exists
 from ...audio.load import blocks, warn
 from ...audio.mel import MelConfig
 from ...backends import planned
 from ...tokenizer import Tokenizer
+from ..opening import opened, read_tokenizer, required, settled
 from ..passes import CostTable
+from ..ranks import Ranks, agreed
 from ..result import Result
-from ..section import OFFLINE, OP, REALTIME
+from ..section import OFFLINE, REALTIME
 from . import weights
 from .adapter import Adapter
 from .audio_state import AudioState
@@ -51,6 +52,7 @@ class VoxtralRealtime(Module):
     """
 
     family = REALTIME
+    ranks: Ranks | None = None
     if TYPE_CHECKING:
         # nn.Module's lets a type checker take any name for an attribute.
         __getattr__: None  # type: ignore[assignment, misc]
@@ -75,16 +77,19 @@ class VoxtralRealtime(Module):
 
     @classmethod
     def load(
-        cls, folder: Path, dtype: mx.Dtype | None = None, *, time_dtype: mx.Dtype | None = None
+        cls,
+        folder: Path,
+        dtype: mx.Dtype | None = None,
+        *,
+        time_dtype: mx.Dtype | None = None,
+        ranks: Ranks | None = None,
     ) -> VoxtralRealtime:
         """The model of a folder; see ``voxtral_kernels.load``."""
-        w = weights.Weights(folder, dtype)
-        path = folder / "tekken.json"
-        tokenizer = Tokenizer.from_file(path) if exists(OP, path) else None
-        if tokenizer is not None:
-            check_tokenizer(tokenizer, w.config)
-        time_dtype = time_dtype or w.stored_dtype
-        model = cls(w.config, *weights.build(w), tokenizer, dtype=w.dtype, time_dtype=time_dtype)
+        w = opened(ranks, lambda: weights.Weights(folder, dtype, ranks), time_dtype)
+        tokenizer = read_tokenizer(ranks, folder, w.config, check_tokenizer)
+        time_dtype, stages = time_dtype or w.stored_dtype, agreed(ranks, lambda: weights.build(w))
+        model = cls(w.config, *stages, tokenizer, dtype=w.dtype, time_dtype=time_dtype)
+        model.ranks = settled(ranks, w)
         planned.load_all()
         model.stem.warm(2 * w.config.downsample)
         model.encoder.warm(w.config.downsample, w.dtype)
@@ -280,9 +285,7 @@ class VoxtralRealtime(Module):
         raise _check.fail("ask", "model", f"one of {OFFLINE}", f"one of {REALTIME}: use transcribe or stream")
 
     def _tokenizer(self) -> Tokenizer:
-        if self.tokenizer is None:
-            raise _check.fail(OP, "model", "tekken.json in the folder", "none")
-        return self.tokenizer
+        return required(self.tokenizer)
 
 
 def _outcome(heard: Heard) -> Result | Exception:

@@ -14,6 +14,7 @@ from ...audio.samples import as_samples
 from ...caches import evaluate
 from ...tokenizer import Tokenizer
 from .. import chunk
+from ..ranks import checked_drafts, watched
 from .transcription import OP, StreamEvent, Transcription
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Stream(Transcription):
         chunk_ms: int = 80,
         exact: bool = False,
     ) -> None:
+        drafts = checked_drafts(model.ranks, drafts)
         options: Any = {"cache_bits": cache_bits, "drafts": drafts, "chunk_ms": chunk_ms, "exact": exact}
         super().__init__(
             model,
@@ -119,11 +121,12 @@ class Stream(Transcription):
         events: list[StreamEvent] = []
         if ready:
             frames, end = self._take_frames(ready), 0
-            while end < ready:
-                start, end = end, min(end + next(self._pieces), ready)
-                piece = frames[start * per_token : end * per_token]
-                audio = self._model.embed_audio(mx.array(piece)[None], self._audio)
-                events += [self._event(*told) for told in self._decoding.decode(audio)]
-            # MLX's streams belong to a thread, and the next call may come from another.
-            evaluate([*self._audio.caches, *self._decoding.caches], self._audio.stem, self._decoding.last)
+            with watched(self._model.ranks):
+                while end < ready:
+                    start, end = end, min(end + next(self._pieces), ready)
+                    piece = frames[start * per_token : end * per_token]
+                    audio = self._model.embed_audio(mx.array(piece)[None], self._audio)
+                    events += [self._event(*told) for told in self._decoding.decode(audio)]
+                # MLX's streams belong to a thread, and the next call may come from another.
+                evaluate([*self._audio.caches, *self._decoding.caches], self._audio.stem, self._decoding.last)
         return events

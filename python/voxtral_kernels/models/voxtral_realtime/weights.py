@@ -7,6 +7,7 @@ from pathlib import Path
 import mlx.core as mx
 
 from .. import weights
+from ..ranks import Ranks
 from ..weights import block_shapes
 from . import layouts
 from .adapter import Adapter
@@ -49,14 +50,15 @@ class Weights(weights.Weights):
     Args:
         folder: A model's folder.
         dtype: Of the floating tensors; None for the checkpoint's own, that of its attention projections.
+        ranks: See `weights.Weights`.
 
     Raises:
         ValueError: the configuration, a file or a tensor is not what it should be.
     """
 
-    def __init__(self, folder: Path, dtype: mx.Dtype | None = None) -> None:
+    def __init__(self, folder: Path, dtype: mx.Dtype | None = None, ranks: Ranks | None = None) -> None:
         layout, section = layouts.detect(folder)
-        super().__init__(folder, layout, section, lambda config, _: tensor_shapes(config), dtype)
+        super().__init__(folder, layout, section, lambda config, _: tensor_shapes(config), dtype, ranks)
 
 
 def build(w: Weights) -> tuple[ConvStem, Encoder, Adapter, Decoder]:
@@ -66,12 +68,12 @@ def build(w: Weights) -> tuple[ConvStem, Encoder, Adapter, Decoder]:
         *(w.array(f"encoder.{name}") for name in ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias"))
     )
     encoder_blocks = [w.block(f"encoder.layers.{i}.", e) for i in range(e.n_layers)]
-    encoder = Encoder(e, encoder_blocks, w.array("encoder.norm.weight"))
+    encoder = Encoder(w.share(e), encoder_blocks, w.array("encoder.norm.weight"))
     adapter = Adapter(w.linear("adapter.w_in"), w.linear("adapter.w_out"), w.config.downsample)
     layers = [f"language_model.layers.{i}." for i in range(d.n_layers)]
     blocks = [w.block(layer, d) for layer in layers]
     conditioning = [(w.linear(f"{x}ada_norm.linear_in"), w.linear(f"{x}ada_norm.linear_out")) for x in layers]
     embedding = w.matrix("language_model.embed_tokens")
-    decoder = Decoder(d, embedding, blocks, conditioning, w.array("language_model.norm.weight"))
+    decoder = Decoder(w.share(d), embedding, blocks, conditioning, w.array("language_model.norm.weight"))
     w.evaluate(stem.parameters(), encoder.parameters(), adapter.parameters(), decoder.parameters())
     return stem, encoder, adapter, decoder
