@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from . import ask, bulk, convert, emulate, info, mic, plugins, transcribe
+from . import ask, bulk, convert, emulate, info, mic, plugins, serve, transcribe
 from .console import abandon_stdout, print_error, print_text
 from .ending import Ended
 
@@ -52,6 +52,7 @@ app.command("transcribe")(transcribe.transcribe)
 app.command("ask")(ask.ask)
 app.command("bulk")(bulk.bulk)
 app.command("mic")(mic.mic)
+app.command("serve")(serve.serve)
 app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("emulate")(emulate.emulate)
