@@ -72,44 +72,51 @@ def serve(
     check_chunk(OP, chunk_ms)
     integer(OP, "--slots", slots, 1, 1024)
     integer(OP, "--port", port, 0, 65535)
-    integer(OP, "--connections", connections, 1)
-    amounts = {"--max-mb": max_mb, "--max-minutes": max_minutes, "--rate": rate, "--idle-s": idle_s}
-    for option, value in amounts.items():
-        positive(OP, option, value)
-    positive(OP, "--drain-s", drain_s, or_zero=True)
     if (certfile is None) != (keyfile is None):
         raise fail(OP, "--certfile", "--certfile and --keyfile, or neither", "one of them")
     server = _server()
     access = server.Access(host, api_key, hosts=allow_host or (), origins=allow_origin or ())
-    limits = server.Limits(
-        body_bytes=round(max_mb * 2**20),
-        audio_s=60 * max_minutes,
-        per_minute=rate,
-        connections=connections,
-        idle_s=idle_s,
-        drain_s=drain_s,
-    )
+    limits = _limits(server, max_mb, max_minutes, rate, connections, idle_s, drain_s)
     with ending.mode(Mode.RAISE), server.listen(host, port) as sock:
         loaded = load_model(model, revision)
         if loaded.offline:
-            expected = "a Voxtral Realtime model"
-            raise fail(OP, "--model", expected, f"{loaded.name}, which is {loaded.model.family}")
+            got = f"{loaded.name}, which is {loaded.model.family}"
+            raise fail(OP, "--model", "a Voxtral Realtime model", got)
         if loaded.model.tokenizer is None:
             loaded.model.stream()  # says what is missing
         delay = loaded.model.tokenizer.audio.default_delay_ms if delay_ms is None else delay_ms
         names = tuple(served_name or ())
         served = server.Served(loaded.model, loaded.name, names, slots, delay, cache_bits, chunk_ms or 80)
-        certificate = None if certfile is None or keyfile is None else (certfile, keyfile)
-        address = _address(sock, certificate is not None)
-
-        def ready() -> None:
-            print_note(f"{loaded.name} on {address} ({slots} slots); Ctrl-C ends it")
-            if number := ending.seen():  # it came before the server could hear it
-                signal.raise_signal(number)
-
-        with ending.mode(Mode.HOLD):
-            server.run(served, access, limits, sock, certificate=certificate, ready=ready)
+        _run(server, served, access, limits, sock, None if certfile is None or keyfile is None else (certfile, keyfile))
     ending.check()
+
+
+def _limits(
+    server: Any, max_mb: float, max_minutes: float, rate: float, connections: int, idle_s: float, drain_s: float
+) -> Any:
+    amounts = {"--max-mb": max_mb, "--max-minutes": max_minutes, "--rate": rate, "--idle-s": idle_s}
+    for option, value in amounts.items():
+        positive(OP, option, value)
+    return server.Limits(
+        body_bytes=round(max_mb * 2**20),
+        audio_s=60 * max_minutes,
+        per_minute=rate,
+        connections=integer(OP, "--connections", connections, 1),
+        idle_s=idle_s,
+        drain_s=positive(OP, "--drain-s", drain_s, or_zero=True),
+    )
+
+
+def _run(server: Any, served: Any, access: Any, limits: Any, sock: Any, certificate: tuple[str, str] | None) -> None:
+    address = _address(sock, certificate is not None)
+
+    def ready() -> None:
+        print_note(f"{served.name} on {address} ({served.slots} slots); Ctrl-C ends it")
+        if number := ending.seen():  # it came before the server could hear it
+            signal.raise_signal(number)
+
+    with ending.mode(Mode.HOLD):
+        server.run(served, access, limits, sock, certificate=certificate, ready=ready)
 
 
 def _server() -> Any:
