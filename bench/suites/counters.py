@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -45,6 +46,7 @@ class Row:
     of_16_bits: float | None = None  # bytes of the caches
     weights: float | None = None  # how often each of their bytes is read
     joined: float | None = None  # bytes over the least where a compiler joins the loads that a text repeats
+    again: str | None = None  # what the threadgroups read again of the rows, and what less would take
 
 
 # MLX's own beside them: its gemv of a quantised weight once a row, its tiled product.
@@ -52,6 +54,7 @@ QUANTIZED = (("qmv", 1), ("qmv_fast", 1), ("qmv_fast", 8), ("qmm_t", 8))
 # Fewer than 8 elements: MLX passes them in `constant`.
 SMALL = {"state", "eps", "row_info"}
 CACHES = {"ring", "tail_k", "tail_v"}
+LANES = 8  # of a column
 
 
 class Counted:
@@ -82,6 +85,7 @@ def count(gate: Gate) -> Row:
     with patch.multiple(_skinny_sizes, **part):
         dispatch.launch(request, factory, None)
         derived = derived_bytes(gate.op, request)
+        again = read_again(request, gate.share) if gate.op == "skinny_linear" else None
     kernel.cache_clear()
     (suite,) = suites((gate.op,))
     least = suite.least_bytes(gate.case, gate.dtype.size) / gate.share
@@ -112,6 +116,18 @@ def count(gate: Gate) -> Row:
         failures,
         cached / bytes_of_16_bits(request) if gate.of_16_bits is not None else None,
         read,
+        again=again if total / least > DERIVED else None,
+    )
+
+
+def read_again(r: Any, share: int) -> str:
+    """What each threadgroup reads of x, and at how many columns it would be 5 % of the weights."""
+    once, columns = _skinny_sizes.read_again(r), _skinny_sizes.columns(r)
+    wanted = math.ceil(once / 0.05)
+    groups, sums = share * r.weight.shape[0] / wanted, wanted * LANES * _skinny_sizes.rows(r) * 4 / 1024
+    return (
+        f"x again: {once / columns:.3f} of the weights, {columns} columns a threadgroup; "
+        f"0.05 takes {wanted}: {groups:.0f} threadgroups, each with {sums:.0f} KB of sums in registers"
     )
 
 
@@ -157,6 +173,8 @@ def show(row: Row) -> None:
         print(f"    caches: {row.of_16_bits:.4f} of the bytes of 16 bits")
     if row.joined is not None:
         print(f"    {row.joined:.3f} of the least where a compiler joins the loads of one word")
+    if row.again is not None:
+        print(f"    {row.again}")
     for failure in row.failures:
         print(f"    WORSE: {failure}")
 

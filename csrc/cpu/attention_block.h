@@ -34,66 +34,43 @@ struct Block {
   std::int32_t* high;  // [lanes]: last visible position
 };
 
-// Scores or weights times the scale of each key's row. A weight of 0 stays: a row that nobody sees may have the scale NaN.
-template <bool Weights>
-void scale_keys(const Block& block, const Keys& keys, bool tiled) {
-  const auto scaled = [](float score, float scale) { return Weights && score == 0 ? 0.0f : score * scale; };
-  for (int i = 0; i < keys.count && keys.runs[i].in_ring; ++i) {
-    const Run& run = keys.runs[i];
-    const float* scales = (Weights ? run.v_scales : run.k_scales) - run.first;
-    if (tiled) {
-      for (Index j = run.first; j < run.last; ++j) {
-        float* s = block.scores + j * block.padded_rows;
-        for (Index r = 0; r < block.padded_rows; ++r) s[r] = scaled(s[r], scales[j]);
+// Scores of Count rows with the keys that are there; asks for the keys to come and for the same keys' values.
+template <class Mac, int Count, class K, class T>
+[[gnu::noinline]] void scores_of_rows(const Block& block, const Rows<K>& k, Index words, const Ahead<T>& ahead) {
+  using Word = std::remove_cvref_t<decltype(*words_of<Mac>(k.base[0]))>;
+  constexpr int kKeys = least(8, kDotRows * kDotColumns / Count);
+  constexpr Index kTiles = 8;  // added up together: what a tile's sums wait for, the next one's do not
+  for (int i = 0; i < k.count; ++i) {
+    const Index step = k.step[i] * Index(sizeof(K)), bytes = words * Index(sizeof(Word));
+    const char* key = reinterpret_cast<const char*>(k.base[i]);
+    const auto score = [&]<int Columns>(Index first, Index tiles) __attribute__((always_inline)) {
+      Vec sums[kTiles][Count * Columns];
+      for (Index t = 0; t < tiles; ++t, key += Columns * step) {
+        ahead.template values<Columns>(first + t * Columns);
+        for (int c = 0; c < Columns; ++c) {
+          const char* to_come = key + c * step + kAhead * sizeof(Word);
+          for (Index byte = 0; byte < bytes; byte += 64) __builtin_prefetch(to_come + byte, 0, 3);
+        }
+        score_tile<Mac, Count, Columns, Word>(block.q, block.width, key, step, words, sums[t]);
       }
-    } else {
-      for (Index r = 0; r < block.rows; ++r) {
-        float* s = block.scores + r * kBlockKeys;
-        for (Index j = run.first; j < run.last; ++j) s[j] = scaled(s[j], scales[j]);
+      for (Index t = 0; t < tiles; ++t) {
+        store_sums<Count, Columns>(sums[t], block.scores + first + t * Columns, kBlockKeys);
       }
+    };
+    Index j = k.first[i];
+    const Index end = k.first[i + 1];
+    for (Index tiles; (tiles = least(kTiles, (end - j) / kKeys)) > 0; j += tiles * kKeys) {
+      score.template operator()<kKeys>(j, tiles);
     }
-  }
-}
-
-// Scores of Rows rows from `first` on with those of kDotColumns keys from `key` on that are there, Columns at a time.
-template <class Mac, int Rows, int Columns, class Word>
-void scores_of_rows(const Block& block, const Keys& keys, Index first, Index key, const Word* const* columns,
-                    Index words) {
-  const float* rows[Rows];
-  for (Index i = 0; i < Rows; ++i) rows[i] = block.q + least(first + i, block.rows - 1) * block.width;
-  for (Index c = 0; c < kDotColumns; c += Columns) {
-    float sums[Rows * Columns];
-    dot_tile<Mac, Rows, Columns, kAhead>(rows, columns + c, words, sums, Columns);
-    const Index begin = most(0, keys.begin - key - c), end = least(Columns, keys.end - key - c);
-    for (Index i = 0; i < Rows && first + i < block.rows; ++i) {
-      float* to = block.scores + (first + i) * kBlockKeys + key + c;
-      if (end - begin == Columns) {
-        __builtin_memcpy(to, sums + i * Columns, Columns * 4);
-      } else {
-        for (Index j = begin; j < end; ++j) to[j] = sums[i * Columns + j];
-      }
-    }
+    for (Index tiles; (tiles = least(kTiles, end - j)) > 0; j += tiles) score.template operator()<1>(j, tiles);
   }
 }
 
 template <class Mac, class K, class T>
-void scores_vector(const Block& block, const Keys& keys, const Rows<K>& k, Index words, const Ahead<T>& ahead) {
-  // What is converted as it is read is read once by all rows, if by fewer keys at a time.
-  constexpr Index kRowsAtOnce = kIsFloat<K> || Mac::kPairs ? kDotRows : kVectorRows;
-  for (Index j = keys.begin / kDotColumns * kDotColumns; j < keys.end; j += kDotColumns) {
-    ahead.template values<kDotColumns>(j);
-    const K* rows_of_k[kDotColumns];
-    k.template near<kDotColumns>(j, rows_of_k);
-    decltype(words_of<Mac>(k.base[0])) columns[kDotColumns];
-    for (Index c = 0; c < kDotColumns; ++c) columns[c] = words_of<Mac>(rows_of_k[c]);
-    Index r = 0;
-    for (; r + kDotRows < block.rows; r += kRowsAtOnce) {
-      scores_of_rows<Mac, kRowsAtOnce, kDotRows * kDotColumns / kRowsAtOnce>(block, keys, r, j, columns, words);
-    }
-    for (; r + 1 < block.rows; r += kDotRows)
-      scores_of_rows<Mac, kDotRows, kDotColumns>(block, keys, r, j, columns, words);
-    if (r < block.rows) scores_of_rows<Mac, 1, kDotColumns>(block, keys, r, j, columns, words);
-  }
+void scores_vector(const Block& block, const Rows<K>& k, Index words, const Ahead<T>& ahead) {
+  if (block.rows > 2) return scores_of_rows<Mac, kVectorRows>(block, k, words, ahead);
+  if (block.rows > 1) return scores_of_rows<Mac, 2>(block, k, words, ahead);
+  scores_of_rows<Mac, 1>(block, k, words, ahead);
 }
 
 template <class Mac, int RowVecs, int Parts = 1, class K, class T>

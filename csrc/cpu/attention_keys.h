@@ -100,6 +100,18 @@ Rows<S> stored(const Keys& keys, bool values) {
   return rows;
 }
 
+// The scales of the block's keys or values by position, of which some are in a ring of bytes; 1 of what is not.
+inline const float* key_scales(const Keys& keys, bool values, float (&held)[kBlockKeys]) {
+  const auto of = [&](const Run& run) { return values ? run.v_scales : run.k_scales; };
+  if (keys.runs[0].last - keys.runs[0].first == kBlockKeys) return of(keys.runs[0]);
+  for (float& scale : held) scale = 1.0f;
+  for (int i = 0; i < keys.count && keys.runs[i].in_ring; ++i) {
+    const Run& run = keys.runs[i];
+    __builtin_memcpy(held + run.first, of(run), std::size_t(run.last - run.first) * 4);
+  }
+  return held;
+}
+
 // The same in float32 at `to` [kBlockKeys, width].
 template <class T, class R>
 Rows<float> converted(const Keys& keys, bool values, Index dim, float* to, Index width) {

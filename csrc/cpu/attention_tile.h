@@ -66,6 +66,42 @@ template <class Mac, int RowVecs, int Columns, int Parts = 1>
   }
 }
 
+// Few rows, lanes along the words: sums[row * Columns + key] of q[row * q_row + k] * key[k] over keys that stand `step` bytes
+// apart, yet to be added up. The same sums to the last bit as dot_tile's.
+template <class Mac, int Rows, int Columns, class Word>
+[[gnu::always_inline]] inline void score_tile(const float* q, Index q_row, const char* keys, Index step, Index words,
+                                              Vec* out) {
+  constexpr int kSums = Rows * Columns;
+  Vec sums[kSums];
+  [[maybe_unused]] Vec chunks[kSums];
+#pragma GCC unroll 16
+  for (int i = 0; i < kSums; ++i) sums[i] = chunks[i] = Vec{};
+  const auto add = [&](Index k, int count) __attribute__((always_inline)) {
+    Vec column[Columns];
+#pragma GCC unroll 8
+    for (int j = 0; j < Columns; ++j) column[j] = load_part(reinterpret_cast<const Word*>(keys + j * step) + k, count);
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) {
+      const Vec row = in_register(load_part(q + i * q_row + k, count));
+#pragma GCC unroll 8
+      for (int j = 0; j < Columns; ++j)
+        sums[i * Columns + j] = Mac::multiply_add(row, column[j], sums[i * Columns + j]);
+    }
+  };
+  const Index whole = words / kLanes * kLanes;
+  for (Index k = 0; k < whole;) {
+    const Index end = kInChunks ? least(k + kDotChunk * kLanes, whole) : whole;
+    for (; k < end; k += kLanes) add(k, kLanes);
+    if constexpr (kInChunks) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kSums; ++i) chunks[i] += std::exchange(sums[i], Vec{});
+    }
+  }
+  if (Mac::kPairs && whole < words) add(whole, int(words - whole));
+#pragma GCC unroll 16
+  for (int i = 0; i < kSums; ++i) out[i] = kInChunks ? chunks[i] + sums[i] : sums[i];
+}
+
 // Rows [begin, end) of a block, in up to three stretches that stand evenly in memory.
 template <class T>
 struct Rows {

@@ -11,7 +11,8 @@ void multiply_gain(const void* factor, Index dim, float plus, float* gain) {
   const T* f = static_cast<const T*>(factor);
   for (Index d = 0; d < dim; d += kLanes) {
     const int part = int(least(kLanes, dim - d));
-    store_part(gain + d, load_part(gain + d, part) * (load_part(f + d, part) + plus), part);
+    const Vec before = load_part(gain + d, part);  // 1 + factor would round once more, which a short sum shows
+    store_part(gain + d, multiply_add(before, load_part(f + d, part), before * plus), part);
   }
 }
 

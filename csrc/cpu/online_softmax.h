@@ -2,7 +2,7 @@
 #pragma once
 
 #include "attention_block.h"
-#include "simd.h"
+#include "lanes.h"
 
 namespace voxtral::cpu {
 namespace {
@@ -13,28 +13,58 @@ inline void clear(float* p, Index n, float value) {
   for (Index i = 0; i < n; ++i) p[i] = value;
 }
 
-// Few rows, scores [rows, kBlockKeys]: lanes along the keys.
+// Few rows, scores [rows, kBlockKeys]: lanes along the keys. Scaled: a key's scale goes to its scores on the way, a value's
+// to its weights.
+template <bool Scaled>
 inline void softmax_vector(const Block& block, const Keys& keys, float scale) {
-  for (Index r = 0; r < block.rows; ++r) {
-    float* s = block.scores + r * kBlockKeys;
+  [[maybe_unused]] float held[2][kBlockKeys];
+  [[maybe_unused]] const float *k_scales = nullptr, *v_scales = nullptr;
+  if constexpr (Scaled) k_scales = key_scales(keys, false, held[0]), v_scales = key_scales(keys, true, held[1]);
+  const Index padded = round_up(keys.end, kLanes);
+  // body(j, shown) for each vector of row r's scores; shown(x, hidden) is x where the row sees the key.
+  const auto each = [&](Index r, const auto& body) {
     const Index begin = most(keys.begin, least(block.low[r] - keys.first, keys.end));
     const Index end = most(begin, least(block.high[r] + 1 - keys.first, keys.end));
-    const Index padded = round_up(keys.end, kLanes);
-    for (Index j = begin; j < end; ++j) s[j] *= scale;
-    clear(s, begin, kMasked);
-    clear(s + end, padded - end, kMasked);
-    Vec most_of = splat(block.largest[r]);
-    for (Index j = 0; j < padded; j += kLanes) most_of = maximum(most_of, load(s + j));
-    const float largest = maximum_of(most_of);
-    block.decay[r] = exp_nonpositive(splat(block.largest[r] - largest))[0];
-    Vec total = {};
-    for (Index j = 0; j < padded; j += kLanes) store(s + j, exp_nonpositive(load(s + j) - largest));
-    clear(s, begin, 0.0f);
-    clear(s + end, padded - end, 0.0f);
-    for (Index j = 0; j < padded; j += kLanes) total = total + load(s + j);
-    block.total[r] = block.total[r] * block.decay[r] + sum(total);
-    block.largest[r] = largest;
+    if (end - begin == kBlockKeys) {
+      for (Index j = 0; j < kBlockKeys; j += kLanes) body(j, [](Vec x, float) { return x; });
+    } else {
+      for (Index j = 0; j < padded; j += kLanes) {
+        const IntVec at = lane_numbers(Lanes{}) + std::int32_t(j);
+        const IntVec seen = (at >= std::int32_t(begin)) & (at < std::int32_t(end));
+        body(j, [=](Vec x, float hidden) { return seen ? x : splat(hidden); });
+      }
+    }
+  };
+  const Vec before = load(block.largest);
+  for (Index r = 0; r < block.rows; ++r) {
+    float* s = block.scores + r * kBlockKeys;
+    Vec largest = splat(block.largest[r]);
+    each(r, [&](Index j, const auto& shown) {
+      Vec score = load(s + j);
+      if constexpr (Scaled) score = score * load(k_scales + j);
+      score = shown(score * scale, kMasked);
+      store(s + j, score);
+      largest = maximum(largest, score);
+    });
+    block.largest[r] = maximum_of(largest);
   }
+  const Vec decay = exp_nonpositive(before - load(block.largest));
+  store(block.decay, decay);
+  float sums[kLanes] = {};
+  for (Index r = 0; r < block.rows; ++r) {
+    float* s = block.scores + r * kBlockKeys;
+    const float largest = block.largest[r];
+    Vec total = {};
+    each(r, [&](Index j, const auto& shown) {
+      Vec weight = shown(exp_nonpositive(load(s + j) - largest), 0.0f);
+      total = total + weight;
+      // 0 stays: a row that nobody sees may have the scale NaN.
+      if constexpr (Scaled) weight = weight == 0.0f ? weight : weight * load(v_scales + j);
+      store(s + j, weight);
+    });
+    sums[r] = sum(total);
+  }
+  store(block.total, multiply_add(load(block.total), decay, load(sums)));
 }
 
 // Many rows, scores [keys, padded_rows]: lanes along the rows, kLanes of them from `row`; weights are added up as
@@ -78,7 +108,7 @@ void softmax_rows(const Block& block, const Keys& keys, Index row, float scale) 
   Vec total = totals[0];
   if constexpr (Parts == 2) total = total + swap_halves(total, Lanes{});
   store(block.largest + row, largest);
-  store(block.total + row, load(block.total + row) * decay + total);
+  store(block.total + row, multiply_add(load(block.total + row), decay, total));
   store(block.decay + row, decay);
 }
 
@@ -91,6 +121,17 @@ inline bool is_masked(const Block& block, const Keys& keys, Index row, Index par
   return false;
 }
 
+// Scores or weights [keys, padded_rows] times the scale of each key's row; 0 stays as in softmax_vector.
+template <bool Weights>
+void scale_rows(const Block& block, const Keys& keys) {
+  float held[kBlockKeys];
+  const float* scales = key_scales(keys, Weights, held);
+  for (Index j = keys.begin; j < keys.end; ++j) {
+    float* s = block.scores + j * block.padded_rows;
+    for (Index r = 0; r < block.padded_rows; ++r) s[r] = Weights && s[r] == 0 ? 0.0f : s[r] * scales[j];
+  }
+}
+
 // All rows of the block, scores [keys, padded_rows].
 template <int Parts>
 void softmax_tiled(const Block& block, const Keys& keys, float scale) {
@@ -101,6 +142,14 @@ void softmax_tiled(const Block& block, const Keys& keys, float scale) {
       softmax_rows<Parts, false>(block, keys, row, scale);
     }
   }
+}
+
+template <bool Scaled>
+void softmax(const Block& block, const Keys& keys, float scale, bool tiled) {
+  if (!tiled) return softmax_vector<Scaled>(block, keys, scale);
+  if constexpr (Scaled) scale_rows<false>(block, keys);
+  block.padded_rows < kLanes ? softmax_tiled<2>(block, keys, scale) : softmax_tiled<1>(block, keys, scale);
+  if constexpr (Scaled) scale_rows<true>(block, keys);
 }
 
 }  // namespace

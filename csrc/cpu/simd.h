@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #if defined(__x86_64__)
 #  include <immintrin.h>
@@ -85,7 +84,7 @@ inline WordVec widen(ShortVec v) {
 inline Vec load(const std::int8_t* p) {
   const ByteVec v = load_raw<ByteVec>(p);
 #if defined(__AVX512F__)
-  return bits_of<Vec>(_mm512_maskz_cvtepi32_ps(0xffff, _mm512_cvtepi8_epi32(bits_of<__m128i>(v))));
+  return bits_of<Vec>(_mm512_maskz_cvtepi32_ps(0xffff, _mm512_maskz_cvtepi8_epi32(0xffff, bits_of<__m128i>(v))));
 #elif defined(__AVX2__)
   return bits_of<Vec>(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bits_of<std::int64_t>(v)))));
 #elif defined(__SSE4_1__)
@@ -210,86 +209,6 @@ inline Vec gelu(Vec x) {
   const Vec erfc = exp_nonpositive(-(q * z));
   const Vec y = 0.5f * x * (x < 0.0f ? erfc : 2.0f - erfc);
   return scaled < -5.0f ? splat(-0.0f) : y;
-}
-
-template <int Block, int... Lane>
-inline Vec even_blocks(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
-  return __builtin_shufflevector(a, b, (Lane / Block * 2 * Block + Lane % Block)...);
-}
-template <int Block, int... Lane>
-inline Vec odd_blocks(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
-  return __builtin_shufflevector(a, b, (Lane / Block * 2 * Block + Block + Lane % Block)...);
-}
-template <int Block, int... Lane>
-inline Vec swap_low(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
-  return __builtin_shufflevector(a, b, (Lane & Block ? Lane - Block + kLanes : Lane)...);
-}
-template <int Block, int... Lane>
-inline Vec swap_high(Vec a, Vec b, std::integer_sequence<int, Lane...>) {
-  return __builtin_shufflevector(a, b, (Lane & Block ? Lane + kLanes : Lane + Block)...);
-}
-using Lanes = std::make_integer_sequence<int, kLanes>;
-
-// Adds up each of N vectors (N a power of two, at most kLanes): lane i of the result is the sum of v[i].
-template <int N, int Block = kLanes / 2>
-inline Vec sum_each(const Vec* v) {
-  if constexpr (Block == 0) {
-    return v[0];
-  } else if constexpr (N == 1) {
-    const Vec folded = even_blocks<Block>(v[0], v[0], Lanes{}) + odd_blocks<Block>(v[0], v[0], Lanes{});
-    return sum_each<1, Block / 2>(&folded);
-  } else {
-    Vec pairs[N / 2];
-    for (int i = 0; i < N / 2; ++i) {
-      pairs[i] =
-          even_blocks<Block>(v[2 * i], v[2 * i + 1], Lanes{}) + odd_blocks<Block>(v[2 * i], v[2 * i + 1], Lanes{});
-    }
-    return sum_each<N / 2, Block / 2>(pairs);
-  }
-}
-
-// The sums of adjacent lanes: those of a in the lower half, those of b in the upper.
-inline Vec sum_neighbours(Vec a, Vec b) { return even_blocks<1>(a, b, Lanes{}) + odd_blocks<1>(a, b, Lanes{}); }
-
-template <int... Lane>
-inline IntVec lane_numbers(std::integer_sequence<int, Lane...>) {
-  return IntVec{Lane...};
-}
-
-// 0 in the lower half, 1 in the upper.
-template <int... Lane>
-inline IntVec upper_half(std::integer_sequence<int, Lane...>) {
-  return IntVec{(Lane / (kLanes / 2))...};
-}
-
-template <int... Lane>
-inline Vec swap_halves(Vec v, std::integer_sequence<int, Lane...>) {
-  return __builtin_shufflevector(v, v, (Lane ^ kLanes / 2)...);
-}
-
-inline float sum(Vec v) { return sum_each<1>(&v)[0]; }
-
-template <int Block = kLanes / 2>
-inline float maximum_of(Vec v) {
-  if constexpr (Block == 0) {
-    return v[0];
-  } else {
-    return maximum_of<Block / 2>(maximum(even_blocks<Block>(v, v, Lanes{}), odd_blocks<Block>(v, v, Lanes{})));
-  }
-}
-
-// Transposes kLanes vectors in place, swapping blocks of halving size.
-template <int Block = kLanes / 2>
-inline void transpose(Vec* v) {
-  if constexpr (Block > 0) {
-    for (int i = 0; i < kLanes; ++i) {
-      if (i & Block) continue;
-      const Vec low = swap_low<Block>(v[i], v[i + Block], Lanes{});
-      v[i + Block] = swap_high<Block>(v[i], v[i + Block], Lanes{});
-      v[i] = low;
-    }
-    transpose<Block / 2>(v);
-  }
 }
 
 }  // namespace

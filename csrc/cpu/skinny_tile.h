@@ -10,7 +10,8 @@ namespace voxtral::cpu {
 namespace {
 
 // Accumulators, the columns' vectors, what they are made of and a row must fit in the registers. Of sixteen, twelve
-// accumulators hide the latency of a multiply-add; a quantised weight has two sets of them, its chunk's and the whole's.
+// accumulators hide the latency of a multiply-add; a quantised weight has two sets of them, its chunk's and the whole's, and
+// bfloat16 takes one for its mask, so that eight and no spill are faster.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kTileColumns = 4;
 template <class W, int Rows>
@@ -18,7 +19,9 @@ constexpr int kTileWidth = 4;
 #else
 constexpr int kTileColumns = 6;
 template <class W, int Rows>
-constexpr int kTileWidth = W::kQuantized ? (Rows > 2 ? 2 : 3) : (Rows > 1 ? 3 : 6);
+constexpr int kTileWidth = W::kQuantized || W::kVecs > 1 ? (Rows > 2 ? 2 : 3) : 3;
+template <class W>
+constexpr int kTileWidth<W, 1> = W::kQuantized ? 3 : 6;
 #endif
 
 // What a tile reads of a weight: its columns' rows in memory, and their scales in float32.
@@ -44,7 +47,8 @@ template <class W, int Rows, int Width, int P>
   for (int j = 0; j < Width; ++j) column[j] = W::template vec<P>(raw[j]);
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
-    const Vec row = load(rows + i * kLanes);
+    Vec row = load(rows + i * kLanes);
+    if constexpr (!W::kQuantized) row = in_register(row);
 #pragma GCC unroll 8
     for (int j = 0; j < Width; ++j) sums[i][j] = multiply_add(row, column[j], sums[i][j]);
   }

@@ -23,8 +23,8 @@ const T* query_row(const SlidingWindowAttentionArgs& args, Index batch, Index kv
 
 template <class T, class Mac>
 void load_queries_vector(const SlidingWindowAttentionArgs& args, Index batch, Index kv_head, const Block& block) {
-  for (Index r = 0; r < block.rows; ++r) {
-    const T* row = query_row<T>(args, batch, kv_head, block.first_row + r);
+  for (Index r = 0; r < (block.rows == 3 ? 4 : block.rows); ++r) {  // three are scored as four
+    const T* row = query_row<T>(args, batch, kv_head, block.first_row + least(r, block.rows - 1));
     float* to = block.q + r * block.width;
     if constexpr (Mac::kPairs) {
       __builtin_memcpy(to, row, args.dim * sizeof(T));
@@ -51,7 +51,7 @@ void load_queries_tiled(const SlidingWindowAttentionArgs& args, Index batch, Ind
 
 template <class Mac, class K, class T>
 void scores(const Block& block, const Keys& keys, const Rows<K>& k, Index words, const Ahead<T>& ahead, bool tiled) {
-  if (!tiled) return scores_vector<Mac>(block, keys, k, words, ahead);
+  if (!tiled) return scores_vector<Mac>(block, k, Mac::kPairs ? words : block.width, ahead);
   if constexpr (Mac::kPairs || kIsFloat<K>) scores_tiled<Mac>(block, keys, k, words, ahead);
 }
 
@@ -61,16 +61,6 @@ void spread_out(const Block& block, const Rows<T>& v, bool tiled) {
     spread<1>(block, block.padded_rows, v);
   } else {
     spread<kBlockKeys>(block, 1, v);
-  }
-}
-
-inline void softmax(const Block& block, const Keys& keys, float scale, bool tiled) {
-  if (!tiled) {
-    softmax_vector(block, keys, scale);
-  } else if (block.padded_rows < kLanes) {
-    softmax_tiled<2>(block, keys, scale);
-  } else {
-    softmax_tiled<1>(block, keys, scale);
   }
 }
 
@@ -85,9 +75,7 @@ void attend_stored(const SlidingWindowAttentionArgs& args, const Block& block, c
   } else {  // zeros beyond dim
     scores<Floats>(block, keys, converted<S, S>(keys, false, args.dim, block.k, block.width), args.dim, ahead, tiled);
   }
-  if constexpr (kIsScaled<S>) scale_keys<false>(block, keys, tiled);
-  softmax(block, keys, args.scale, tiled);
-  if constexpr (kIsScaled<S>) scale_keys<true>(block, keys, tiled);
+  softmax<kIsScaled<S>>(block, keys, args.scale, tiled);
   if (whole && (kIsFloat<S> || block.rows <= kSpreadRows)) return spread_out(block, ahead.v, tiled);
   spread_out(block, converted<S, S>(keys, true, args.dim, block.v, block.width), tiled);
 }
@@ -106,9 +94,7 @@ void attend_both(const SlidingWindowAttentionArgs& args, const Block& block, con
     const Rows<float> k = converted<T, R>(keys, false, args.dim, block.k, block.width);
     scores<Floats>(block, keys, k, args.dim, Ahead<float>{k, k, args.dim}, tiled);
   }
-  scale_keys<false>(block, keys, tiled);
-  softmax(block, keys, args.scale, tiled);
-  scale_keys<true>(block, keys, tiled);
+  softmax<true>(block, keys, args.scale, tiled);
   const auto spread_part = [&]<class S>(const Rows<S>& v, const Keys& part) {
     if (as_stored) return spread_out(block, v, tiled);
     spread_out(block, converted<S, S>(part, true, args.dim, block.v, block.width), tiled);

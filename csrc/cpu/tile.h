@@ -4,7 +4,7 @@
 #pragma once
 
 #include "args.h"
-#include "simd.h"
+#include "lanes.h"
 
 namespace voxtral::cpu {
 namespace {
@@ -65,10 +65,10 @@ constexpr bool kInChunks = true;
 constexpr int kFewRowColumns = 8;  // beside one vector of rows: as many sums as a multiply-add takes to finish
 constexpr Index kTileRows = kRowVecs * kLanes;
 
-inline Index round_up(Index n, Index step) { return (n + step - 1) / step * step; }
-inline Index divide_up(Index n, Index step) { return (n + step - 1) / step; }
-inline Index least(Index a, Index b) { return a < b ? a : b; }
-inline Index most(Index a, Index b) { return a < b ? b : a; }
+constexpr Index round_up(Index n, Index step) { return (n + step - 1) / step * step; }
+constexpr Index divide_up(Index n, Index step) { return (n + step - 1) / step; }
+constexpr Index least(Index a, Index b) { return a < b ? a : b; }
+constexpr Index most(Index a, Index b) { return a < b ? b : a; }
 
 // Lane i holds word i % Parts of `p`.
 template <int Parts>
@@ -119,6 +119,22 @@ inline Vec in_register(Vec v) {
   asm("" : "+w"(v));
 #endif
   return v;
+}
+
+// out[row * out_row + column] = the sum of sums[row * Columns + column].
+template <int Rows, int Columns>
+[[gnu::always_inline]] inline void store_sums(const Vec* sums, float* out, Index out_row) {
+  constexpr int kAll = Rows * Columns, kGroup = kAll < kLanes ? kAll : kLanes,
+                kPart = Columns < kGroup ? Columns : kGroup;
+#pragma GCC unroll 8
+  for (int first = 0; first < kAll; first += kGroup) {
+    float group[kLanes];
+    store(group, sum_each<kGroup>(sums + first));
+#pragma GCC unroll 8
+    for (int i = first; i < first + kGroup; i += kPart) {
+      __builtin_memcpy(out + i / Columns * out_row + i % Columns, group + i - first, kPart * 4);
+    }
+  }
 }
 
 // Few rows, lanes along the summed axis: out[row * out_row + column] = sum_k a[row][k] * b[column][k]. `b` streams from
@@ -176,13 +192,7 @@ template <class Mac, int Rows, int Columns, int Ahead, class T>
   if constexpr (kInChunks) {
     for (int i = 0; i < Rows * Columns; ++i) sums[i] = chunks[i] + sums[i];
   }
-  constexpr int kGroup = Rows * Columns < kLanes ? Rows * Columns : kLanes;
-#pragma GCC unroll 8
-  for (int first = 0; first < Rows * Columns; first += kGroup) {
-    float group[kLanes];
-    store(group, sum_each<kGroup>(sums + first));
-    for (int i = 0; i < kGroup; ++i) out[(first + i) / Columns * out_row + (first + i) % Columns] = group[i];
-  }
+  store_sums<Rows, Columns>(sums, out, out_row);
 }
 
 // Many rows, lanes along the rows: out[column * out_column + row] (+)= sum_k a[k * a_word + row] * b[column][k].
