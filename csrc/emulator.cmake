@@ -29,6 +29,7 @@ pybind11_add_module(_emulator
   csrc/emulator/faults.cpp
   csrc/emulator/fiber.cpp
   csrc/emulator/grid.cpp
+  csrc/emulator/library.cpp
   csrc/emulator/memory.cpp
   csrc/emulator/scheduler.cpp)
 # metal/abi.h, the interface with compiled kernels, lies beside the headers that kernels are compiled with.

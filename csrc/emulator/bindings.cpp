@@ -1,5 +1,4 @@
 // The Python module: load a compiled kernel, launch it, read what was found. Python knows MLX; this does not.
-#include <dlfcn.h>
 #include <pthread.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -12,40 +11,15 @@
 #include "callbacks.h"
 #include "counters.h"
 #include "ending.h"
-#include "extent.h"
 #include "faults.h"
 #include "launch.h"
+#include "library.h"
 
 namespace py = pybind11;
 
 namespace emulator {
 
 namespace {
-
-// A compiled kernel. Its import table is filled by name, so that runtime and kernel cannot disagree about it.
-class Library {
- public:
-  explicit Library(const std::string& path) {
-    module_.handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!module_.handle) throw std::runtime_error(dlerror());
-    auto* table = static_cast<const void**>(symbol("msl_imports"));
-    for (size_t i = 0; i < exports().size(); ++i) table[i] = exports()[i].address;
-    find_extent(table, &module_);
-  }
-  ~Library() { dlclose(module_.handle); }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  void* symbol(const std::string& name) const {
-    void* p = dlsym(module_.handle, name.c_str());
-    if (!p) throw std::runtime_error("the compiled kernel has no symbol " + name);
-    return p;
-  }
-  const Module& module() const { return module_; }
-
- private:
-  Module module_;
-};
 
 struct Result {
   std::map<unsigned, py::bytes> outputs;
@@ -100,31 +74,6 @@ py::dict counters(Launch& l) {
   return d;
 }
 
-void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
-  l.memory.clear();
-  l.buffers.fill(nullptr);
-  const bool checked = l.options.mode != Mode::plain;
-  for (const BufferSpec& b : buffers) {
-    if (b.index >= Memory::kBuffers) throw std::length_error("Metal has 31 buffers");
-    Region& region = l.memory.place(b.index, b.name, b.space, b.size, b.granule);
-    region.initialised = b.initialised;
-    auto* to = reinterpret_cast<void*>(region.start);
-    if (b.data)
-      memcpy(to, b.data, b.size);
-    else
-      memset(to, 0xff, b.size);
-    if (checked && b.space == Space::output) region.cells.reset((b.size + b.granule - 1) / b.granule);
-    l.buffers[b.index] = to;
-  }
-  for (auto [index, size] : l.options.threadgroup_arguments) {
-    Region& region = l.memory.place(Memory::kFirstArgument + index, "threadgroup(" + std::to_string(index) + ")",
-                                    Space::threadgroup, size, 1);
-    region.initialised = false;
-    if (checked) region.cells.reset(size);
-    l.totals.threadgroup_memory_bytes += size;
-  }
-}
-
 // Keeps its pages from launch to launch. Never destroyed: a daemon thread may be inside while the process exits.
 Launch* kept_launch = nullptr;
 auto* one_at_a_time = new std::mutex;
@@ -161,20 +110,7 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
   Launch& l = the_launch();
   {
     py::gil_scoped_release release;
-    l.findings.clear();
-    l.options = options;
-    l.module = library.module();
-    l.totals = Totals{};
-    l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
-    l.entry = reinterpret_cast<Entry>(library.symbol(entry));
-    l.failed = false;
-    l.expired = false;
-    l.interrupted = false;
-    l.pending.clear();
-    l.early_reads.clear();
-    l.slots.clear();
-    l.next_slot = Memory::kFirstVariable;
-    place_buffers(l, buffers);
+    prepare(l, library, entry, buffers, options);
     run(l);
   }
   if (l.interrupted && PyErr_CheckSignals() != 0) throw py::error_already_set();

@@ -15,6 +15,17 @@ namespace {
 
 uintptr_t number(const void* p) { return reinterpret_cast<uintptr_t>(p); }
 
+// Most accesses of most kernels read inputs: in bounds, and with nothing else to do, they are counted here.
+inline void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
+  Launch& l = *launch;
+  if (access == Access::read && l.totals.steps < l.unwatched_steps && l.pending.empty() &&
+      l.memory.is_read_only(address, size)) {
+    ++l.totals.steps;
+    return;
+  }
+  check_access(address, size, access, pc);
+}
+
 #define PC __builtin_return_address(0)
 #define ACCESSES(size)                                                             \
   void read##size(const void* p) { on_access(number(p), size, Access::read, PC); } \

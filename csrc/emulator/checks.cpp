@@ -141,7 +141,7 @@ void check_cell(Region& region, size_t offset, Cell& cell, const Stamp& now, Acc
 
 }  // namespace
 
-void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
+void check_access(uintptr_t address, size_t size, Access access, const void* pc) {
   Launch& l = *launch;
   if (l.current == nullptr) return;
   if (!l.pending.empty()) settle_races(l);

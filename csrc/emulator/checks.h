@@ -19,7 +19,7 @@ Astray where_astray(uintptr_t address);
 // Whether it is the current lane's own memory, or a `constant` table of the program.
 bool is_private(const Launch& launch, uintptr_t address);
 
-void on_access(uintptr_t address, size_t size, Access access, const void* pc);
+void check_access(uintptr_t address, size_t size, Access access, const void* pc);
 // Decides the races that wait for the value that the last access wrote.
 void settle_races(Launch& launch);
 // After a run: outputs that nobody wrote, bytes beside buffers that somebody wrote.

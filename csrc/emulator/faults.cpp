@@ -113,6 +113,7 @@ void handle(int signal, siginfo_t* info, void* context) {
     if (!due) return pass_on(signal, info, context);  // a timer of the process's own
     if (!ours) return;
     launch->expired = true;
+    launch->unwatched_steps = 0;
     // Inside the runtime it may hold locks; there the next access or rendezvous sees `expired`.
     if (launch->relative(pc) >= 0) leave(signal, "step-limit", launch->why_stopped(), pc);
     return;

@@ -104,6 +104,7 @@ struct Launch {
   void* main_context = nullptr;
   bool failed = false;
   volatile bool expired = false;               // it is to be stopped
+  volatile uint64_t unwatched_steps = 0;       // until then a step needs no look at limits; 0: each does, or is counted
   volatile bool interrupted = false;           // because the user wants so
   uint32_t threadgroup = 0;                    // linear
   uint32_t epoch = 1;                          // threadgroup barriers passed

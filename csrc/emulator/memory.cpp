@@ -58,6 +58,8 @@ Region& Memory::place(unsigned slot, std::string name, Space space, size_t size,
   region.live = true;
   region.cells.reset(0);
   region.traffic = Traffic{};
+  const bool is_read_only = space == Space::input || space == Space::constant;
+  read_only_[slot] = {region.start, is_read_only ? size : 0};
   const size_t before = std::min<size_t>(64, end - bytes - region.mapped_from);
   memset(reinterpret_cast<void*>(region.start - before), kGuardByte, before);
   memset(reinterpret_cast<void*>(region.start + size), kGuardByte, bytes - size);
@@ -65,6 +67,7 @@ Region& Memory::place(unsigned slot, std::string name, Space space, size_t size,
 }
 
 void Memory::clear() {
+  read_only_.fill({});
   for (Region& region : regions_) {
     region.live = false;
     region.cells.reset(0);

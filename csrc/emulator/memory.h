@@ -128,13 +128,26 @@ class Memory {
     uintptr_t distance = address - base_;
     return distance < kSlotBytes * kSlots ? &regions_[distance / kSlotBytes] : nullptr;
   }
+  // Whether `address` and what follows lie in an input or constant, of which a read needs no more than that.
+  bool is_read_only(uintptr_t address, size_t size) const {
+    const uintptr_t distance = address - base_;
+    if (distance >= kSlotBytes * kSlots) return false;
+    const ReadOnly& r = read_only_[distance / kSlotBytes];
+    const uintptr_t offset = address - r.start;
+    return offset < r.size && size <= r.size - offset;
+  }
   Region& operator[](unsigned slot) { return regions_[slot]; }
   // Offset of a byte beside the region that was overwritten, if any; only bytes on the region's own pages are seen.
   bool guard_broken(const Region& region, ptrdiff_t* offset) const;
 
  private:
+  struct ReadOnly {
+    uintptr_t start = 0;
+    size_t size = 0;  // 0: no such region
+  };
   uintptr_t base_ = 0;
   std::array<Region, kSlots> regions_;
+  std::array<ReadOnly, kSlots> read_only_;  // of the regions, close together
 };
 
 }  // namespace emulator

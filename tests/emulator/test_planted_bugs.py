@@ -13,8 +13,7 @@ SEEDS = range(4)
 STEP_LIMIT = 1_000_000  # no kernel here needs a tenth of it
 
 
-@pytest.fixture(scope="module")
-def libraries():
+def texts():
     """All kernels in two texts, with the bugs and without; ``#line`` gives each its own file."""
     parts = [f'#line 1 "{bug.name}.metal"\n{bug.text}' for bug in BUGS]
     head = "#include <metal_stdlib>\nusing namespace metal;\n"
@@ -22,6 +21,11 @@ def libraries():
         "bug": emulator.library("\n".join(["#define BUG", head, *parts]), time_limit=2),
         "fixed": emulator.library("\n".join([head, *parts]), time_limit=2),
     }
+
+
+@pytest.fixture(scope="module")
+def libraries():
+    return texts()
 
 
 def run(library, bug, fixed=False, **options):

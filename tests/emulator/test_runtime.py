@@ -232,7 +232,7 @@ def test_processes_share_the_cache(tmp_path):
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         results = pool.starmap(_compile_in_another_process, [(str(tmp_path), n) for n in range(3)])
     assert results == [[0, 1, 2, 3]] * 3
-    assert len(list((tmp_path / "emulator").glob("*.so"))) == 3  # checked, and plain with two fills
+    assert len(list((tmp_path / "emulator").glob("*.so"))) == 2  # checked, and plain with another fill
     assert not list((tmp_path / "emulator").glob("tmp*"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -36,9 +36,10 @@ class Entry:
     symbol: str
     kernel: Kernel
     lines: LineTable
-    fills: Sequence[Path] = ()  # plain, with different fills of private variables; none if they are the same code
-    source: tuple[str, Sequence[str]] = ("", ())  # what was compiled, and its macros
-    isolate: bool = False
+    source: tuple[str, Sequence[str]]  # what was compiled, and its macros
+    fills: private.Fills | None  # of a checked one
+    isolate: bool
+    make: Callable[..., Path]  # toolchain.compile_library, confined as the program is
 
     def run(self, buffers: Sequence[Buffer], options: Any, path: Path | None = None) -> Any:
         """One launch, of the library at another path where one is given."""
@@ -105,6 +106,10 @@ class Program:
         folders = self._folders
         return process.confined([folders.ours, *folders.searched, *folders.trusted], [str(toolchain.cache_dir())])
 
+    def _make(self, *args: Any, **options: Any) -> Path:
+        with self._confined():
+            return toolchain.compile_library(*args, **options)
+
     def entry(self, name: str, mode: str, constants: Mapping[int, Any]) -> Entry:
         """The entry point ``name``: a kernel, the ``host_name`` of an instance, or a template id ``f<float, 4>``."""
         key = (name, mode == "plain", tuple(sorted(constants.items())))
@@ -141,7 +146,7 @@ class Program:
         if self._has_typed_rules or any("bfloat" in call for _, call in kernels.values()):
             typed.require(text, defines, self.unit.constants, self._folders.is_known)
         try:
-            path, fills = private.compile_all(text, instrumented, defines)
+            path, fills = private.compile_all(self._make, text, instrumented, defines)
         except toolchain.UndefinedError as error:
             for index, constant in sorted(self.unit.constants.items()):
                 if any(constant in symbol for symbol in error.symbols):
@@ -151,7 +156,9 @@ class Program:
         lines = LineTable(path)
         for i, (entry_name, (kernel, _)) in enumerate(kernels.items()):
             key = (entry_name, not instrumented, tuple(sorted(constants.items())))
-            self._entries[key] = Entry(path, f"msl_run_{i}", kernel, lines, fills, (text, defines), self.isolate)
+            self._entries[key] = Entry(
+                path, f"msl_run_{i}", kernel, lines, (text, defines), fills, self.isolate, self._make
+            )
 
     def _find(self, name: str) -> tuple[Kernel, str]:
         """The kernel of an entry's name, and how it is called."""
@@ -260,13 +267,15 @@ def launch(entry: Entry, buffers: Sequence[Buffer], options: Any) -> tuple[Any, 
     result = entry.run(buffers, options)
     if any(f.detail == _PRIVATE for f in result.findings):
         return _second_opinion(entry, buffers, options, result)
-    if not entry.fills or not result.completed or result.findings or checked != native.Mode.checked:
+    if entry.fills is None or not result.completed or result.findings or checked != native.Mode.checked:
         return result, [], entry
-    options.mode = native.Mode.plain
-    first, second = (entry.run(buffers, options, fill).outputs for fill in entry.fills)
-    options.mode = checked
     names = {p.index: p.name for p in entry.kernel.parameters if p.kind == "buffer"}
-    return result, private.compare(first, second, names), entry
+    options.mode = native.Mode.plain
+    try:
+        again = entry.fills.findings(result, lambda path: entry.run(buffers, options, path).outputs, names)
+    finally:
+        options.mode = checked
+    return result, again, entry
 
 
 # What the compiler's own check says (callbacks.cpp); it takes a null that it sees for an array of no elements.
@@ -278,7 +287,7 @@ def _second_opinion(
 ) -> tuple[Any, list[Finding], Entry]:
     """The run without that check, if it shows that the pointer is null."""
     text, defines = entry.source
-    path = toolchain.compile_library(text, True, defines, "pattern", local_bounds=False)
+    path = entry.make(text, True, defines, "pattern", local_bounds=False)
     other = replace(entry, path=path, lines=LineTable(path))
     again = other.run(buffers, options)
     is_null = any(f.kind == "null-pointer" for f in again.findings)

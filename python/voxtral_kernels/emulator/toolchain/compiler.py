@@ -60,6 +60,10 @@ _INSTRUMENTED = [
     *("-fno-vectorize", "-fno-slp-vectorize"),
 ]
 
+# Code that is run to compare its outputs: left out is what takes long to compile, none of which changes a value.
+_BRIEF = ["-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-g0"]
+# Loops that a kernel wants written out, which a GPU gains by: here they are up to a half of a compilation.
+_UNROLL = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+(?:clang[ \t]+loop[ \t]+)?unroll(?:_count)?\b.*$", re.MULTILINE)
 
 # Accesses through pointers to private arrays. It takes a null that the compiler sees for an array of no elements.
 _LOCAL_BOUNDS = ["-fsanitize=local-bounds"]
@@ -146,17 +150,25 @@ _PRELUDE = """#pragma clang attribute push(__attribute__((uninitialized)), apply
 
 
 def compile_library(
-    text: str, instrumented: bool, defines: Sequence[str] = (), fill: str = "", *, local_bounds: bool = True
+    text: str,
+    instrumented: bool,
+    defines: Sequence[str] = (),
+    fill: str = "",
+    *,
+    local_bounds: bool = True,
+    is_brief: bool = False,
 ) -> Path:
     """The shared library of a translated kernel, from the cache if it was compiled before.
 
-    ``fill`` ("pattern", which is NaN for floats, or "zero") is what private variables without a value start with.
-    Several processes may compile the same kernel: each writes its own file and moves it into place.
+    ``fill`` ("pattern", which is NaN for floats, or "zero") is what private variables without a value start with;
+    ``is_brief`` is for code that need not be fast. Several processes may compile the same kernel: each writes its own
+    file and moves it into place.
     """
+    text = _UNROLL.sub("", text) if instrumented or is_brief else text
     checks = [*(_INSTRUMENTED if instrumented else []), *(_LOCAL_BOUNDS if instrumented and local_bounds else [])]
     # What is larger than a lane's private memory is found at its first access; filling it would take minutes.
     filled = [f"-ftrivial-auto-var-init={fill}", "-ftrivial-auto-var-init-max-size=524288"] if fill else []
-    flags = [*(f"-D{d}" for d in defines), *filled]
+    flags = [*(f"-D{d}" for d in defines), *filled, *(_BRIEF if is_brief else [])]
     # A function constant without a value makes one of what is computed from it, which then fails to link.
     complete = not any(d.endswith("_DEFINED=0") for d in defines)
     flags += ["-Werror=global-constructors"] if complete else []

@@ -1,0 +1,78 @@
+#include "library.h"
+
+#include <dlfcn.h>
+
+#include <cstring>
+#include <stdexcept>
+
+#include "callbacks.h"
+#include "counters.h"
+#include "extent.h"
+
+namespace emulator {
+
+Library::Library(const std::string& path) {
+  module_.handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!module_.handle) throw std::runtime_error(dlerror());
+  auto* table = static_cast<const void**>(symbol("msl_imports"));
+  for (size_t i = 0; i < exports().size(); ++i) table[i] = exports()[i].address;
+  find_extent(table, &module_);
+}
+
+Library::~Library() { dlclose(module_.handle); }
+
+void* Library::symbol(const std::string& name) const {
+  void* p = dlsym(module_.handle, name.c_str());
+  if (!p) throw std::runtime_error("the compiled kernel has no symbol " + name);
+  return p;
+}
+
+namespace {
+
+void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
+  l.memory.clear();
+  l.buffers.fill(nullptr);
+  const bool checked = l.options.mode != Mode::plain;
+  for (const BufferSpec& b : buffers) {
+    if (b.index >= Memory::kBuffers) throw std::length_error("Metal has 31 buffers");
+    Region& region = l.memory.place(b.index, b.name, b.space, b.size, b.granule);
+    region.initialised = b.initialised;
+    auto* to = reinterpret_cast<void*>(region.start);
+    if (b.data)
+      memcpy(to, b.data, b.size);
+    else
+      memset(to, 0xff, b.size);
+    if (checked && b.space == Space::output) region.cells.reset((b.size + b.granule - 1) / b.granule);
+    l.buffers[b.index] = to;
+  }
+  for (auto [index, size] : l.options.threadgroup_arguments) {
+    Region& region = l.memory.place(Memory::kFirstArgument + index, "threadgroup(" + std::to_string(index) + ")",
+                                    Space::threadgroup, size, 1);
+    region.initialised = false;
+    if (checked) region.cells.reset(size);
+    l.totals.threadgroup_memory_bytes += size;
+  }
+}
+
+}  // namespace
+
+void prepare(Launch& l, const Library& library, const std::string& entry, const std::vector<BufferSpec>& buffers,
+             const Options& options) {
+  l.findings.clear();
+  l.options = options;
+  l.module = library.module();
+  l.totals = Totals{};
+  l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
+  l.entry = reinterpret_cast<Entry>(library.symbol(entry));
+  l.failed = false;
+  l.expired = false;
+  l.unwatched_steps = l.counters ? 0 : options.step_limit ? options.step_limit : UINT64_MAX;
+  l.interrupted = false;
+  l.pending.clear();
+  l.early_reads.clear();
+  l.slots.clear();
+  l.next_slot = Memory::kFirstVariable;
+  place_buffers(l, buffers);
+}
+
+}  // namespace emulator
