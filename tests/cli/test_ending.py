@@ -119,7 +119,8 @@ def test_a_signal_ends_the_text_on_standard_output(run, kill, cards):
 
 def test_a_signal_between_recordings(run, kill, cards, examples, tmp_path):
     kill(signal.SIGTERM)
-    status, _, err = run("transcribe", cards, examples / "human-card-1.wav", "-m", "tiny", "-o", f"{tmp_path}/out/")
+    files = cards, examples / "human-card-1.wav"
+    status, _, err = run("transcribe", *files, "-m", "tiny", "-o", f"{tmp_path}/out/", "--slots", "1")
     assert status == 143
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["human-card-5.txt"]
     assert err.endswith("0 of 2 recordings transcribed\n")

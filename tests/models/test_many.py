@@ -6,7 +6,7 @@ import pytest
 
 import voxtral_kernels as vk
 from voxtral_kernels.audio.load import load_audio
-from voxtral_kernels.models.voxtral_realtime.many import longest_first
+from voxtral_kernels.models.voxtral_realtime.many import length, longest_first
 
 NAMES = ("human-card-1.wav", "human-card-2.wav")
 
@@ -34,7 +34,8 @@ def test_every_recording_is_as_by_itself(examples, tmp_path):
 
 def test_the_longest_begin(examples, tmp_path):
     short, long = examples / NAMES[0], examples / "one-minute.wav"
-    assert longest_first([short, tmp_path / "none", long, np.zeros(16000), iter([])]) == [1, 4, 2, 0, 3]
+    sources = [short, tmp_path / "none", long, np.zeros(16000), iter([])]
+    assert longest_first([length(source) for source in sources]) == [1, 4, 2, 0, 3]
 
 
 def test_wrong_options_are_refused_before_any_work(tiny):

@@ -46,6 +46,15 @@ RetryBlanks = Annotated[
     bool,
     typer.Option("--retry-blanks", help="Hear long blanks over what sounds like speech again, with fresh state."),
 ]
+Slots = Annotated[
+    int,
+    typer.Option(
+        "--slots",
+        metavar="N",
+        help="Recordings heard at once, where the model streams; 1: one after the other.",
+        min=1,
+    ),
+]
 ChunkMs = Annotated[
     int | None,
     typer.Option(
@@ -136,10 +145,15 @@ def new_stream(loaded: Loaded, delay_ms: float | None, cache_bits: int = 16, **o
     """
     if loaded.offline:
         raise fail("stream", "--model", "a Voxtral Realtime model", f"{loaded.name}, which is {loaded.model.family}")
+    delay_ms = default_delay(loaded, delay_ms)
+    return loaded.model.stream(delay_ms=delay_ms, cache_bits=cache_bits, **options), delay_ms
+
+
+def default_delay(loaded: Loaded, delay_ms: float | None) -> float:
+    """A delay; None is the one that the model's tokenizer file asks for."""
     if delay_ms is None and loaded.model.tokenizer is not None:
         delay_ms = loaded.model.tokenizer.audio.default_delay_ms
-    delay_ms = 480.0 if delay_ms is None else float(delay_ms)
-    return loaded.model.stream(delay_ms=delay_ms, cache_bits=cache_bits, **options), delay_ms
+    return 480.0 if delay_ms is None else float(delay_ms)
 
 
 def check_cache_bits(op: str, bits: int) -> None:

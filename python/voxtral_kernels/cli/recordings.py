@@ -61,11 +61,15 @@ class Recording:
             with self.blocks, ending.mode(Mode.FINISH if self.pipe else Mode.RAISE):
                 yield
         finally:
-            transcript.notes += [f"warning: {text}" for text in self.blocks.warnings]
-            if not self.blocks.complete:
-                transcript.complete, transcript.reason = False, "no more can be read"
+            self.note(transcript)
         if self.pipe is None or not self.pipe.at_end:
             ending.check()
+
+    def note(self, transcript: Transcript) -> None:
+        """Tell what was not as it should be."""
+        transcript.notes += [f"warning: {text}" for text in self.blocks.warnings]
+        if not self.blocks.complete:
+            transcript.complete, transcript.reason = False, "no more can be read"
 
 
 class Pipe:

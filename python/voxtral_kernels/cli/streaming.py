@@ -23,9 +23,7 @@ def method(loaded: Loaded, asked: Asked) -> Callable[[Recording, Output], None]:
     Raises:
         ValueError: an option that the model has not.
     """
-    for option, value in (("--language", asked.language), ("--max-tokens", asked.max_tokens)):
-        if value is not None:
-            raise fail(OP, option, f"none for {loaded.model.family}", value)
+    refuse_options(loaded, asked)
 
     def fill(recording: Recording, output: Output) -> None:
         options = {"drafts": asked.drafts, "retry_blanks": asked.retry_blanks, "chunk_ms": asked.chunk_ms or 80}
@@ -36,6 +34,21 @@ def method(loaded: Loaded, asked: Asked) -> Callable[[Recording, Output], None]:
     return fill
 
 
+def refuse_options(loaded: Loaded, asked: Asked) -> None:
+    """Refuse what a realtime model has not."""
+    for option, value in (("--language", asked.language), ("--max-tokens", asked.max_tokens)):
+        if value is not None:
+            raise fail(OP, option, f"none for {loaded.model.family}", value)
+
+
+def fill_from(stream: Any, transcript: Transcript) -> None:
+    """All that a stream has said."""
+    transcript.text = stream.text
+    transcript.words = list(stream.words)
+    transcript.tokens = list(stream.tokens)
+    transcript.duration_s = stream.duration_s
+
+
 def _run(stream: Any, recording: Recording, output: Output, *, shown: bool, ranks: Any) -> None:
     """Feed a recording to a stream. The transcript is up to date at every moment, an interruption included.
 
@@ -44,10 +57,7 @@ def _run(stream: Any, recording: Recording, output: Output, *, shown: bool, rank
     transcript, cause = output.transcript, None
 
     def refresh() -> None:
-        transcript.text = stream.text
-        transcript.words = list(stream.words)
-        transcript.tokens = list(stream.tokens)
-        transcript.duration_s = stream.duration_s
+        fill_from(stream, transcript)
 
     def ended() -> bool:
         seen = ending.seen() is not None
@@ -79,12 +89,12 @@ def _run(stream: Any, recording: Recording, output: Output, *, shown: bool, rank
             view.update(stream.text, stream.duration_s)
         finally:
             refresh()
-            _note_blanks(transcript, stream.suspicious)
+            note_blanks(transcript, stream.suspicious)
         if cause is not None:
             raise cause
 
 
-def _note_blanks(transcript: Transcript, spans: list[tuple[float, float]]) -> None:
+def note_blanks(transcript: Transcript, spans: list[tuple[float, float]]) -> None:
     transcript.suspicious = spans
     if spans:
         shown = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in spans[:5])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Self
 
 import typer
 
 from .._errors import fail
 from ..transcripts.formats import Format, Transcript
-from . import ending, offline, streaming
+from . import ending, many, offline, streaming
 from .console import Unwritable, message, print_error, print_note, readable
 from .delivery import Output, before_work, deliver, deliver_lost
 from .ending import Mode
@@ -25,6 +27,7 @@ from .options import (
     Raw,
     RetryBlanks,
     Revision,
+    Slots,
     check_cache_bits,
     check_chunk,
     check_delay,
@@ -62,20 +65,18 @@ def transcribe(
     raw: Raw = False,
     no_drafts: NoDrafts = False,
     retry_blanks: RetryBlanks = False,
+    slots: Slots = 8,
 ) -> None:
     """Transcribe recordings (WAV, FLAC, OGG, MP3, M4A, MP4, WebM, ...), or audio from standard input.
 
-    Several recordings are written one after the other: text under a line with the name, JSON as one line for each.
+    Several recordings are heard together, by a model that streams, and written one after the other: text under a line
+    with the name, JSON as one line for each.
     """
     check_delay(delay_ms)
     check_cache_bits(OP, cache_bits)
     check_chunk(OP, chunk_ms)
     form = format_of(form, output)
-    if files.count(STDIN) > 1:
-        raise fail(OP, "FILE", f"{STDIN} once", f"{files.count(STDIN)} times")
-    paths = targets(files, form, output)
-    for file in files:
-        check_file(OP, file)
+    paths = _checked(files, form, output)
     several = len(files) > 1
     outputs = [Output(Transcript(f), path, form, several) for f, path in zip(files, paths, strict=True)]
     with before_work(outputs[0]):
@@ -93,28 +94,49 @@ def transcribe(
             loaded.model.ranks.watch.farewell = lambda: deliver_lost(output)
         deliver(lambda: fill(recording, output), output)
 
-    with ending.mode(Mode.RAISE):
-        _each(outputs, one)
-
-
-def _each(outputs: Sequence[Output], one: Callable[[Output], None]) -> None:
-    """One after the other. A bad one among several is named and the others are done; the last line counts them."""
-    done = failed = 0
-    try:
-        for output in outputs:
-            try:
-                one(output)
-                done += 1
-            except (BrokenPipeError, Unwritable):
-                raise
-            except Exception as error:
-                if len(outputs) == 1:
-                    raise
-                failed += 1
-                name, said = readable(output.transcript.source), message(error)
-                print_error(said if name in said else f"{name}: {said}")
-    finally:
-        if len(outputs) > 1 and done < len(outputs):
-            print_note(f"{done} of {len(outputs)} recordings transcribed")
-    if failed:
+    with ending.mode(Mode.RAISE), _Tally(len(outputs)) as tally:
+        if many.serves(loaded, files, slots, raw=raw):
+            many.run(loaded, asked, outputs, slots, tally.one)
+        else:
+            for each in outputs:
+                tally.one(each, partial(one, each))
+    if tally.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _checked(files: list[str], form: Format, output: str | None) -> list[Path | None]:
+    """The files to write."""
+    if files.count(STDIN) > 1:
+        raise fail(OP, "FILE", f"{STDIN} once", f"{files.count(STDIN)} times")
+    paths = targets(files, form, output)
+    for file in files:
+        check_file(OP, file)
+    return paths
+
+
+class _Tally:
+    """A bad one among several recordings is named and the others are done; the last line counts them."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._done, self.failed = count, 0, 0
+
+    def one(self, output: Output, run: Callable[[], None]) -> None:
+        """Deliver one."""
+        try:
+            run()
+            self._done += 1
+        except (BrokenPipeError, Unwritable):
+            raise
+        except Exception as error:
+            if self._count == 1:
+                raise
+            self.failed += 1
+            name, said = readable(output.transcript.source), message(error)
+            print_error(said if name in said else f"{name}: {said}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._count > 1 and self._done < self._count:
+            print_note(f"{self._done} of {self._count} recordings transcribed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -63,7 +64,8 @@ class Heard:
     def cut_off(self) -> None:
         """Its audio ends here."""
         if not self._ended:
-            self.cut = True
+            with contextlib.suppress(Exception):
+                self.cut = self.blocks is not None and next(self.blocks, None) is not None
             self._end()
 
     def moved(self) -> bool:
@@ -133,14 +135,13 @@ def hear(
             recording.close()
 
 
-def longest_first(sources: Sequence[Any]) -> list[int]:
-    """Indices of recordings; those whose length nobody can tell beforehand, or that are not there, come first."""
-    lengths = [_length(source) for source in sources]
-    return sorted(range(len(sources)), key=lambda i: -lengths[i])
+def longest_first(lengths: Sequence[float]) -> list[int]:
+    """Indices of recordings by `length`."""
+    return sorted(range(len(lengths)), key=lambda i: -lengths[i])
 
 
-def _length(source: Any) -> float:
-    """Seconds as stated, or any measure of them for samples."""
+def length(source: Any) -> float:
+    """Seconds as stated, or any measure of them for samples; infinite where nobody can tell, or nothing is there."""
     if isinstance(source, np.ndarray):
         return len(source) / 16000 if source.ndim else 0.0
     if not isinstance(source, (str, os.PathLike, bytes)):

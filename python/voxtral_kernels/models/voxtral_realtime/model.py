@@ -30,7 +30,7 @@ from .config import Config, check_tokenizer
 from .conv_stem import ConvStem
 from .decoder import Decoder
 from .encoder import Encoder
-from .many import Heard, hear, longest_first
+from .many import Heard, hear, length, longest_first
 from .stream import Stream, StreamEvent
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class VoxtralRealtime(Module):
         results: dict[int, Result | Exception] = {}
         openers = [
             (i, partial(blocks, recordings[i], sample_rate=sample_rate, seconds=PIECE_S))
-            for i in longest_first(recordings)
+            for i in longest_first([length(recording) for recording in recordings])
         ]
         with Batch(self, slots) as batch:
             new_stream = partial(
