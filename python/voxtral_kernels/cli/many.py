@@ -58,11 +58,10 @@ def run(
     recordings: dict[int, Recording] = {}
 
     def opened(i: int) -> Blocks:
+        outputs[i].transcript.settings = {"model": loaded.name, "delay_ms": delay}
         recordings[i] = open_recording(OP, outputs[i].transcript.source, raw=False)
         return recordings[i].blocks
 
-    for output in outputs:
-        output.transcript.settings = {"model": loaded.name, "delay_ms": delay}
     done = _Done(outputs, recordings, one)
     lengths = [length(output.transcript.source) for output in outputs]
     openers = [(i, partial(opened, i)) for i in longest_first(lengths)]
