@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ class Streams:
     Args:
         model: A realtime model.
         count: Streams.
+        clock: Seconds.
     """
 
-    def __init__(self, model: Any, count: int) -> None:
+    def __init__(self, model: Any, count: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         rng, config = np.random.default_rng(0), model.config
         self._rows = Rows(model)
         self._mel = rng.standard_normal((config.mel_per_token, model.mel_config.n_mels)).astype(np.float32)
@@ -36,14 +39,14 @@ class Streams:
 
     def step(self) -> float:
         """Seconds of a step."""
-        start = time.perf_counter()
+        start = self._clock()
         audio = self._rows.embed([Piece(self._mel, state) for state in self._states])
         turns = [Turn(d.known(1), a, d) for d, a in zip(self._decodings, audio, strict=True)]
         for turn, token in zip(turns, self._rows.said(turns), strict=True):
             turn.decoding.advance(1, token)
         caches = [c for s, d in zip(self._states, self._decodings, strict=True) for c in (*s.caches, *d.caches)]
         evaluate(caches, [state.stem for state in self._states])
-        return time.perf_counter() - start
+        return self._clock() - start
 
 
 def live(model: Any, samples: np.ndarray, count: int, seconds: float) -> list[float]:

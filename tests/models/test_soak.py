@@ -8,6 +8,7 @@ import time
 import mlx.core as mx
 import pytest
 
+import voxtral_kernels as vk
 from voxtral_kernels.audio.load import load_audio
 
 TOKEN = 1280
@@ -64,6 +65,72 @@ def test_half_an_hour(random_model, examples):
     assert late <= 1.1 * early
     live.stream.finish()
     assert len(live.stream.tokens) == 31 * MINUTE + 11
+
+
+class Together:
+    """Four streams of a batch, each fed looped audio, 80 ms a step."""
+
+    def __init__(self, model, samples):
+        self.batch, self.samples, self.steps = vk.Batch(model, slots=4), samples, 0
+        self.streams = [self.batch.stream(delay_ms) for delay_ms in (480, 240, 480, 960)]
+        while self.batch.step():
+            pass
+
+    def step(self):
+        """CPU seconds of one step."""
+        before = time.process_time()
+        for i, stream in enumerate(self.streams):
+            start = (self.steps + 100 * i) * TOKEN % len(self.samples)
+            stream.feed(self.samples[start : start + TOKEN])
+        self.steps += 1
+        assert self.batch.step() in (0, 4)
+        return time.process_time() - before
+
+    minute = Live.minute
+
+
+@pytest.mark.soak
+def test_half_an_hour_of_four_streams(tiny, examples):
+    """Memory and latency of the last minute are those of the third."""
+    samples = load_audio(examples / "one-minute.wav")
+    samples = samples[: len(samples) // TOKEN * TOKEN]
+    live = Together(tiny, samples)
+    memory = [live.minute() for _ in range(30)]
+    for name, then, now in zip(("MLX active", "MLX peak", "process"), memory[2], memory[29], strict=True):
+        print(f"{name}: {then / 1e6:.2f} MB after 3 minutes, {now / 1e6:.2f} MB after 30")
+        assert now <= PERCENT * then
+    fresh = Together(tiny, samples)
+    for _ in range(2):
+        fresh.minute()
+    late, early = zip(*((live.step(), fresh.step()) for _ in range(MINUTE)), strict=True)
+    late, early = statistics.median(late), statistics.median(early)
+    print(f"CPU a step: {1e3 * early:.3f} ms in minute 3, {1e3 * late:.3f} ms in minute 31, ratio {late / early:.3f}")
+    assert late <= 1.1 * early
+    for stream in live.streams:
+        stream.finish()
+        assert stream.error is None
+        assert len(stream.tokens) == 31 * MINUTE + 11
+
+
+@pytest.mark.soak
+def test_two_hundred_streams_come_and_go(tiny, examples):
+    clip = load_audio(examples / "human-card-1.wav")
+    active = []
+    with vk.Batch(tiny, slots=8) as batch:
+        for i in range(200):
+            stream = batch.stream(80 * (1 + i % 12), block=False)
+            stream.feed(clip[: 2000 + 1000 * (i % 7)])
+            for _ in range(5):
+                batch.step()
+            if i % 3:
+                stream.end()
+            else:
+                stream.close()
+            while len(batch.streams) == 8:
+                batch.step()
+            active.append(mx.get_active_memory())
+    print(f"MLX active: {max(active[20:60]) / 1e6:.2f} MB, then {max(active[160:]) / 1e6:.2f} MB")
+    assert max(active[160:]) <= PERCENT * max(active[20:60])
 
 
 def test_memory_is_flat_once_the_windows_are_full(tiny, examples):
