@@ -26,7 +26,7 @@ class InThreads(Ranks):
 
     def __init__(self, rank, board):
         self.rank, self.size, self.board = rank, len(board.slots), board
-        self.watch, self.read, self.shares = Watch(rank, self.size), 0, []
+        self.watch, self.read, self.shares = Watch(f"rank {rank}", 60), 0, []
 
     def exchange(self, value):
         """Every rank's value."""

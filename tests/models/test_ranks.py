@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import time
 from types import SimpleNamespace
 
 import mlx.core as mx
@@ -12,6 +13,7 @@ from bench.measure.random_model import FULL
 from tests.models.split import on_ranks, write_model
 from voxtral_kernels.models import hub
 from voxtral_kernels.models.convert import convert
+from voxtral_kernels.models.ranks import TIMEOUT, Watch, common_seed
 from voxtral_kernels.models.shares import part
 from voxtral_kernels.models.voxtral.model import Voxtral
 from voxtral_kernels.models.voxtral_realtime.model import VoxtralRealtime
@@ -130,3 +132,32 @@ def test_a_weight_that_is_no_number_is_told_on_every_rank(folder, tmp_path):
 def test_drafts_are_refused(folder):
     found = on_ranks(2, lambda ranks: VoxtralRealtime.load(folder, ranks=ranks).stream(drafts=True))
     assert all(str(e).startswith("[ranks] drafts: expected None or False") for e in found), found
+
+
+def test_draws_are_the_same_on_every_rank():
+    seeds = on_ranks(3, lambda ranks: (common_seed(ranks, None), common_seed(ranks, 7)))
+    assert len(set(seeds)) == 1
+    assert seeds[0][1] == 7
+    assert common_seed(None, None) is None
+
+
+def test_a_step_that_takes_too_long_ends_the_rank(monkeypatch):
+    ended = []
+    monkeypatch.setenv(TIMEOUT, "0.5")
+    monkeypatch.setattr(Watch, "_end", lambda watch: ended.append(watch))
+    idle, quick, slow = (Watch(name, 0.0) for name in ("idle", "quick", "slow"))
+    with idle, quick:
+        pass  # a stream that waits for audio
+    with quick, slow:
+        for _ in range(12):
+            quick.beat(token=True)
+            time.sleep(0.1)
+    assert slow in ended
+    assert not {idle, quick} & set(ended)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
+def test_a_time_limit_that_is_none(monkeypatch, text):
+    monkeypatch.setenv(TIMEOUT, text)
+    with pytest.raises(ValueError, match=rf"^\[ranks\] {TIMEOUT}: expected seconds above 0, got {text}\.$"):
+        Watch("rank 0", 1.0)

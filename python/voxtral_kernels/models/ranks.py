@@ -20,7 +20,8 @@ import numpy as np
 from .. import _check
 from .section import OP
 
-# Seconds without anything from the other ranks after which a rank ends: while they load, until the first tokens, then.
+# Seconds without anything from the other ranks after which a rank ends: while they load; until they are connected, and
+# from there to the first tokens; then.
 LOADING_S, FIRST_S, LATER_S = 600.0, 60.0, 8.0
 TIMEOUT = "VOXTRAL_KERNELS_RANK_TIMEOUT"
 # On a slow machine: this many times the longest wait so far, if that is more.
@@ -40,13 +41,18 @@ class Watch:
     """Ends the process, with one sentence, where a collective takes too long: nothing else can, MLX waits for ever.
 
     Inside ``with`` only; each `beat` says that this rank has come to its next collective.
+
+    Args:
+        who: This rank, in words.
+        limit: Seconds that a collective may take, until told otherwise.
     """
 
-    def __init__(self, rank: int, size: int) -> None:
-        self._who, self._inside, self._tokens = f"rank {rank} of {size}", 0, 0
-        self._at, self._longest, self._limit = 0.0, 0.0, LOADING_S
-        self._thread: threading.Thread | None = None
+    def __init__(self, who: str, limit: float) -> None:
+        self._who, self._inside, self._tokens = who, 0, 0
         self._later = _seconds(os.environ.get(TIMEOUT))
+        self._at, self._longest = 0.0, 0.0
+        self._thread: threading.Thread | None = None
+        self.allow(limit)
         self.farewell: Callable[[], None] | None = None  # called before the end
 
     def __enter__(self) -> Watch:
@@ -60,14 +66,18 @@ class Watch:
     def __exit__(self, *exception: object) -> None:
         self._inside -= 1
 
+    def allow(self, seconds: float) -> None:
+        """A collective may take so long from now on, or as long as the environment says, if that is more."""
+        self._limit = max(self._later, seconds)
+
     def beat(self, token: bool = False) -> None:
         """A collective is being asked for; ``token``: one that ends a step."""
         now = time.monotonic()
         self._longest, self._at = max(self._longest, now - self._at) if self._inside else self._longest, now
         if token:
             self._tokens += 1
-            late = self._tokens > _WARM
-            self._limit = max(self._later, _SLOW * self._longest) if late else max(self._later, FIRST_S)
+            if self._tokens > _WARM:
+                self.allow(_SLOW * self._longest)
 
     def _run(self) -> None:
         while True:
@@ -76,7 +86,7 @@ class Watch:
                 self._end()
 
     def _end(self) -> None:
-        expected = f"the other ranks' part of a step within {self._limit:.0f} s"
+        expected = f"the other ranks within {self._limit:.0f} s"
         sentence = str(_check.fail("ranks", self._who, expected, "none: one of them has ended, or is too slow"))
         with contextlib.suppress(Exception):
             if self.farewell is not None:
@@ -105,7 +115,7 @@ class Ranks:
 
     def __init__(self, group: mx.distributed.Group) -> None:
         self.group, self.rank, self.size = group, group.rank(), group.size()
-        self.watch = Watch(self.rank, self.size)
+        self.watch = Watch(f"rank {self.rank} of {self.size}", LOADING_S)
         self._last: mx.array | None = None
         self.read = 0  # bytes of the checkpoint that this rank has read
         self.shares: list[Share] = []  # what each has read, once a model is loaded
@@ -186,6 +196,7 @@ class Ranks:
     def settle(self, whole: int) -> None:
         """All that is read is read; ``whole``: bytes of the checkpoint."""
         self.shares = [Share(int(text), whole) for text in self.words(str(self.read))]
+        self.watch.allow(FIRST_S)
 
 
 def of(group: mx.distributed.Group | None) -> Ranks | None:
@@ -205,7 +216,8 @@ def launched() -> mx.distributed.Group | None:
     """The group of ``mlx.launch``, or of ``mpirun``; None for a process that stands alone."""
     if not any(name in os.environ for name in _LAUNCHED):
         return None  # looking for a group would start MPI wherever that is installed
-    group = mx.distributed.init()
+    with Watch(f"rank {os.environ.get('MLX_RANK', '?')}", FIRST_S):
+        group = mx.distributed.init()
     return group if group.size() > 1 else None
 
 
