@@ -10,6 +10,10 @@ SUITES = {
     "all": ("suites.all", "op and end-to-end tables, JSON and HTML"),
     "append": ("suites.append", "bytes and time of one appended token, in place and by a stock slice update"),
     "audio": ("suites.audio", "hours of audio decoded in a second, and the memory that it takes"),
+    "bulk": (
+        "suites.bulk",
+        "recordings a second of bulk work by several workers and by one; exit 1 when less than asked",
+    ),
     "exact": ("suites.exact", "what `exact` and `chunk_ms` cost: time and tokens of a recording"),
     "cache-bits": ("suites.cache_bits", "what 8 bits of keys and values change: tokens, words, logits"),
     "compare": ("gate.compare", "two commits against each other: counters hard, times by interval"),
@@ -32,6 +36,7 @@ SUITES = {
         "this machine for an issue: self-test, step, ops, a stream; one JSON, one HTML",
     ),
     "record": ("suites.record", "add this machine's row to the README's results table"),
+    "scale": ("suites.scale", "an archive over N machines with slow and failing ones, simulated from measured files"),
 }
 
 

@@ -111,6 +111,20 @@ def test_nothing_is_done_twice_after_the_manifest_or_the_size_changed(tmp_path, 
     assert done(folder) == sorted(map(str, [*range(7), 77]))
 
 
+@pytest.mark.parametrize("size", [3, 4])
+def test_errors_are_left_when_asked(tmp_path, write, size):
+    folder = Folder(str(tmp_path / "out"), Form.JSONL)
+    folder.prepare({})
+    manifest = Manifest(write(*entries(range(9))))
+    groups = list(Plan(manifest, folder, 3))
+    do(groups, folder)
+    folder.write(groups[1].shard, [{**row(n), "error": "bad" if n == 4 else None} for n in (3, 4, 5)])
+    assert Plan(manifest, folder, size).left() == (0, 0)
+    left = list(Plan(manifest, folder, size, retry_errors=True))
+    # It keeps its shard, whatever groups are cut now: a row is replaced, never added.
+    assert [(g.shard, [e.id for e in g.entries]) for g in left] == [(groups[1].shard, ["4"])]
+
+
 def test_the_settings_are_no_shard(tmp_path):
     folder = Folder(str(tmp_path), Form.JSONL)
     folder.prepare({"model": "tiny"})

@@ -1,10 +1,13 @@
 """A worker's rows are what `transcribe` says, and a recording that cannot be read is a row too."""
 
+import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from voxtral_kernels.bulk.journal import TRIES
 from voxtral_kernels.bulk.manifest import Entry
 from voxtral_kernels.bulk.plan import Group
 from voxtral_kernels.bulk.shards import name
@@ -22,9 +25,26 @@ def group(*paths):
 
 @pytest.fixture
 def worker(tmp_path, monkeypatch):
-    for variable in ("VOXTRAL_KERNELS_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     return Worker(Job("tiny", str(tmp_path), str(EXAMPLES)))
+
+
+class Silent(Worker):
+    """Hears nothing, and fails for the paths that are ``bad``."""
+
+    def load(self):
+        self.bad, self.filled = set(), []
+
+    def fill(self, entry, language, transcript):
+        self.filled.append(entry.path)
+        if entry.path in self.bad:
+            raise ValueError("[load_audio] bad")
+
+
+@pytest.fixture
+def silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return Silent(Job("none", str(tmp_path), "/"))
 
 
 def test_rows_are_those_of_transcribe(worker, tmp_path, capsys):
@@ -60,3 +80,61 @@ def test_a_shard_that_is_there_is_not_done_again(worker, monkeypatch):
     first = worker.do(work)
     monkeypatch.setattr(worker, "row", None)
     assert worker.do(work) == first
+
+
+def died(worker, work, at):
+    """A worker begins a group and dies in its recording ``at``."""
+    done = []
+
+    class Killed(BaseException):
+        pass
+
+    def row(entry):
+        if len(done) == at:
+            raise Killed
+        done.append(entry.id)
+        return Worker.row(worker, entry)
+
+    worker.row = row
+    with pytest.raises(Killed):
+        worker.do(work)
+    del worker.row
+    return done
+
+
+def test_a_dead_workers_rows_are_kept(silent):
+    work = group(*(f"{n}.wav" for n in range(4)))
+    assert died(silent, work, at=2) == ["id 0", "id 1"]
+    path = silent.out.scratch(work.shard)
+    path.write_bytes(path.read_bytes() + b'{"row": {"id": "id 2", ')  # it died while it wrote
+    assert silent.out.names() == set()
+    assert died(silent, work, at=1) == ["id 2"]
+    assert silent.do(work).files == 4
+    assert [row["id"] for row in silent.out.rows(work.shard)] == [f"id {n}" for n in range(4)]
+    assert not path.exists()
+
+
+def test_a_recording_that_kills_its_workers_is_given_up(silent):
+    work = group("good.wav", "deadly.wav", "good too.wav")
+    assert died(silent, work, at=1) == ["id 0"]
+    # The command was ended on purpose: no fault of the recording.
+    silent.job = dataclasses.replace(silent.job, run="another")
+    for _ in range(TRIES):
+        assert died(silent, work, at=0) == []
+    assert silent.do(work).errors == 1
+    rows = silent.out.rows(work.shard)
+    assert [row["error"] for row in rows] == [None, f"{TRIES} workers died in it", None]
+    assert [row["id"] for row in rows] == ["id 0", "id 1", "id 2"]
+
+
+def test_errors_are_done_again_when_asked(silent, tmp_path):
+    work = group("one.wav", "bad.wav", "two.wav")
+    silent.bad = {"bad.wav"}
+    assert silent.do(work).errors == 1
+    silent.bad = set()
+    assert silent.do(work).errors == 1
+    silent.job = dataclasses.replace(silent.job, retry_errors=True)
+    done = silent.filled[:]
+    assert silent.do(work).errors == 0
+    assert silent.filled == [*done, "bad.wav"]
+    assert [(row["id"], row["error"]) for row in silent.out.rows(work.shard)] == [(f"id {n}", None) for n in range(3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,9 +35,10 @@ class Plan:
         manifest: Checked.
         out: The shards that are there.
         size: Recordings a shard.
+        retry_errors: A recording with an error is not done; it keeps its shard.
     """
 
-    def __init__(self, manifest: Manifest, out: Folder, size: int) -> None:
+    def __init__(self, manifest: Manifest, out: Folder, size: int, *, retry_errors: bool = False) -> None:
         self._manifest, self._size = manifest, size
         others = out.names()
         self._whole = set()
@@ -44,19 +46,29 @@ class Plan:
             if (shard := _shard(group)) in others:
                 self._whole.add(shard)
         ids = array("B")
-        for shard in others - self._whole:
-            for row in out.rows(shard, ["id"]):
-                ids.frombytes(digest(row["id"]))
+        # Shards whose recordings with an error are to be done, by those recordings.
+        self._again: dict[str, str] = {}
+        for shard in others if retry_errors else others - self._whole:
+            for row in out.rows(shard, ["id", "error"]):
+                if shard not in self._whole:
+                    ids.frombytes(digest(row["id"]))
+                if retry_errors and row["error"] is not None:
+                    self._again[row["id"]] = shard
         self._done = Digests(ids)
 
     def __iter__(self) -> Iterator[Group]:
-        """The groups that are left, in the manifest's order."""
+        """The groups that are left, in the manifest's order; then what of other shards is done again."""
+        again: dict[str, list[Entry]] = {}
         for group in self._manifest.groups(self._size):
+            for entry in group if self._again else ():
+                if (before := self._again.get(entry.id)) is not None:
+                    again.setdefault(before, []).append(entry)
             if (shard := _shard(group)) in self._whole:
                 continue
             left = [entry for entry in group if digest(entry.id) not in self._done] if self._done else group
             if left:
                 yield Group(shard if len(left) == len(group) else _shard(left), left)
+        yield from itertools.starmap(Group, again.items())
 
     def left(self) -> tuple[int, int]:
         """Groups and recordings that are left."""

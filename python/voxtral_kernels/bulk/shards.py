@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from .._errors import fail, printable
@@ -122,6 +123,10 @@ class Folder:
         except (ValueError, KeyError, TypeError) as error:
             got = f"{shard}.{self.form} ({type(error).__name__}: {error}); remove it, and its recordings are done again"
             raise fail(OP, "--out", "shards as they were written", got) from None
+
+    def scratch(self, shard: str) -> Path | None:
+        """A file for what there is of a shard that is not finished; None where files cannot grow."""
+        return Path(self._at(f"{PREFIX}{shard}.part")) if self.is_local else None
 
     def write(self, shard: str, rows: Sequence[dict[str, Any]]) -> None:
         """Write a shard, whole or not at all; one of the same name is replaced."""

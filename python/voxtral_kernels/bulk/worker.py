@@ -6,14 +6,16 @@ import json
 import os
 import platform
 import time
+import uuid
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .._errors import printable
 from .._version import __version__
 from ..transcripts.formats import Transcript, as_dict
 from .extra import file_system
+from .journal import TRIES, Journal
 from .manifest import Entry
 from .plan import Group
 from .shards import Folder, Form
@@ -30,6 +32,8 @@ class Job:
         form, out: Of the shards.
         folder: Where the manifest's relative paths start.
         threads: Of a worker.
+        retry_errors: Recordings with an error are done again.
+        run: Names this run of the command.
     """
 
     model: str
@@ -40,6 +44,8 @@ class Job:
     delay_ms: float | None = None
     form: Form = Form.JSONL
     threads: int = 1
+    retry_errors: bool = False
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -80,15 +86,30 @@ class Worker:
         self.model: Any = load(self.job.model, revision=self.job.revision)
 
     def do(self, group: Group) -> Done:
-        """Make the group's shard."""
-        if self.out.has(group.shard):
-            rows = self.out.rows(group.shard, ("error", "duration_s"))
+        """Make the group's shard, or what is missing of it."""
+        rows = {row["id"]: row for row in self.out.rows(group.shard)} if self.out.has(group.shard) else {}
+        redo = self.job.retry_errors
+        left = [e for e in group.entries if e.id not in rows or (redo and rows[e.id]["error"] is not None)]
+        if left:
+            journal = Journal(self.out.scratch(group.shard), self.job.run)
+            rows |= {entry.id: self._once(entry, journal) for entry in left}
+            self.out.write(group.shard, list(rows.values()))
+            journal.remove()
+        done = [rows[entry.id] for entry in group.entries]
+        errors = sum(row["error"] is not None for row in done)
+        return Done(group.shard, len(done), errors, sum(row["duration_s"] for row in done), platform.node())
+
+    def _once(self, entry: Entry, journal: Journal) -> dict[str, Any]:
+        """The row of a recording, of a worker that died since or of this one."""
+        if entry.id in journal.rows:
+            return journal.rows[entry.id]
+        if (deaths := journal.deaths(entry.id)) >= TRIES:
+            row = self._row(entry, Transcript(entry.path, complete=False), f"{deaths} workers died in it", 0.0)
         else:
-            rows = [self.row(entry) for entry in group.entries]
-            self.out.write(group.shard, rows)
-        errors = sum(row["error"] is not None for row in rows)
-        audio_s = sum(row["duration_s"] for row in rows)
-        return Done(group.shard, len(rows), errors, audio_s, platform.node())
+            journal.begin(entry.id)
+            row = self.row(entry)
+        journal.end(row)
+        return row
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Groups as Ray Data has them: columns of arrays."""
@@ -97,24 +118,29 @@ class Worker:
 
     def row(self, entry: Entry) -> dict[str, Any]:
         """The row of a recording; what went wrong with it is in ``error``."""
-        transcript = Transcript(entry.path)
-        language, error, start = entry.language or self.job.language, None, time.perf_counter()
+        transcript, error, start = Transcript(entry.path), None, time.perf_counter()
         try:
-            self.fill(entry, language, transcript)
+            self.fill(entry, self._language(entry), transcript)
         except Exception as cause:
             error = printable(f"{cause}" if isinstance(cause, ValueError) else f"{type(cause).__name__}: {cause}")
             transcript = Transcript(entry.path, complete=False)
+        return self._row(entry, transcript, error, time.perf_counter() - start)
+
+    def _language(self, entry: Entry) -> str | None:
+        return entry.language or self.job.language
+
+    def _row(self, entry: Entry, transcript: Transcript, error: str | None, seconds: float) -> dict[str, Any]:
         values = as_dict(transcript)
         keys = ("source", "text", "words", "segments", "duration_s", "complete")
         return {
             "id": entry.id,
             **{key: values[key] for key in keys},
             "warnings": transcript.notes,
-            "language": language,
+            "language": self._language(entry),
             "model": self.job.model,
             "delay_ms": transcript.settings.get("delay_ms"),
             "version": __version__,
-            "seconds": round(time.perf_counter() - start, 3),
+            "seconds": round(seconds, 3),
             "error": error,
         }
 

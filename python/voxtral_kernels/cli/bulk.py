@@ -44,6 +44,9 @@ def bulk(
     delay_ms: Delay = None,
     form: FormatOption = "jsonl",
     shard_files: Annotated[int, typer.Option(metavar="N", help="Recordings a shard.")] = SHARD_FILES,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Do recordings again whose row has an error.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what there is to do.")] = False,
 ) -> None:
     """Transcribe every recording of a manifest. Started again, it goes on where it ended.
@@ -63,9 +66,9 @@ def bulk(
     if not dry_run:
         need("ray.data", OP)
     with ending.mode(Mode.RAISE):
-        job = _job(recordings, target, model, revision, language, delay_ms, threads)
+        job = _job(recordings, target, model, revision, language, delay_ms, threads, retry_errors)
         target.prepare(job.settings, write=not dry_run)
-        plan = Plan(recordings, target, shard_files)
+        plan = Plan(recordings, target, shard_files, retry_errors=retry_errors)
         groups, left = plan.left()
         print_note(f"{total} recordings, {total - left} done, {left} to do in {groups} shards of up to {shard_files}")
         if left and not dry_run and _work(plan, job, ray, workers, groups, left):
@@ -94,6 +97,7 @@ def _job(
     language: str | None,
     delay_ms: float | None,
     threads: int,
+    retry_errors: bool,
 ) -> Job:
     """What the workers are told. The model is found, or downloaded, and its family asked what it takes."""
     from ..bulk.worker import Job
@@ -112,7 +116,7 @@ def _job(
     elif recordings.languages:
         print_note(f"the manifest's languages are copied to the output; {family} is told none")
     name = os.path.abspath(folder) if name != hub.TINY and os.path.isdir(name) else name
-    return Job(name, out.absolute, recordings.folder, revision, language, delay_ms, out.form, threads)
+    return Job(name, out.absolute, recordings.folder, revision, language, delay_ms, out.form, threads, retry_errors)
 
 
 def _check_languages(recordings: Manifest, language: str | None) -> None:
