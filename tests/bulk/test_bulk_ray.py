@@ -16,7 +16,7 @@ from voxtral_kernels.bulk.shards import Folder, Form
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES, BAD, SHARD = 200, 5, 4
-LIMIT_S = 600
+LIMIT_S = 1800
 
 pytestmark = pytest.mark.soak
 
@@ -168,13 +168,15 @@ def test_the_memory_of_the_command_is_flat(tmp_path):
 
 
 PEAK = """
-import resource, sys
+import sys
+from pathlib import Path
 from voxtral_kernels.cli import main
 status = main(["bulk", sys.argv[1], "--out", sys.argv[2], "--model", "tiny", "--dry-run"])
-print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+print(status, int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1e3)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory from /proc")
 def test_the_memory_of_a_dry_run_is_flat(tmp_path):
     peaks = []
     for rows in (2_000, 20_000):
