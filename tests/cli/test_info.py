@@ -48,7 +48,7 @@ def test_what_was_planned(run, monkeypatch):
 
 
 def test_what_drafts_save(run):
-    out = run("info", "--verbose")[1].partition("\ndrafts, over 12 s of silence: ")[2]
+    out = run("info", "--verbose")[1].partition("\ndrafts, over 20 s of silence: ")[2]
     assert re.match(r"0\.\d\d passes a token \(\d+ for \d+\), \d+ of \d+ drafted tokens accepted\n", out)
     assert re.findall(r"  a pass of (\d+) rows? +\d+\.\d\d ms\n", out) == ["1", "2", "4", "8", "16"]
 

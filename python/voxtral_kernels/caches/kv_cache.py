@@ -67,7 +67,7 @@ class KVCache(Pending):
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.inside = copy.copy(self.inside)
-        twin._draft = None if self._draft is None else replace(self._draft)
+        twin._draft = None if self._draft is None else replace(self._draft, calls=[*self._draft.calls])
         if self._ring is not None:
             twin._ring = mx.concatenate([self._ring[:1], self._ring[1:]])
             mx.eval(twin._ring)
@@ -233,6 +233,8 @@ class KVCache(Pending):
         return out
 
     def _take(self, k: mx.array, v: mx.array, length: int) -> None:
+        if self._draft is not None:
+            self._draft.calls.append((self._tail_length, self._tail, self._draft.readers))
         self._tail, self._tail_length = (k, v), length
         if self._form is None:
             self._form = (k.shape[0], k.shape[1], k.shape[3]), k.dtype

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mlx.core as mx
 
@@ -23,6 +23,7 @@ class Draft:
     Args:
         known: Every attention that may still read the ring is among ``readers``.
         length: Positions that may be withdrawn.
+        calls: Before each call since `hold`: the tail's length, the tail, and the readers.
         readers: The newest attention; it is computed after all others since the ring was written. None: there is none.
         backend: Of that attention.
         write: ``(ring, start, k, v, after)``: the same as its commit on the stream of that call.
@@ -31,6 +32,7 @@ class Draft:
 
     known: bool
     length: int = 0
+    calls: list[tuple[int, tuple[mx.array, mx.array] | None, mx.array | None]] = field(default_factory=list)
     readers: mx.array | None = None
     backend: Backend | None = None
     write: Callable[..., mx.array] | None = None
@@ -81,6 +83,7 @@ class Pending:
             if n == 0 or draft is None or self._tail is None:
                 return
             draft.length -= n
+            draft.calls.clear()
             self._tail_length -= n
             k, v = self._tail
             self._tail = (k[:, :, : self._tail_length], v[:, :, : self._tail_length]) if self._tail_length else None
@@ -88,6 +91,15 @@ class Pending:
                 # The next commit, which may be in place, knows of no attention before its own.
                 mx.eval(draft.readers)
                 draft.readers = None
+
+    def _unmake(self, calls: int) -> None:
+        """Only so many calls since `hold` were made: nothing that later ones gave is computed, now or ever."""
+        with self.inside:
+            draft = self._draft
+            while draft is not None and len(draft.calls) > calls:
+                length, self._tail, draft.readers = draft.calls.pop()
+                draft.length -= self._tail_length - length
+                self._tail_length = length
 
     def accept(self) -> None:
         """What was appended since `hold` stays for good; it may reach the ring from here on."""

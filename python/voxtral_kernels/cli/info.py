@@ -21,7 +21,7 @@ from .console import print_text
 PACKAGES = ("mlx", "mlx-cpu", "mlx-metal", "mistral-common", "huggingface_hub", "numpy", "soundfile", "soxr")
 OPTIONAL = ("ziglang", "sounddevice", "jiwer", "ray")
 # Long enough for passes of every size to be timed.
-_SILENCE_S = 12
+_SILENCE_S = 20
 
 
 def info(

@@ -10,7 +10,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from ..backends import native, plan, transforms
-from ..backends.plan import Form, Heads, form
+from ..backends.plan import Form, Heads, Plans, form
 from ..reference.skinny_linear import MAX_ROWS
 from .fused import fused
 from .held import Held
@@ -26,6 +26,17 @@ def gelu(x: mx.array) -> mx.array:
     """``x/2 (1 + erf(x/sqrt(2)))``, computed in float32, rounded once."""
     y = x.astype(mx.float32)
     return (0.5 * y * (1 + mx.erf(y * math.sqrt(0.5)))).astype(x.dtype)
+
+
+# Plans whose service of a matrix is remembered.
+_SERVED = 32
+
+
+class _Served:
+    """By plans: the weight that was looked at, what serves it, its operands."""
+
+    def __init__(self) -> None:
+        self.by: dict[Plans, tuple[mx.array, Callable[..., mx.array] | None, tuple[Any, ...]]] = {}
 
 
 class Matrix(nn.Module):
@@ -51,6 +62,7 @@ class Matrix(nn.Module):
         self.weight, self.scales, self.biases = weight, scales, biases
         self.quantization, self.dtype = quantization, dtype
         self._held: Held | None = None
+        self._served = _Served()
 
     @classmethod
     def stack(cls, parts: Sequence[Matrix], join: Callable[[list[mx.array]], mx.array] = mx.concatenate) -> Matrix:
@@ -174,15 +186,27 @@ def head(matrix: Matrix, hidden: mx.array) -> mx.array:
 
 def held_logits(matrix: Matrix, hidden: mx.array) -> mx.array:
     """Logits of the rows held here ``[B, L, rows]``: where `skinny_linear` serves, a row of few is as it is alone."""
-    (batch, length, _), function = hidden.shape, None
+    (batch, length, width), function = hidden.shape, None
     if 0 < batch * length <= MAX_ROWS and not transforms.in_transformation(hidden):
-        what = Linear(matrix).form(hidden.dtype)
-        function = None if what is None else plan.plans(batch, length, hidden.dtype).projection(what)
+        function, operands = _served(matrix, plan.plans(batch, length, hidden.dtype))
     if function is None:
         return matrix.matmul(hidden)
-    rows = hidden.reshape(batch * length, hidden.shape[-1])
-    y: mx.array = function(rows, *Linear(matrix).operands(), *native.ALONE)
+    y: mx.array = function(hidden.reshape(batch * length, width), *operands, *native.ALONE)
     return y.reshape(batch, length, y.shape[-1])
+
+
+def _served(matrix: Matrix, plans: Plans) -> tuple[Callable[..., mx.array] | None, tuple[Any, ...]]:
+    """What serves the matrix by itself, and its operands; found again while its weight is the same."""
+    by = matrix._served.by
+    found = by.get(plans)
+    if found is None or found[0] is not matrix["weight"]:
+        linear = Linear(matrix)
+        form = linear.form(plans.dtype)
+        if len(by) >= _SERVED:
+            by.clear()
+        function = None if form is None else plans.projection(form)
+        found = by[plans] = matrix["weight"], function, linear.operands()
+    return found[1:]
 
 
 def in_turn(parts: list[mx.array]) -> mx.array:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import combinations
+from statistics import median
 
 import mlx.core as mx
+import numpy as np
 
 from ..backends import select
 from ..caches import KVCache
@@ -18,76 +21,83 @@ MOST = SIZES[-1]
 LEAST = 8
 # What a further row adds to a pass, as long as nothing was timed.
 _ROW = 0.03
-# A size is timed again, in turn, after so many passes: one that was disturbed is never chosen by itself.
-_RENEWED = 48
-# Newest times that count.
-_TIMES = 7
+# Plain steps between two looks at whether drafts pay again.
+STRETCH = 16
+# Rounds at first, those that count, and passes between two later ones; less between the first of these.
+_FIRST, _ROUNDS, _RENEWED = 3, 7, 256
+# How far from the line through all sizes what was timed of one may be, as a factor; the least a pass takes.
+_NEAR, _LEAST_SHARE = 1.25, 0.1
 
 
 class Costs:
-    """Seconds of a pass by its rows, timed as passes are made."""
+    """What a pass takes by its rows, in plain steps.
+
+    Machines change their clock, and others use them. So times are only compared within a round: plain steps and two
+    passes of each size, one behind the other. Of the rounds the median counts, near the line through all sizes: no time
+    by itself decides anything.
+    """
 
     def __init__(self) -> None:
         self._seen: set[int] = {PLAIN}
-        self._times: dict[int, deque[float]] = {}
-        self._known: dict[int, float] = {}
-        self._asked: dict[int, float] = {}
-        self._noted, self._again = 0, PLAIN  # calls of `note`; a size to time again
+        self._rounds: deque[dict[int, float]] = deque([{}], maxlen=_ROUNDS)  # least seconds by rows
+        self._times: Counter[int] = Counter()  # passes timed in this round
+        self._begun = 1  # rounds
+        self._noted = 0  # passes since the last one began
+        self._table: list[float] = []
 
     def note(self, rows: int, seconds: float) -> None:
         """A pass took so long; the first of a size plans too, and is not counted."""
+        self._noted += 1 if rows else STRETCH
         if rows not in self._seen:
             self._seen.add(rows)
-            return
-        self._noted += 1
-        if rows == self._again:
-            self._again = PLAIN
-        if self._noted % _RENEWED == 0:
-            self._again = SIZES[self._noted // _RENEWED % len(SIZES)]
-        times = self._times.setdefault(rows, deque(maxlen=_TIMES))
-        times.append(seconds)
-        self._known[rows] = min(times)  # whatever else runs here only adds
-        self._asked.clear()
+        elif self._lacks(rows) and (rows in SIZES or rows == PLAIN):
+            self._times[rows] += 1
+            self._rounds[-1][rows] = min(seconds, self._rounds[-1].get(rows, seconds))
+            self._table = []
 
     def wanted(self, rows: int) -> int | None:
-        """A size up to these rows that was not timed yet, or not for long; None: there is none."""
-        for size in (1, PLAIN, *SIZES[1:]):
-            if size not in self._known and rows >= (size or LEAST):
-                return size
-        return self._again if PLAIN < self._again <= rows else None
+        """A size up to these rows that this round is without; None: there is none, or no round is on."""
+        missing = self._missing(rows)
+        if missing is None and self._noted >= (0 if self._begun < _FIRST else min(_RENEWED, 8 << self._begun)):
+            self._rounds.append({})
+            self._begun, self._noted = self._begun + 1, 0
+            self._times.clear()
+            missing = self._missing(rows)
+        return missing
+
+    def _missing(self, rows: int) -> int | None:
+        return next((size for size in (PLAIN, *SIZES) if self._lacks(size) and rows >= (size or LEAST)), None)
+
+    def _lacks(self, size: int) -> bool:
+        # A pass that was disturbed took longer; plain steps come as the median of several.
+        return self._times[size] < (1 if size == PLAIN else 2)
 
     def times(self) -> dict[int, float]:
-        """Seconds by rows, of what was timed."""
-        return {rows: self._known[rows] for rows in sorted(self._known) if rows != PLAIN}
+        """Seconds by rows, of what was timed; the least."""
+        return {size: min(r[size] for r in self._rounds if size in r) for size in SIZES if self._share(size, size)}
 
     def __call__(self, rows: int) -> float:
-        """Seconds; shares of one row's while nothing was timed."""
-        found = self._asked.get(rows)
-        if found is None:
-            found = self._asked[rows] = self._estimate(rows)
-        return found
+        """Of a pass of at most `MOST` rows, or of a plain step."""
+        if not self._table:
+            self._table = self._shares()
+        return self._table[rows]
 
-    def _estimate(self, rows: int) -> float:
-        known = self._known
-        if rows == PLAIN:
-            return known[PLAIN] if PLAIN in known else self(1)
-        # A pass over more rows takes no less: what is above that was disturbed.
-        most = min((seconds for size, seconds in known.items() if size >= rows), default=float("inf"))
-        return min(most, self._between(rows))
+    def _shares(self) -> list[float]:
+        one = self._share(1, PLAIN) or 1.0
+        found = {size: self._share(size, PLAIN) or one * self._share(size, 1) for size in SIZES[1:]}
+        known = {1: one} | {size: share for size, share in found.items() if share}
+        # Rows cost about alike: what is far from the line through all was disturbed. n rows cost less than n passes.
+        rises = [(b - a) / (m - n) for (n, a), (m, b) in combinations(known.items(), 2)]
+        rise = min(max(median(rises), 0.0), one) if rises else _ROW * one
+        start = median(share - rise * size for size, share in known.items())
+        line = {size: max(start + rise * size, _LEAST_SHARE) for size in SIZES}
+        near = [min(max(known.get(n, line[n]), line[n] / _NEAR), line[n] * _NEAR) for n in SIZES]
+        return [1.0, *np.interp(range(1, MOST + 1), SIZES, np.maximum.accumulate(near)).tolist()]
 
-    def _between(self, rows: int) -> float:
-        known = self._known
-        if rows in known:
-            return known[rows]
-        timed = sorted(size for size in known if size)
-        if not timed:
-            return 1 + _ROW * (rows - 1)
-        below = max((size for size in timed if size < rows), default=0)
-        above = min((size for size in timed if size > rows), default=0)
-        if below and above:
-            return known[below] + (known[above] - known[below]) * (rows - below) / (above - below)
-        near = below or above
-        return known[near] * (1 + _ROW * (rows - 1)) / (1 + _ROW * (near - 1))
+    def _share(self, size: int, of: int) -> float:
+        """A pass of a size in passes of another one, by the rounds that have both; 0 where there is none."""
+        shares = sorted(r[size] / r[of] for r in self._rounds if size in r and of in r)
+        return shares[(len(shares) - 1) // 2] if shares else 0.0
 
 
 class CostTable:
@@ -137,3 +147,75 @@ def verified(run: Callable[[mx.array], mx.array], caches: Sequence[KVCache], tok
 def _read(run: Callable[[mx.array], mx.array], tokens: Sequence[int]) -> list[int]:
     said: list[int] = run(mx.array([tokens])).reshape(-1).tolist()  # type: ignore[assignment]
     return said
+
+
+class Chain:
+    """Passes over drafts, each made while the one before it runs.
+
+    To make a pass takes the host about as long as a small one runs. Behind a draft that is probably right the next one
+    is made at once, on the token that is still being computed; where the draft was wrong, it never was.
+
+    Args:
+        run: Ids ``[1, n]`` and where the first one stands, from 0, to the likeliest token behind each, ``[1, n]``; it
+            appends n positions to the caches.
+        caches: Of every layer. Between two calls they go on behind what was read; `end` accepts that.
+    """
+
+    # Positions that may wait in the caches' tails.
+    _MOST = 2 * MOST
+
+    def __init__(self, run: Callable[[mx.array, int], mx.array], caches: Sequence[KVCache]) -> None:
+        self._run, self._caches = run, caches
+        self._read, self._calls = 0, 0  # positions, and passes they came in
+        self._running: tuple[mx.array, Sequence[int]] | None = None
+        self._next: tuple[mx.array, Sequence[int]] | None = None
+
+    def __bool__(self) -> bool:
+        """A pass runs."""
+        return self._running is not None
+
+    def begin(self, token: int, draft: Sequence[int]) -> None:
+        """The first pass, over a known token and a draft behind it."""
+        for cache in self._caches:
+            cache.hold()
+        self._start(self._run(mx.array([[token, *draft]]), 0), draft)
+
+    def follow(self, draft: Sequence[int]) -> None:
+        """Make the pass for when all of the running one's draft is right; ``draft`` follows the token behind that."""
+        assert self._running is not None
+        said, before = self._running
+        at = self._read + len(before) + 1
+        if at + len(draft) < self._MOST:
+            ids = said[:, -1:]
+            if draft:
+                ids = mx.concatenate([ids, mx.array([draft], ids.dtype)], axis=1)
+            self._next = self._run(ids, at), draft
+
+    def read(self) -> list[int]:
+        """What the model says: the part of the running draft that it agrees with, and one more."""
+        assert self._running is not None
+        array, draft = self._running
+        said: list[int] = array.reshape(-1).tolist()  # type: ignore[assignment]
+        right = 0
+        while right < len(draft) and said[right] == draft[right]:
+            right += 1
+        self._read, self._calls, self._running = self._read + right + 1, self._calls + 1, None
+        following, self._next = self._next, None
+        if following is not None and right == len(draft):
+            self._start(*following)
+        else:
+            self.end()
+        return said[: right + 1]
+
+    def end(self) -> None:
+        """What was not read never came; whatever ends a chain, its caches are behind what was read."""
+        started = self._calls + (self._running is not None)
+        self._running = self._next = None
+        for cache in self._caches:
+            cache._unmake(started)
+            cache.rollback(max(0, cache.pending - self._read))
+            cache.accept()
+
+    def _start(self, said: mx.array, draft: Sequence[int]) -> None:
+        mx.async_eval(said)
+        self._running = said, draft

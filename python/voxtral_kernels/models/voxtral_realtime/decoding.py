@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from ..passes import LEAST, PLAIN, verified
+from ..passes import LEAST, PLAIN, Chain
 from ..result import Passes
 from .drafts import Drafts
 
@@ -81,10 +84,12 @@ class Decoding:
                 continue
             if waits:
                 yield self._read(self.last)
-            made = self._verified(drafts.next(end - at), audio[:, at:])
-            for i, token in enumerate(made, start=self.position - len(made)):
-                yield self._told(i, token)
-            at, waits = at + len(made), False
+            with closing(self._verified(drafts, audio[:, at:])) as passes:
+                for made in passes:
+                    for i, token in enumerate(made, start=self.position - len(made)):
+                        yield self._told(i, token)
+                    at += len(made)
+            waits = False
         if waits:
             yield self._read(self.last)
 
@@ -124,23 +129,39 @@ class Decoding:
 
     def _plain(self, audio: mx.array, waits: bool) -> Iterator[Told]:
         """A step for each position; the last one's token waits. ``waits``: so does the one before them."""
-        begun, n = 0.0, audio.shape[1]
+        n = audio.shape[1]
+        times = [perf_counter()]
         for i in range(n):
             last = self.last
             self._step(last, audio[:, i : i + 1])
             if waits or i:
                 yield self._read(last, 2)
-            begun = begun or perf_counter()
-        if n >= LEAST:
-            self._model.costs.here().note(PLAIN, (perf_counter() - begun) / (n - 1))
+            times.append(perf_counter())
+        if n >= LEAST and self._drafts is not None:
+            # One that was disturbed, or the first, which nothing was computed beside, does not count.
+            self._drafts.costs.note(PLAIN, median(b - a for a, b in pairwise(times)))
 
-    def _verified(self, draft: Sequence[int], audio: mx.array) -> list[int]:
-        begun, tokens = perf_counter(), [int(cast(int, self.last.item())), *draft]
-        made = verified(lambda ids: self._said(ids, audio[:, : ids.shape[1]]), self.caches, tokens)
-        self._model.costs.here().note(len(tokens), perf_counter() - begun)
-        self.last = mx.array([[made[-1]]])
-        self._pass(len(made), len(draft), len(made) - 1)
-        return made
+    def _verified(self, drafts: Drafts, audio: mx.array) -> Generator[list[int], None, None]:
+        """What one pass said after the other, as long as each is made before the one in front of it was read."""
+        begun, rows = perf_counter(), audio.shape[1]
+        draft, timed = drafts.next(rows)
+        chain = Chain(lambda ids, at: self._said(ids, audio[:, at : at + ids.shape[1]]), self.caches)
+        try:
+            chain.begin(int(cast(int, self.last.item())), draft)
+            while chain:
+                rows -= len(draft) + 1
+                following = None if timed else drafts.behind(draft, rows)
+                if following is not None:
+                    chain.follow(following)
+                made = chain.read()
+                if timed:
+                    drafts.costs.note(len(draft) + 1, perf_counter() - begun)
+                self.last = mx.array([[made[-1]]])
+                self._pass(len(made), len(draft), len(made) - 1)
+                draft = following or []
+                yield made
+        finally:
+            chain.end()
 
     def _step(self, ids: mx.array, audio: mx.array) -> None:
         """Advance by ``ids [1, n]``; the token that follows the last of them becomes ``last``."""

@@ -8,9 +8,9 @@ would have been accepted lately. The tokens are the same in any case.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from ..passes import MOST, PLAIN, Costs
+from ..passes import LEAST, MOST, PLAIN, STRETCH, Costs
 
 # How fast what a stream is like is forgotten, a token.
 _KEPT = 0.98
@@ -18,14 +18,20 @@ _KEPT = 0.98
 _RECENT = 0.95
 # Pads behind the last other token from which on a pause is only long.
 _LONG = 32
-# Steps between two looks at whether drafts pay again.
-STRETCH = 16
+# Rows of a pass that are still timed where they do not.
+_SHORT = 4
 # Tokens from which on what drafts save is judged.
 _JUDGED = 6
 # Drafts stop when they take this share of plain decoding's time, and start again at the other.
 _STOP, _START = 1.0, 0.93
+# Lengths of drafts are worth about the same from this share of the best on.
+_ALIKE = 0.985
 # A draft goes on while it is likelier than this to be right so far.
 _HOPE = 0.04
+# Behind a draft that is likelier than this to be right, the next pass is made at once.
+_AHEAD = 0.4
+# Any token of a text.
+_TEXT = -1
 # What a pad and a word's mark weigh before anything was heard: behind a pad, and behind text.
 _FIRST = {True: (0.85, 0.14), False: (0.7, 0.2)}
 
@@ -54,15 +60,19 @@ class Guess:
         self._pads = self._pads + 1 if token == pad else 0
         self._last = token
 
-    def draft(self, most: int, worth: Callable[[int, float], float]) -> list[int]:
+    def draft(
+        self, most: int, worth: Callable[[int, float], float], behind: tuple[int, int] | None = None
+    ) -> list[int]:
         """The likeliest next tokens, as many as are worth most.
 
         Args:
             most: At most so many.
             worth: Of a draft's length and the tokens expected of its pass.
+            behind: The last token and the pads up to it; None: as they are.
         """
         pad, word = self._ids
-        last, pads, certain, expected = self._last, self._pads, 1.0, 1.0
+        certain, expected = 1.0, 1.0
+        last, pads = behind or (self._last, self._pads)
         best, chosen = worth(0, 1.0), 0
         tokens: list[int] = []
         while len(tokens) < most and last != word and certain > _HOPE:
@@ -72,9 +82,23 @@ class Guess:
             certain *= chance
             expected += certain
             tokens.append(last)
-            if (value := worth(len(tokens), expected)) > best:
-                best, chosen = value, len(tokens)
+            value = worth(len(tokens), expected)
+            # Of lengths worth about the same the longer one: it reads the weights less often.
+            if value > best or (chosen and value > _ALIKE * best):
+                best, chosen = max(best, value), len(tokens)
         return tokens[:chosen]
+
+    def along(self, draft: Sequence[int]) -> tuple[float, tuple[int, int]]:
+        """How likely a draft is, and the last token and its pads behind it and what follows it then, probably."""
+        pad, word = self._ids
+        certain, last, pads = 1.0, self._last, self._pads
+        for token in draft:
+            certain *= self._chances(last, pads)[token != pad]
+            last, pads = token, pads + 1 if token == pad else 0
+        of_pad, of_word = (0.0, 0.0) if last == word else self._chances(last, pads)
+        if of_pad >= max(of_word, 1 - of_pad - of_word):
+            return certain, (pad, pads + 1)
+        return certain, (word if of_word >= 1 - of_pad - of_word else _TEXT, 0)
 
     def _state(self, last: int, pads: int) -> tuple[bool, int]:
         return last == self._ids[0], min(pads, _LONG)
@@ -100,9 +124,9 @@ class Drafts:
         self._on = True
         # What passes would have taken lately, in plain steps, and tokens that would have come of them.
         self._spent, self._gained = 0.0, 0.0
-        self._trial: list[int] = []
+        self._trial: list[int] = []  # what would be verified now, as long as none of it was said
         self._right = 0
-        self._room = MOST - 1
+        self._room, self._tried = MOST - 1, 0  # at most so many tokens, now and when the trial was made
 
     def push(self, token: int) -> None:
         """The next token became known: what would a draft have saved?"""
@@ -111,9 +135,10 @@ class Drafts:
         if right < len(trial) and trial[right] == token:
             self._right += 1
             return
-        self._spent = self._spent * _RECENT + self.costs(len(trial) + 1) / self.costs(PLAIN)
+        self._spent = self._spent * _RECENT + self.costs(len(trial) + 1)
         self._gained = self._gained * _RECENT + right + 1
-        self._trial, self._right = self._best(self._room), 0
+        self._tried = self._room if self._on else min(self._room, _SHORT - 1)
+        self._trial, self._right = self._best(self._tried), 0
 
     def plain(self, rows: int) -> int:
         """How many steps to make without drafts; 0: none.
@@ -124,25 +149,42 @@ class Drafts:
         if rows < 2:
             return rows
         self._room = min(rows, MOST) - 1
-        if self.costs.wanted(rows) == PLAIN:
-            return min(rows, STRETCH)
+        size = self._wanted(rows)
+        if size is not None:
+            return LEAST if size == PLAIN else 0
         if self._gained >= _JUDGED:
             self._on = self._spent / self._gained < (_STOP if self._on else _START)
         return 0 if self._on else min(rows, STRETCH)
 
-    def next(self, rows: int) -> list[int]:
-        """The draft to verify behind the token that is known; all tokens so far were pushed.
+    def _wanted(self, rows: int) -> int | None:
+        """As `Costs.wanted`; where drafts do not pay, long ones are not timed."""
+        return self.costs.wanted(rows if self._on else min(rows, _SHORT))
+
+    def next(self, rows: int) -> tuple[list[int], bool]:
+        """The draft to verify behind the token that is known, and whether its pass is timed; all tokens were pushed.
 
         Args:
             rows: Steps whose audio is there.
         """
-        size = self.costs.wanted(rows)
+        size = self._wanted(rows)
         if size:
             # Passes of so many rows were not timed yet: this one is.
             tokens = self._guess.draft(size - 1, lambda n, _: float(n))
-            return (tokens + [self._pad] * size)[: size - 1]
-        return self._best(min(rows, MOST) - 1)
+            return (tokens + [self._pad] * size)[: size - 1], True
+        most = min(rows, MOST) - 1
+        fits = self._right == 0 and len(self._trial) <= most <= self._tried
+        return self._trial if fits else self._best(most), False
 
-    def _best(self, most: int) -> list[int]:
+    def behind(self, draft: list[int], rows: int) -> list[int] | None:
+        """What to verify behind a draft and the token that the model adds to it; None: nothing, it is too unlikely.
+
+        Args:
+            draft: It is being verified; nothing of it was pushed.
+            rows: Steps behind it whose audio is there.
+        """
+        certain, state = self._guess.along(draft)
+        return self._best(min(rows, MOST) - 1, state) if rows > 0 and certain > _AHEAD else None
+
+    def _best(self, most: int, behind: tuple[int, int] | None = None) -> list[int]:
         costs = self.costs
-        return self._guess.draft(most, lambda n, expected: expected / costs(n + 1))
+        return self._guess.draft(most, lambda n, expected: expected / costs(n + 1), behind)
