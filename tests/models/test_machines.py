@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,7 +85,12 @@ def test_the_line_says_how_to_choose_another(monkeypatch, capsys):
 
     monkeypatch.setattr(machines.Machine, "this", classmethod(lambda cls: cls.of("Apple M2", 8 * GIB)))
     asked = []
-    monkeypatch.setattr("voxtral_kernels.models.load", lambda name, revision: asked.append((name, revision)))
+
+    def load(name, revision, group):
+        asked.append((name, revision))
+        return SimpleNamespace(ranks=None)
+
+    monkeypatch.setattr("voxtral_kernels.models.load", load)
     assert options.load_model(None, "v1").name == FOUR
     assert options.load_model("tiny").name == "tiny"
     assert asked == [(FOUR, "v1"), ("tiny", None)]

@@ -41,6 +41,27 @@ async def asynchronous(model: vk.VoxtralRealtime | vk.Voxtral, samples: mx.array
     return stream.text + str(len(heard))
 
 
+def together(model: vk.VoxtralRealtime, samples: mx.array) -> str:
+    with vk.Batch(model, slots=2) as batch:
+        try:
+            streams: list[vk.BatchStream] = [batch.stream(delay_ms=480), batch.stream(block=0.5)]
+        except vk.BatchFull as full:
+            return str(full)
+        events: list[StreamEvent] = streams[0].feed(samples)
+        while batch.step():
+            events += streams[0].read()
+        stats: vk.BatchStats = batch.stats()
+        return f"{streams[0].result.text} {len(events)} {stats.step_ms:.1f} {stats.backlog_s:.1f}"
+
+
+async def together_awaited(model: vk.VoxtralRealtime, samples: mx.array) -> str:
+    async with vk.AsyncBatch(model, slots=2) as batch:
+        stream: vk.AsyncBatchStream = await batch.stream(backlog_s=1.0)
+        await stream.feed(samples)
+        last: list[StreamEvent] = await stream.finish()
+        return stream.text + str(len(last))
+
+
 def either(name: str) -> None:
     """Of a folder or a hub id only the call tells which family it is."""
     model: vk.VoxtralRealtime | vk.Voxtral = vk.load(name, revision="main")
