@@ -41,7 +41,7 @@ ELSEWHERE = {
     ".venv/bin/python -m pytest tests/emulator": "a part of this suite, there with the runtime built on a Mac",
     ".venv/bin/python -m bench metal-sources --compile": "needs Apple's compiler; without --compile it runs below",
     ".venv/bin/voxtral-kernels selftest --json selftest-validated.json": "the soak line above under Metal's layers",
-    "sudo apt-get update && sudo apt-get install --yes qemu-user-static": "changes the machine itself",
+    "sudo apt-get update && sudo apt-get install --yes qemu-user-static libc6-arm64-cross": "changes the machine",
     "python -m cibuildwheel --output-dir wheelhouse": "builds on a Mac only; the Linux wheel's lines run below",
     "xcrun metal --version || xcodebuild -downloadComponent MetalToolchain": "Apple's",
 }
