@@ -46,23 +46,29 @@ class Live:
         return max(active), mx.get_peak_memory(), process_bytes()
 
 
-@pytest.mark.soak
-def test_half_an_hour(random_model, examples):
+def half_an_hour(make, examples):
+    """Half an hour of what ``make(samples)`` feeds; the last minute takes the memory and the time of the third."""
     samples = load_audio(examples / "one-minute.wav")
     samples = samples[: len(samples) // TOKEN * TOKEN]
-    live = Live(random_model, samples)
+    live = make(samples)
     memory = [live.minute() for _ in range(30)]
     for name, then, now in zip(("MLX active", "MLX peak", "process"), memory[2], memory[29], strict=True):
         print(f"{name}: {then / 1e6:.2f} MB after 3 minutes, {now / 1e6:.2f} MB after 30")
         assert now <= PERCENT * then
     # A machine's speed changes in half an hour: a fresh stream's third minute is taken step by step beside the 31st.
-    fresh = Live(random_model, samples)
+    fresh = make(samples)
     for _ in range(2):
         fresh.minute()
     late, early = zip(*((live.step(), fresh.step()) for _ in range(MINUTE)), strict=True)
     late, early = statistics.median(late), statistics.median(early)
     print(f"CPU a step: {1e3 * early:.3f} ms in minute 3, {1e3 * late:.3f} ms in minute 31, ratio {late / early:.3f}")
     assert late <= 1.1 * early
+    return live
+
+
+@pytest.mark.soak
+def test_half_an_hour(random_model, examples):
+    live = half_an_hour(lambda samples: Live(random_model, samples), examples)
     live.stream.finish()
     assert len(live.stream.tokens) == 31 * MINUTE + 11
 
@@ -91,22 +97,7 @@ class Together:
 
 @pytest.mark.soak
 def test_half_an_hour_of_four_streams(tiny, examples):
-    """Memory and latency of the last minute are those of the third."""
-    samples = load_audio(examples / "one-minute.wav")
-    samples = samples[: len(samples) // TOKEN * TOKEN]
-    live = Together(tiny, samples)
-    memory = [live.minute() for _ in range(30)]
-    for name, then, now in zip(("MLX active", "MLX peak", "process"), memory[2], memory[29], strict=True):
-        print(f"{name}: {then / 1e6:.2f} MB after 3 minutes, {now / 1e6:.2f} MB after 30")
-        assert now <= PERCENT * then
-    fresh = Together(tiny, samples)
-    for _ in range(2):
-        fresh.minute()
-    late, early = zip(*((live.step(), fresh.step()) for _ in range(MINUTE)), strict=True)
-    late, early = statistics.median(late), statistics.median(early)
-    print(f"CPU a step: {1e3 * early:.3f} ms in minute 3, {1e3 * late:.3f} ms in minute 31, ratio {late / early:.3f}")
-    assert late <= 1.1 * early
-    for stream in live.streams:
+    for stream in half_an_hour(lambda samples: Together(tiny, samples), examples).streams:
         stream.finish()
         assert stream.error is None
         assert len(stream.tokens) == 31 * MINUTE + 11
