@@ -1,11 +1,15 @@
 """Bulk work through Ray: workers and the command are killed, and every recording is in the output once."""
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -42,19 +46,26 @@ def parents():
     return found
 
 
-def workers(driver):
-    """The processes of a command's Ray that hold the model."""
+def descendants(ancestor):
+    """All processes that a process started, and those that they did."""
     parent, found = parents(), []
     for process in parent:
-        ancestor = process
-        while ancestor > 1 and ancestor != driver:
-            ancestor = parent.get(ancestor, 0)
-        try:
-            title = Path(f"/proc/{process}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if ancestor == driver and title.startswith(b"ray::") and b"Worker" in title:
+        above = process
+        while above > 1 and above != ancestor:
+            above = parent.get(above, 0)
+        if above == ancestor and process != ancestor:
             found.append(process)
+    return found
+
+
+def workers(driver):
+    """The processes of a command's Ray that hold the model."""
+    found = []
+    for process in descendants(driver):
+        with contextlib.suppress(OSError):
+            title = Path(f"/proc/{process}/cmdline").read_bytes()
+            if title.startswith(b"ray::") and b"Worker" in title:
+                found.append(process)
     return found
 
 
@@ -85,9 +96,11 @@ def archive(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers by /proc")
 @pytest.mark.parametrize("form", Form)
-def test_every_recording_once_though_a_worker_and_the_command_were_killed(archive, tmp_path, form):
+@pytest.mark.parametrize("slots", [1, SHARD])
+def test_every_recording_once_though_a_worker_and_the_command_were_killed(archive, tmp_path, form, slots):
     out = Folder(str(tmp_path / "out"), form)
     command = (archive, "--out", out.url, "--model", "tiny", "--workers", 2, "--shard-files", SHARD, "--format", form)
+    command += ("--slots", slots)
     first = start(*command)
     wait(lambda: len(out.names()) >= FILES // SHARD // 4, first)
     pool = workers(first.pid)
@@ -108,6 +121,11 @@ def test_every_recording_once_though_a_worker_and_the_command_were_killed(archiv
     assert before >= FILES // 2
     assert f"{left} of {left} recordings" in said
 
+    check(out, tmp_path)
+
+
+def check(out, folder):
+    """Every recording of the archive is there once, with the text of `transcribe` or an error."""
     rows = [row for shard in out.names() for row in out.rows(shard)]
     assert sorted(int(row["id"]) for row in rows) == list(range(FILES))
     assert len([row for row in rows if row["error"]]) == BAD
@@ -115,56 +133,86 @@ def test_every_recording_once_though_a_worker_and_the_command_were_killed(archiv
     truth = {path.name: model.transcribe(path) for path in EXAMPLES.glob("*-card-*.wav")}
     for row in rows:
         if row["error"]:
-            assert "no audio" in (tmp_path / row["source"]).read_text()
+            assert "no audio" in (folder / row["source"]).read_text()
             continue
-        said = truth[(tmp_path / row["source"]).resolve().name]
+        said = truth[(folder / row["source"]).resolve().name]
         assert row["text"] == said.text.strip()
         assert [word["text"] for word in row["words"]] == [word.text.strip() for word in said.words]
         assert row["duration_s"] == pytest.approx(said.duration_s, abs=1e-3)
 
 
-DRIVER = """
-import sys
-from pathlib import Path
-from voxtral_kernels.bulk import cluster
-from voxtral_kernels.bulk.manifest import Manifest
-from voxtral_kernels.bulk.plan import Plan
-from voxtral_kernels.bulk.shards import Folder
-from voxtral_kernels.bulk.worker import Job, Worker
+@pytest.fixture
+def cluster(tmp_path_factory):
+    """The address of a Ray cluster of two cores, which ends by its processes' ids: `ray stop` would end others' too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    scratch = tempfile.mkdtemp(prefix="ray")  # Ray's sockets need a short path
+    command = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--port", str(port)]
+    command += ["--num-cpus", "2", "--include-dashboard", "false", "--temp-dir", scratch]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for line in process.stdout:
+            if "Ray runtime started" in line:
+                break
+        else:
+            pytest.fail("the cluster did not start")
+        yield f"127.0.0.1:{port}"
+    finally:
+        family = descendants(process.pid)
+        for member in [process.pid, *family]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGTERM)
+        process.wait(60)
+        for member in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+        shutil.rmtree(scratch, ignore_errors=True)
 
-class Silent(Worker):
-    def load(self): pass
-    def fill(self, entry, language, transcript): pass
 
-def memory():
-    return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1e3
-
-manifest, out = Manifest(sys.argv[1]), sys.argv[2]
-manifest.check()
-Folder(out, "jsonl").prepare({})
-plan = Plan(manifest, Folder(out, "jsonl"), 16)
-files = 0
-with cluster.connected(None, 2, 1) as workers:
-    for done in cluster.run(plan, Job("none", out, "/"), workers, plan.left()[0], worker=Silent):
-        files += done.files
-        if files % 1600 == 0:
-            print(files, memory(), flush=True)
-print(files, memory(), flush=True)
-"""
+@pytest.mark.skipif(sys.platform != "linux", reason="ends the cluster by /proc")
+def test_a_cluster_by_its_address(archive, tmp_path, cluster):
+    out = Folder(str(tmp_path / "out"), Form.JSONL)
+    command = (archive, "--out", out.url, "--model", "tiny", "--shard-files", SHARD)
+    done = start(*command, "--ray", cluster)
+    said = done.communicate(timeout=LIMIT_S)[1]
+    assert done.returncode == 1, said
+    assert "2 workers of 1 thread, tiny" in said
+    assert f"{FILES} of {FILES} recordings" in said
+    check(out, tmp_path)
+    # Its workers were the cluster's, which still runs.
+    again = start(*command, "--ray", cluster, "--retry-errors")
+    assert f"{FILES} recordings, {FILES - BAD} done, {BAD} to do" in again.communicate(timeout=LIMIT_S)[1]
+    nobody = start(*command, "--ray", "127.0.0.1:1", "--retry-errors")
+    said = nobody.communicate(timeout=LIMIT_S)[1]
+    assert nobody.returncode == 2
+    assert "--ray: expected the address of a Ray cluster that runs, got '127.0.0.1:1'" in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory from /proc")
 def test_the_memory_of_the_command_is_flat(tmp_path):
-    manifest = tmp_path / "manifest.jsonl"
+    """The process that the user started, over 20,000 recordings that are not there: so many rows with an error."""
+    manifest, out = tmp_path / "manifest.jsonl", Folder(str(tmp_path / "out"), Form.JSONL)
     manifest.write_text("".join(json.dumps({"path": f"{n:0200}.wav"}) + "\n" for n in range(20_000)))
-    command = [sys.executable, "-c", DRIVER, str(manifest), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
-    assert done.returncode == 0, done.stderr
-    files, megabytes = zip(*(map(float, line.split()) for line in done.stdout.splitlines()), strict=True)
-    print(dict(zip(files, megabytes, strict=True)))
-    assert files[-1] == 20_000
-    # From 1,600 to 20,000 recordings: less than a kilobyte a recording, whose row here has 250 bytes.
-    assert max(megabytes) - megabytes[0] < 10
+    process = start(manifest, "--out", out.url, "--model", "tiny", "--workers", 2, "--shard-files", 16)
+    megabytes = {}
+    while process.poll() is None:
+        files = 16 * len(out.names())
+        with contextlib.suppress(OSError, IndexError):
+            megabytes[files] = memory(process.pid)
+        time.sleep(0.5)
+    assert process.returncode == 1, process.stderr.read()
+    assert "20000 of 20000 recordings" in process.stderr.read()
+    begun = [megabytes[files] for files in sorted(megabytes) if files >= 1600]
+    print({files: megabytes[files] for files in sorted(megabytes)[:: len(megabytes) // 12 or 1]})
+    assert len(begun) > 20
+    # From 1,600 to 20,000 recordings: less than a kilobyte a recording, whose row here has 600 bytes.
+    assert max(begun) - begun[0] < 10
+
+
+def memory(process):
+    """Megabytes of a process that are its own."""
+    return int(Path(f"/proc/{process}/status").read_text().split("RssAnon:")[1].split()[0]) / 1e3
 
 
 PEAK = """

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from voxtral_kernels.bulk.hearing import Told
 from voxtral_kernels.bulk.journal import TRIES
 from voxtral_kernels.bulk.manifest import Entry
 from voxtral_kernels.bulk.plan import Group
 from voxtral_kernels.bulk.shards import name
 from voxtral_kernels.bulk.worker import Job, Worker, pack, unpack
 from voxtral_kernels.cli import main
+from voxtral_kernels.transcripts.formats import Transcript
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CARDS = [f"human-card-{n}.wav" for n in (1, 5)]
@@ -33,12 +35,17 @@ class Silent(Worker):
     """Hears nothing, and fails for the paths that are ``bad``."""
 
     def load(self):
-        self.bad, self.filled = set(), []
+        self.bad, self.heard = set(), []
 
-    def fill(self, entry, language, transcript):
-        self.filled.append(entry.path)
-        if entry.path in self.bad:
-            raise ValueError("[load_audio] bad")
+    def hear(self, source):
+        self.heard.append(source.path)
+        return Told(Transcript(source.path), "[load_audio] bad" if source.path in self.bad else None, 0.0)
+
+    def hear_together(self, entries, journal):
+        for entry in entries:
+            journal.begin(entry.id)
+        for i, entry in enumerate(entries):
+            yield i, self.hear(self._source(entry))
 
 
 @pytest.fixture
@@ -75,10 +82,43 @@ def test_rows_are_those_of_transcribe(worker, tmp_path, capsys):
     assert [rows[4][key] for key in ("text", "words", "duration_s", "complete")] == ["", [], 0.0, False]
 
 
+def test_rows_of_several_at_once_are_those_of_one(worker, tmp_path):
+    """One is no audio, one is not there, one is cut off; more recordings than slots."""
+    (tmp_path / "text.wav").write_text("no audio")
+    cut = (EXAMPLES / CARDS[1]).read_bytes()[:60_000]
+    (tmp_path / "cut.wav").write_bytes(cut)
+    paths = ["none.wav", *CARDS, tmp_path / "text.wav", tmp_path / "cut.wav", "human-card-2.wav"]
+    work, again = group(*paths), group(*paths, CARDS[0])
+    worker.do(work)
+    worker.job = dataclasses.replace(worker.job, slots=3)
+    worker.do(again)
+    alone, together = (worker.out.rows(g.shard) for g in (work, again))
+    assert [row["id"] for row in together] == [f"id {n}" for n in range(7)]
+    for one, other in zip(alone, together[:6], strict=True):
+        assert one.pop("seconds") >= 0
+        assert other.pop("seconds") >= 0
+        assert one == other
+    assert together[6]["text"] == alone[1]["text"] != ""
+    assert [row["error"] is None for row in alone] == [False, True, True, False, True, True]
+
+
+def test_what_a_worker_died_in_is_heard_alone(silent):
+    """Of three that were heard at once only the deadly one is given up."""
+    silent.job = dataclasses.replace(silent.job, slots=3)
+    work = group("good.wav", "deadly.wav", "good too.wav")
+    assert died(silent, work, at=1) == ["good.wav"]
+    for _ in range(TRIES - 1):
+        died(silent, work, at=0)
+    assert silent.do(work).errors == 1
+    rows = silent.out.rows(work.shard)
+    assert [row["error"] for row in rows] == [None, f"{TRIES} workers died in it", None]
+    assert silent.heard == ["good.wav", "good too.wav"]
+
+
 def test_a_shard_that_is_there_is_not_done_again(worker, monkeypatch):
     work = group("none.wav")
     first = worker.do(work)
-    monkeypatch.setattr(worker, "row", None)
+    monkeypatch.setattr(worker, "hear", None)
     assert worker.do(work) == first
 
 
@@ -89,26 +129,26 @@ def died(worker, work, at):
     class Killed(BaseException):
         pass
 
-    def row(entry):
+    def hear(source):
         if len(done) == at:
             raise Killed
-        done.append(entry.id)
-        return Worker.row(worker, entry)
+        done.append(source.path)
+        return type(worker).hear(worker, source)
 
-    worker.row = row
+    worker.hear = hear
     with pytest.raises(Killed):
         worker.do(work)
-    del worker.row
+    del worker.hear
     return done
 
 
 def test_a_dead_workers_rows_are_kept(silent):
     work = group(*(f"{n}.wav" for n in range(4)))
-    assert died(silent, work, at=2) == ["id 0", "id 1"]
+    assert died(silent, work, at=2) == ["0.wav", "1.wav"]
     path = silent.out.scratch(work.shard)
     path.write_bytes(path.read_bytes() + b'{"row": {"id": "id 2", ')  # it died while it wrote
     assert silent.out.names() == set()
-    assert died(silent, work, at=1) == ["id 2"]
+    assert died(silent, work, at=1) == ["2.wav"]
     assert silent.do(work).files == 4
     assert [row["id"] for row in silent.out.rows(work.shard)] == [f"id {n}" for n in range(4)]
     assert not path.exists()
@@ -116,7 +156,7 @@ def test_a_dead_workers_rows_are_kept(silent):
 
 def test_a_recording_that_kills_its_workers_is_given_up(silent):
     work = group("good.wav", "deadly.wav", "good too.wav")
-    assert died(silent, work, at=1) == ["id 0"]
+    assert died(silent, work, at=1) == ["good.wav"]
     # The command was ended on purpose: no fault of the recording.
     silent.job = dataclasses.replace(silent.job, run="another")
     for _ in range(TRIES):
@@ -134,7 +174,7 @@ def test_errors_are_done_again_when_asked(silent, tmp_path):
     silent.bad = set()
     assert silent.do(work).errors == 1
     silent.job = dataclasses.replace(silent.job, retry_errors=True)
-    done = silent.filled[:]
+    done = silent.heard[:]
     assert silent.do(work).errors == 0
-    assert silent.filled == [*done, "bad.wav"]
+    assert silent.heard == [*done, "bad.wav"]
     assert [(row["id"], row["error"]) for row in silent.out.rows(work.shard)] == [(f"id {n}", None) for n in range(3)]

@@ -19,6 +19,8 @@ def manifest(tmp_path, examples):
     [
         (["--workers", "0"], "--workers: expected an integer >= 1, got 0"),
         (["--shard-files", "0"], "--shard-files: expected an integer >= 1, got 0"),
+        (["--slots", "0"], "--slots: expected an integer >= 1, got 0"),
+        (["--slots", "17"], "--slots: expected at most the 16 recordings of a shard (--shard-files), got 17"),
         (["--format", "xml"], "--format: expected jsonl or parquet, got 'xml'"),
         (["--delay-ms", "50"], "delay_ms: expected"),
         (["--language", "en"], "--language: expected none for Voxtral Realtime, got en"),
@@ -29,6 +31,11 @@ def test_a_wrong_option_is_refused(fails, manifest, tmp_path, options, said):
     model = [] if "--model" in options else ["--model", "tiny"]
     assert said in fails("bulk", manifest, "--out", tmp_path / "out", "--dry-run", *model, *options)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_offline_model_hears_one_recording_at_once(fails, manifest, tmp_path, offline):
+    said = fails("bulk", manifest, "--out", tmp_path / "out", "--dry-run", "--model", offline, "--slots", 2)
+    assert "--slots: expected 1 for Voxtral (offline), got 2" in said
 
 
 def test_a_wrong_manifest_is_refused(fails, tmp_path):

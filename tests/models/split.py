@@ -40,7 +40,7 @@ class InThreads(Ranks):
         parts = self.exchange(np.array(x))
         return mx.array(sum(parts[1:], parts[0]))
 
-    def gather(self, x):
+    def gather(self, x, *, token=True):
         return mx.array(np.stack(self.exchange(np.array(x))))
 
     def words(self, text):
@@ -88,3 +88,27 @@ def write_model(folder, *, heads=4, hidden=128, dim=128):
     wide = {"adapter.w_out.weight": 8.0}
     tensors = {n: mx.random.normal(s) * s[-1] ** -0.5 * wide.get(n, 1.0) for n, s in shapes.items()}
     mx.save_safetensors(str(folder / "model.safetensors"), tensors)
+
+
+# Of the goldens' 96 ids: special ones, with those of either family's prompt, and one-byte texts.
+_SPECIAL, _IDS = 40, 96
+_CHUNK_S = 0.8  # 40 positions of the offline goldens' encoder
+
+
+def copy_golden(source, folder):
+    """A golden's random model with a tokenizer, so that it transcribes: its text is noise."""
+    shutil.copytree(source, folder)
+    tekken = json.loads((hub.find("tiny") / "tekken.json").read_text())
+    tekken["special_tokens"] = tekken["special_tokens"][:_SPECIAL]
+    tekken["vocab"] = tekken["vocab"][: _IDS - _SPECIAL]
+    tekken["config"] |= {
+        "num_vocab_tokens": _IDS - _SPECIAL,
+        "default_vocab_size": _IDS,
+        "default_num_special_tokens": _SPECIAL,
+    }
+    tekken["audio"]["audio_encoding_config"]["num_mel_bins"] = 16
+    if "voxtral_realtime" not in source.parts:
+        kept = ("sampling_rate", "frame_rate", "audio_encoding_config")
+        tekken["audio"] = {key: tekken["audio"][key] for key in kept} | {"chunk_length_s": _CHUNK_S}
+    (folder / "tekken.json").write_text(json.dumps(tekken))
+    return folder

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
 import uuid
-import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .._errors import printable
 from .._version import __version__
 from ..transcripts.formats import Transcript, as_dict
-from .extra import file_system
+from . import hearing
+from .hearing import Source, Told
 from .journal import TRIES, Journal
 from .manifest import Entry
 from .plan import Group
@@ -32,6 +31,7 @@ class Job:
         form, out: Of the shards.
         folder: Where the manifest's relative paths start.
         threads: Of a worker.
+        slots: Recordings that a worker hears at once.
         retry_errors: Recordings with an error are done again.
         run: Names this run of the command.
     """
@@ -44,6 +44,7 @@ class Job:
     delay_ms: float | None = None
     form: Form = Form.JSONL
     threads: int = 1
+    slots: int = 1
     retry_errors: bool = False
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -92,42 +93,60 @@ class Worker:
         left = [e for e in group.entries if e.id not in rows or (redo and rows[e.id]["error"] is not None)]
         if left:
             journal = Journal(self.out.scratch(group.shard), self.job.run)
-            rows |= {entry.id: self._once(entry, journal) for entry in left}
+            found = {row["id"]: row for row in self._found(left, journal)}
+            rows |= {entry.id: found[entry.id] for entry in left}
             self.out.write(group.shard, list(rows.values()))
             journal.remove()
         done = [rows[entry.id] for entry in group.entries]
         errors = sum(row["error"] is not None for row in done)
         return Done(group.shard, len(done), errors, sum(row["duration_s"] for row in done), platform.node())
 
-    def _once(self, entry: Entry, journal: Journal) -> dict[str, Any]:
-        """The row of a recording, of a worker that died since or of this one."""
-        if entry.id in journal.rows:
-            return journal.rows[entry.id]
-        if (deaths := journal.deaths(entry.id)) >= TRIES:
-            row = self._row(entry, Transcript(entry.path, complete=False), f"{deaths} workers died in it", 0.0)
-        else:
-            journal.begin(entry.id)
-            row = self.row(entry)
-        journal.end(row)
-        return row
+    def _found(self, entries: Sequence[Entry], journal: Journal) -> Iterator[dict[str, Any]]:
+        """The rows of recordings, of a worker that died since or of this one, as they come."""
+        yield from (journal.rows[entry.id] for entry in entries if entry.id in journal.rows)
+        left = [entry for entry in entries if entry.id not in journal.rows]
+        # What a worker died in is heard alone: of several at once only one killed it.
+        company = [e for e in left if not journal.deaths(e.id)] if self.job.slots > 1 else []
+        for i, told in self.hear_together(company, journal) if len(company) > 1 else ():
+            yield self._kept(company[i], told, journal)
+        for entry in left:
+            if entry.id in journal.rows:
+                continue
+            if (deaths := journal.deaths(entry.id)) >= TRIES:
+                told = Told(Transcript(entry.path, complete=False), f"{deaths} workers died in it", 0.0)
+            else:
+                journal.begin(entry.id)
+                told = self.hear(self._source(entry))
+            yield self._kept(entry, told, journal)
+
+    def hear(self, source: Source) -> Told:
+        """One recording."""
+        return hearing.alone(self.model, source, self.job.delay_ms)
+
+    def hear_together(self, entries: Sequence[Entry], journal: Journal) -> Iterator[tuple[int, Told]]:
+        """Several, by index, as they are over."""
+        sources = [self._source(entry) for entry in entries]
+        return hearing.together(
+            self.model, sources, self.job.slots, self.job.delay_ms, lambda i: journal.begin(entries[i].id)
+        )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Groups as Ray Data has them: columns of arrays."""
         done = [self.do(unpack(shard, packed)) for shard, packed in zip(batch["shard"], batch["entries"], strict=True)]
         return {key: [asdict(d)[key] for d in done] for key in Done.__dataclass_fields__}
 
-    def row(self, entry: Entry) -> dict[str, Any]:
-        """The row of a recording; what went wrong with it is in ``error``."""
-        transcript, error, start = Transcript(entry.path), None, time.perf_counter()
-        try:
-            self.fill(entry, self._language(entry), transcript)
-        except Exception as cause:
-            error = printable(f"{cause}" if isinstance(cause, ValueError) else f"{type(cause).__name__}: {cause}")
-            transcript = Transcript(entry.path, complete=False)
-        return self._row(entry, transcript, error, time.perf_counter() - start)
-
     def _language(self, entry: Entry) -> str | None:
         return entry.language or self.job.language
+
+    def _source(self, entry: Entry) -> Source:
+        location = entry.path if "://" in entry.path else os.path.join(self.job.folder, entry.path)
+        return Source(entry.path, location, self._language(entry))
+
+    def _kept(self, entry: Entry, told: Told, journal: Journal) -> dict[str, Any]:
+        """The row of a recording, once it is in the journal."""
+        row = self._row(entry, *told)
+        journal.end(row)
+        return row
 
     def _row(self, entry: Entry, transcript: Transcript, error: str | None, seconds: float) -> dict[str, Any]:
         values = as_dict(transcript)
@@ -143,49 +162,6 @@ class Worker:
             "seconds": round(seconds, 3),
             "error": error,
         }
-
-    def fill(self, entry: Entry, language: str | None, transcript: Transcript) -> None:
-        """Transcribe a recording, as ``voxtral-kernels transcribe --format json`` does."""
-        from ..audio.load import blocks
-        from ..models.section import OFFLINE
-        from ..models.voxtral_realtime.model import PIECE_S
-
-        with blocks(self._open(entry.path), seconds=PIECE_S, argument=entry.path) as audio:
-            if self.model.family == OFFLINE:
-                self._offline(audio, language, transcript)
-            else:
-                self._realtime(audio, transcript)
-            transcript.notes += audio.warnings
-            transcript.complete = audio.complete
-
-    def _open(self, path: str) -> Any:
-        """What the audio is read from: a path, or a file of fsspec."""
-        url = path if "://" in path else os.path.join(self.job.folder, path)
-        return file_system(url, path)[0].open(url, "rb") if "://" in url else url
-
-    def _realtime(self, audio: Any, transcript: Transcript) -> None:
-        delay, tokenizer = self.job.delay_ms, self.model.tokenizer
-        if delay is None:
-            delay = 480.0 if tokenizer is None else tokenizer.audio.default_delay_ms
-        from ..audio import AudioWarning
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AudioWarning)  # they stand in the row
-            result = self.model.transcribe(audio, delay_ms=delay)
-        transcript.text, transcript.words = result.text, result.words
-        transcript.duration_s, transcript.suspicious = result.duration_s, result.suspicious
-        transcript.settings = {"delay_ms": float(delay)}
-
-    def _offline(self, audio: Any, language: str | None, transcript: Transcript) -> None:
-        from ..models.voxtral.pieces import transcribe_pieces
-        from ..transcripts.subtitles import join
-
-        pieces = []
-        for piece in transcribe_pieces(self.model, audio, language=language):
-            text = piece.result.text.lstrip()
-            pieces.append((text, piece.start_s, piece.end_s))
-            transcript.text = join(transcript.text, text)
-        transcript.pieces, transcript.duration_s = pieces, audio.heard_s
 
 
 def pack(group: Group) -> str:

@@ -38,6 +38,9 @@ def bulk(
         typer.Option(metavar="N", help="Processes that hold the model; else as many as fit."),
     ] = None,
     threads: Annotated[int, typer.Option(metavar="N", help="Threads of a worker.")] = 1,
+    slots: Annotated[
+        int, typer.Option(metavar="N", help="Recordings that a worker hears at once (realtime models).")
+    ] = 1,
     model: Model = None,
     revision: Revision = None,
     language: Language = None,
@@ -58,7 +61,7 @@ def bulk(
     from ..bulk.plan import Plan
     from ..bulk.shards import Folder
 
-    _check_numbers(workers, threads, shard_files)
+    _check_numbers(workers, threads, slots, shard_files)
     check_delay(delay_ms)
     recordings = Manifest(manifest)
     target = Folder(out, _form(form))
@@ -66,7 +69,7 @@ def bulk(
     if not dry_run:
         need("ray.data", OP)
     with ending.mode(Mode.RAISE):
-        job = _job(recordings, target, model, revision, language, delay_ms, threads, retry_errors)
+        job = _job(recordings, target, model, revision, language, delay_ms, threads, slots, retry_errors)
         target.prepare(job.settings, write=not dry_run)
         plan = Plan(recordings, target, shard_files, retry_errors=retry_errors)
         groups, left = plan.left()
@@ -75,10 +78,13 @@ def bulk(
             raise typer.Exit(SOME_FAILED)
 
 
-def _check_numbers(workers: int | None, threads: int, shard_files: int) -> None:
-    for option, value in (("--workers", workers), ("--threads", threads), ("--shard-files", shard_files)):
+def _check_numbers(workers: int | None, threads: int, slots: int, shard_files: int) -> None:
+    values = {"--workers": workers, "--threads": threads, "--slots": slots, "--shard-files": shard_files}
+    for option, value in values.items():
         if value is not None:
             integer(OP, option, value, 1)
+    if slots > shard_files:
+        raise fail(OP, "--slots", f"at most the {shard_files} recordings of a shard (--shard-files)", slots)
 
 
 def _form(form: str) -> Form:
@@ -97,6 +103,7 @@ def _job(
     language: str | None,
     delay_ms: float | None,
     threads: int,
+    slots: int,
     retry_errors: bool,
 ) -> Job:
     """What the workers are told. The model is found, or downloaded, and its family asked what it takes."""
@@ -111,12 +118,16 @@ def _job(
         _check_languages(recordings, language)
         if delay_ms is not None:
             raise fail(OP, "--delay-ms", f"none for {family}", delay_ms)
+        if slots > 1:
+            raise fail(OP, "--slots", f"1 for {family}", slots)
     elif language is not None:
         raise fail(OP, "--language", f"none for {family}", language)
     elif recordings.languages:
         print_note(f"the manifest's languages are copied to the output; {family} is told none")
     name = os.path.abspath(folder) if name != hub.TINY and os.path.isdir(name) else name
-    return Job(name, out.absolute, recordings.folder, revision, language, delay_ms, out.form, threads, retry_errors)
+    return Job(
+        name, out.absolute, recordings.folder, revision, language, delay_ms, out.form, threads, slots, retry_errors
+    )
 
 
 def _check_languages(recordings: Manifest, language: str | None) -> None:
@@ -135,7 +146,9 @@ def _work(plan: Plan, job: Job, address: str | None, workers: int | None, groups
     from ..bulk import cluster
 
     with cluster.connected(address, workers, job.threads) as count:
-        print_note(f"{count} worker{'s' * (count > 1)} of {job.threads} thread{'s' * (job.threads > 1)}, {job.model}")
+        each = f"{job.threads} thread{'s' * (job.threads > 1)}"
+        each += f" and {job.slots} slots" * (job.slots > 1)
+        print_note(f"{count} worker{'s' * (count > 1)} of {each}, {job.model}")
         with Progress(left) as progress:
             for done in cluster.run(plan, job, count, groups):
                 progress.add(done)

@@ -126,11 +126,16 @@ class Ranks:
         self._last = mx.distributed.all_sum(self._behind(x), group=self.group)
         return self._last
 
-    def gather(self, x: mx.array) -> mx.array:
-        """``[ranks, ...]``: every rank's; of a step's last product."""
-        self.watch.beat(token=True)
+    def gather(self, x: mx.array, *, token: bool = True) -> mx.array:
+        """``[ranks, ...]``: every rank's; ``token``: of a step's last product."""
+        self.watch.beat(token=token)
         self._last = mx.distributed.all_gather(self._behind(x[None]), group=self.group)
         return self._last
+
+    def beside(self, x: mx.array) -> mx.array:
+        """Every rank's channels ``[..., n]`` side by side, in the ranks' order: ``[..., ranks * n]``."""
+        parts = list(self.gather(x, token=False)) if x.size else [x] * self.size
+        return mx.concatenate(parts, axis=-1)
 
     def _behind(self, x: mx.array) -> mx.array:
         """``x``, computed behind the collective before: all ranks come to them in one order, whatever their graphs."""
@@ -229,6 +234,11 @@ def agreed(ranks: Ranks | None, work: Callable[[], T]) -> T:
 def watched(ranks: Ranks | None) -> contextlib.AbstractContextManager[Any]:
     """Inside ``with``, ranks that do not come end this one."""
     return contextlib.nullcontext() if ranks is None else ranks.watch
+
+
+def all_channels(ranks: Ranks | None, x: mx.array) -> mx.array:
+    """`Ranks.beside`; without ranks ``x``."""
+    return x if ranks is None else ranks.beside(x)
 
 
 def checked_drafts(ranks: Ranks | None, asked: bool | None) -> bool | None:

@@ -1,4 +1,4 @@
-"""Layers of which a rank holds a part: the closing product of a block, and the vocabulary's rows."""
+"""Layers of which a rank holds a part: closing products, products of split outputs, the vocabulary."""
 
 from __future__ import annotations
 
@@ -48,6 +48,26 @@ class Closing(Linear):
         if ranks.rank == 0:
             return lambda *fields: ranks.sum(function(*fields))
         return lambda *fields: ranks.sum(function(*fields[:_RESIDUAL], None, *fields[_RESIDUAL + 1 :]))
+
+
+class Gathered(Linear):
+    """``x @ W.T`` from this rank's rows of W, the outputs of all ranks side by side.
+
+    Args:
+        matrix: This rank's rows.
+        ranks: The group.
+    """
+
+    def __init__(self, matrix: Matrix, ranks: Ranks) -> None:
+        super().__init__(matrix)
+        self.ranks = ranks
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Evaluated: it is done where a stream begins, and nobody else watches that."""
+        with self.ranks.watch:
+            y = self.ranks.beside(super().__call__(x))
+            mx.eval(y)
+        return y
 
 
 class Vocabulary(Matrix):

@@ -1,7 +1,8 @@
 """Which part of each tensor a rank holds, by the rules of `mlx.nn.layers.distributed`, and reading no more than that.
 
 Rows of q, k, v, gate and up (whole heads, and hidden units), columns of out and down (on the boundaries of quantised
-groups), rows of the vocabulary; the adapter's first matrix by rows and its second by columns. All else is whole.
+groups), rows of the vocabulary; the adapter's first matrix by rows and its second by columns; the output channels of
+the convolutions, and of the delay's conditioning. All else is whole.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from .checkpoint import Tensor
 from .ranks import Ranks
 from .section import OP
 
-_ROWS = re.compile(r"\.(attention\.q_proj|mlp\.(gate|up)_proj)\.|^adapter\.w_in\.")
+_GATHERED = re.compile(r"\.ada_norm\.linear_out\.")
+_ROWS = re.compile(
+    rf"\.(attention\.q_proj|mlp\.(gate|up)_proj)\.|^adapter\.w_in\.|^encoder\.conv[12]\.|{_GATHERED.pattern}"
+)
 _KV = re.compile(r"\.attention\.[kv]_proj\.")
 _COLUMNS = re.compile(r"\.(attention\.o_proj|mlp\.down_proj)\.|^adapter\.w_out\.")
 _VOCABULARY = re.compile(r"^language_model\.(embed_tokens|head)\.")
@@ -42,6 +46,11 @@ class Part(NamedTuple):
 def closing(stem: str) -> bool:
     """Whether a projection's inputs are split, so that its result is a sum over the ranks."""
     return bool(_COLUMNS.search(f"{stem}."))
+
+
+def gathered(stem: str) -> bool:
+    """Whether a projection's outputs are split, and all of them are wanted."""
+    return bool(_GATHERED.search(f"{stem}."))
 
 
 def vocabulary(stem: str) -> bool:

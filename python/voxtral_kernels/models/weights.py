@@ -17,7 +17,7 @@ from .layout import LAST_NORM, Layout
 from .quantization import AFFINE, Quantization, Quantizations
 from .ranks import Ranks
 from .section import OP, Section
-from .sharded import Closing, Vocabulary
+from .sharded import Closing, Gathered, Vocabulary
 
 
 def block_shapes(layer: str, c: Any) -> dict[str, tuple[int, ...]]:
@@ -229,6 +229,8 @@ class Weights:
     def linear(self, stem: str) -> Linear:
         """A projection, with its bias where it has one."""
         matrix = self.matrix(stem)
+        if self.ranks is not None and shares.gathered(stem):
+            return Gathered(matrix, self.ranks)
         split = self.ranks if shares.closing(stem) else None
         with_bias = f"{stem}.bias" in self.shapes and (split is None or split.rank == 0)
         bias = self.array(f"{stem}.bias") if with_bias else None

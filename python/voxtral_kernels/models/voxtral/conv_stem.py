@@ -7,6 +7,7 @@ import mlx.nn as nn
 
 from ... import _check
 from ...ops.causal_conv1d_gelu import planned_symmetric
+from ..ranks import Ranks, all_channels
 
 OP = "conv_stem"
 
@@ -20,6 +21,7 @@ class ConvStem(nn.Module):
         conv1_weight, conv1_bias: ``[D, 3, n_mels]``, ``[D]``.
         conv2_weight, conv2_bias: ``[D, 3, D]``, ``[D]``.
         positions: ``[max_source_positions, D]``; float32 whatever the other dtypes, as the reference keeps it.
+        ranks: Whose output channels are held here, ``[D / ranks, ...]`` of each; None: all are.
     """
 
     def __init__(
@@ -29,11 +31,12 @@ class ConvStem(nn.Module):
         conv2_weight: mx.array,
         conv2_bias: mx.array,
         positions: mx.array,
+        ranks: Ranks | None = None,
     ) -> None:
         super().__init__()
         self.conv1_weight, self.conv1_bias = conv1_weight, conv1_bias
         self.conv2_weight, self.conv2_bias = conv2_weight, conv2_bias
-        self.positions = positions
+        self.positions, self.ranks = positions, ranks
 
     def conv1(self, mel: mx.array, *, gelu: bool = True) -> mx.array:
         """First convolution: ``mel [B, F, n_mels]`` to ``[B, F, D]``; ``gelu`` False leaves the activation out.
@@ -42,7 +45,8 @@ class ConvStem(nn.Module):
             ValueError: mel of another shape or dtype, or without chunks or frames.
         """
         self._check(mel)
-        return planned_symmetric(mel, self.conv1_weight, self.conv1_bias, stride=1, padding=1, gelu=gelu)
+        x = planned_symmetric(mel, self.conv1_weight, self.conv1_bias, stride=1, padding=1, gelu=gelu)
+        return all_channels(self.ranks, x)
 
     def convs(self, mel: mx.array) -> mx.array:
         """Both convolutions, each with GELU: ``[B, F, n_mels]`` to ``[B, ceil(F / 2), D]``.
@@ -50,7 +54,8 @@ class ConvStem(nn.Module):
         Raises:
             ValueError: as `conv1`.
         """
-        return planned_symmetric(self.conv1(mel), self.conv2_weight, self.conv2_bias, stride=2, padding=1)
+        x = planned_symmetric(self.conv1(mel), self.conv2_weight, self.conv2_bias, stride=2, padding=1)
+        return all_channels(self.ranks, x)
 
     def __call__(self, mel: mx.array) -> mx.array:
         """The whole stem: ``[B, F, n_mels]`` to ``[B, ceil(F / 2), D]``.

@@ -114,7 +114,7 @@ def build(w: Weights) -> tuple[Encoder, Projector, Decoder]:
     """The model's stages from a checked checkpoint."""
     e, d = w.config.encoder, w.config.decoder
     conv1, conv2 = ([w.array(f"encoder.{name}.{part}") for part in ("weight", "bias")] for name in ("conv1", "conv2"))
-    stem = ConvStem(conv1[0], conv1[1], conv2[0], conv2[1], w.positions())
+    stem = ConvStem(conv1[0], conv1[1], conv2[0], conv2[1], w.positions(), w.ranks)
     blocks = [w.encoder_block(f"encoder.layers.{i}.") for i in range(e.n_layers)]
     encoder = Encoder(w.share(e), stem, blocks, w.norm("encoder.norm"))
     projector = Projector(w.linear("adapter.w_in"), w.linear("adapter.w_out"), w.config.downsample)
