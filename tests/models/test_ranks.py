@@ -1,5 +1,6 @@
 """A model over several ranks: the tokens of one process, from a share of the weights, and one error on all of them."""
 
+import json
 import math
 import shutil
 import time
@@ -13,7 +14,7 @@ from bench.measure.random_model import FULL
 from tests.models.split import on_ranks, write_model
 from voxtral_kernels.models import hub
 from voxtral_kernels.models.convert import convert
-from voxtral_kernels.models.ranks import TIMEOUT, Watch, common_seed
+from voxtral_kernels.models.ranks import LATER_S, TIMEOUT, Watch, common_seed
 from voxtral_kernels.models.shares import part
 from voxtral_kernels.models.voxtral.model import Voxtral
 from voxtral_kernels.models.voxtral_realtime.model import VoxtralRealtime
@@ -158,8 +159,46 @@ def test_a_step_that_takes_too_long_ends_the_rank(monkeypatch):
     assert not {idle, quick} & set(ended)
 
 
+def test_a_stall_is_forgotten(monkeypatch):
+    """A machine that stood still once is given more time for some steps, not for ever."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    watch, limits = Watch("rank 0", 1.0), []
+    watch._inside = 1
+    for step in range(60):
+        now[0] += 100.0 if step == 10 else 0.1
+        watch.beat(token=True)
+        limits.append(watch._limit)
+    assert limits[9] == LATER_S
+    assert limits[10] == limits[20] == pytest.approx(300.0)
+    assert limits[-1] == LATER_S
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
 def test_a_time_limit_that_is_none(monkeypatch, text):
     monkeypatch.setenv(TIMEOUT, text)
     with pytest.raises(ValueError, match=rf"^\[ranks\] {TIMEOUT}: expected seconds above 0, got {text}\.$"):
         Watch("rank 0", 1.0)
+
+
+def test_packed_positions(offline, tmp_path):
+    """Held whole in the file's form, of which a rank keeps its columns."""
+    packed = tmp_path / "packed"
+    shutil.copytree(offline, packed)
+    tensors = dict(mx.load(str(packed / "model.safetensors")))
+    (stem,) = (name.removesuffix(".weight") for name in tensors if "embed_positions" in name)
+    parts = mx.quantize(tensors[f"{stem}.weight"], group_size=32, bits=8)
+    tensors |= {f"{stem}.{part}": x for part, x in zip(("weight", "scales", "biases"), parts, strict=True)}
+    mx.save_safetensors(str(packed / "model.safetensors"), tensors)
+    config = json.loads((packed / "config.json").read_text()) | {"quantization": {"group_size": 32, "bits": 8}}
+    (packed / "config.json").write_text(json.dumps(config))
+    mel = mx.array(np.random.default_rng(0).normal(0, 1, (1, 3000, 128)).astype(np.float32))
+
+    def audio(ranks=None):
+        model = Voxtral.load(packed, mx.float32, ranks=ranks)
+        return model.encoder.stem.positions.shape[1], np.array(model.embed_audio(mel))
+
+    width, expected = audio()
+    for held, found in on_ranks(2, audio):
+        assert 2 * held == width
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()

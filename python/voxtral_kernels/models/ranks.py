@@ -11,6 +11,7 @@ import hashlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,8 +25,8 @@ from .section import OP
 # from there to the first tokens; then.
 LOADING_S, FIRST_S, LATER_S = 600.0, 60.0, 8.0
 TIMEOUT = "VOXTRAL_KERNELS_RANK_TIMEOUT"
-# On a slow machine: this many times the longest wait so far, if that is more.
-_SLOW = 3.0
+# On a slow machine: this many times the longest wait of the newest steps, if that is more.
+_SLOW, _NEWEST = 3.0, 32
 # Tokens behind which the first step is done on every rank.
 _WARM = 3
 _TEXT = 2048
@@ -51,6 +52,7 @@ class Watch:
         self._who, self._inside, self._tokens = who, 0, 0
         self._later = _seconds(os.environ.get(TIMEOUT))
         self._at, self._longest = 0.0, 0.0
+        self._waits: deque[float] = deque(maxlen=_NEWEST)  # the longest of each step
         self._thread: threading.Thread | None = None
         self.allow(limit)
         self.farewell: Callable[[], None] | None = None  # called before the end
@@ -76,8 +78,10 @@ class Watch:
         self._longest, self._at = max(self._longest, now - self._at) if self._inside else self._longest, now
         if token:
             self._tokens += 1
+            self._waits.append(self._longest)
+            self._longest = 0.0
             if self._tokens > _WARM:
-                self.allow(_SLOW * self._longest)
+                self.allow(_SLOW * max(self._waits))
 
     def _run(self) -> None:
         while True:

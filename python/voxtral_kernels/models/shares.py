@@ -2,7 +2,7 @@
 
 Rows of q, k, v, gate and up (whole heads, and hidden units), columns of out and down (on the boundaries of quantised
 groups), rows of the vocabulary; the adapter's first matrix by rows and its second by columns; the output channels of
-the convolutions, and of the delay's conditioning. All else is whole.
+the convolutions with their columns of the positions, and the outputs of the delay's conditioning. All else is whole.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _ROWS = re.compile(
 )
 _KV = re.compile(r"\.attention\.[kv]_proj\.")
 _COLUMNS = re.compile(r"\.(attention\.o_proj|mlp\.down_proj)\.|^adapter\.w_out\.")
+# Where they are stored plain: packed ones are narrower than the encoder, and whole.
+_POSITIONS = "encoder.positions.weight"
 _VOCABULARY = re.compile(r"^language_model\.(embed_tokens|head)\.")
 _STORED: dict[str, tuple[Any, mx.Dtype]] = {
     "F32": (np.uint32, mx.float32),
@@ -70,7 +72,7 @@ def part(name: str, shape: tuple[int, ...], config: Any, ranks: Ranks) -> Part:
         # More ranks than heads: several hold one, that of their queries.
         n = min(ranks.size, _kv_heads(config.encoder if name.startswith("encoder.") else config.decoder))
         rows = _share(shape[0], ranks.rank * n // ranks.size, n)
-    elif _COLUMNS.search(name) and len(shape) == 2:
+    elif (_COLUMNS.search(name) and len(shape) == 2) or (name == _POSITIONS and shape[-1] == config.encoder.dim):
         columns = _share(shape[1], ranks.rank, ranks.size)
     return Part(rows, columns)
 

@@ -21,7 +21,8 @@ class ConvStem(nn.Module):
         conv1_weight, conv1_bias: ``[D, 3, n_mels]``, ``[D]``.
         conv2_weight, conv2_bias: ``[D, 3, D]``, ``[D]``.
         positions: ``[max_source_positions, D]``; float32 whatever the other dtypes, as the reference keeps it.
-        ranks: Whose output channels are held here, ``[D / ranks, ...]`` of each; None: all are.
+        ranks: Whose output channels are held here, ``[D / ranks, ...]`` of each, of the positions those columns; None:
+            all are.
     """
 
     def __init__(
@@ -54,8 +55,7 @@ class ConvStem(nn.Module):
         Raises:
             ValueError: as `conv1`.
         """
-        x = planned_symmetric(self.conv1(mel), self.conv2_weight, self.conv2_bias, stride=2, padding=1)
-        return all_channels(self.ranks, x)
+        return all_channels(self.ranks, self._held(mel))
 
     def __call__(self, mel: mx.array) -> mx.array:
         """The whole stem: ``[B, F, n_mels]`` to ``[B, ceil(F / 2), D]``.
@@ -68,8 +68,12 @@ class ConvStem(nn.Module):
         length = (mel.shape[1] + 1) // 2
         if length > most:
             raise _check.fail(OP, "mel", f"at most {2 * most} frames (max_source_positions {most})", mel.shape[1])
-        x = self.convs(mel)
-        return (x.astype(mx.float32) + self.positions[:length]).astype(x.dtype)
+        x = self._held(mel)
+        return all_channels(self.ranks, (x.astype(mx.float32) + self.positions[:length]).astype(x.dtype))
+
+    def _held(self, mel: mx.array) -> mx.array:
+        """The channels of `convs` that are held here."""
+        return planned_symmetric(self.conv1(mel), self.conv2_weight, self.conv2_bias, stride=2, padding=1)
 
     def _check(self, mel: mx.array) -> None:
         _check.array(OP, mel=mel)

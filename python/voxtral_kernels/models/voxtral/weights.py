@@ -78,13 +78,19 @@ class Weights(weights.Weights):
         super().__init__(folder, layout, section, tensor_shapes, dtype, ranks)
 
     def positions(self) -> mx.array:
-        """The encoder's positions ``[max_positions, D]``, float32 in any dtype; sinusoids where the file has none."""
+        """The encoder's positions, float32 in any dtype; sinusoids where the file has none.
+
+        Returns:
+            ``[max_positions, D]``, or this rank's ``D / ranks`` columns.
+        """
         c = self.config.encoder
         if POSITIONS not in self.shapes:
-            return sinusoids(c.max_positions, c.dim)
-        if not self.quantized(POSITIONS):
+            whole = sinusoids(c.max_positions, c.dim)
+        elif self.quantized(POSITIONS):
+            whole = self.matrix(POSITIONS.removesuffix(".weight")).take(mx.arange(c.max_positions)).astype(mx.float32)
+        else:
             return self.array(POSITIONS, mx.float32)
-        return self.matrix(POSITIONS.removesuffix(".weight")).take(mx.arange(c.max_positions)).astype(mx.float32)
+        return whole if self.ranks is None else mx.contiguous(mx.split(whole, self.ranks.size, axis=1)[self.ranks.rank])
 
     def norm(self, stem: str) -> LayerNorm:
         """A LayerNorm by its name."""

@@ -64,8 +64,8 @@ class Weights(weights.Weights):
 def build(w: Weights) -> tuple[ConvStem, Encoder, Adapter, Decoder]:
     """The model's stages from a checked checkpoint."""
     e, d = w.config.encoder, w.config.decoder
-    convolutions = ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias")
-    stem = ConvStem(*(w.array(f"encoder.{name}") for name in convolutions), ranks=w.ranks)
+    conv1, conv2 = ([w.array(f"encoder.{name}.{part}") for part in ("weight", "bias")] for name in ("conv1", "conv2"))
+    stem = ConvStem(conv1[0], conv1[1], conv2[0], conv2[1], w.ranks)
     encoder_blocks = [w.block(f"encoder.layers.{i}.", e) for i in range(e.n_layers)]
     encoder = Encoder(w.share(e), encoder_blocks, w.array("encoder.norm.weight"))
     adapter = Adapter(w.linear("adapter.w_in"), w.linear("adapter.w_out"), w.config.downsample)
