@@ -1,9 +1,10 @@
 """``python -m bench drafts``: what several tokens from one reading of the weights save. Exit 1 where less than asked.
 
 The tiny model over the 19 recordings: passes a token, and the wall time of files with drafts and without, in turn. A
-stream that says no pad. The 4B shapes (2 layers, random weights) that are made to say the recordings' tokens, so that
-as much is accepted as there: time of the decoder. What an Apple chip would gain is computed, from published times of
-MLX's own quantised products of several rows (mlx#3839); nothing of it was measured here.
+stream that says no pad, of whose drafts nothing is right. The 4B shapes (2 layers, random weights) that are made to say
+the recordings' tokens, and behind a wrong one what the tiny model says there, so that as much is accepted as with it:
+time of the decoder. What an Apple chip would gain is computed, from published times of MLX's own quantised products of
+several rows (mlx#3839); nothing of it was measured here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +31,8 @@ from voxtral_kernels.models.voxtral_realtime.decoding import Decoding
 from voxtral_kernels.models.voxtral_realtime.drafts import Drafts
 
 from ..measure import random_model
-from ..measure.scripted import scripted
+from ..measure.astray import Said, said
+from ..measure.scripted import Astray, scripted
 from ..measure.stats import Ratio, ratio
 from ..options import Parser
 from ..paths import EXAMPLES
@@ -40,15 +43,16 @@ CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 PASSES, FILES, DENSE, SHAPES = 0.45, 0.75, 1.03, 0.65
 # A pair of runs is disturbed where something waited for a processor in more than this share of its time.
 DISTURBED = 0.15
-PAD, WORD = 32, 33
+PAD, WORD, TEXT = 32, 33, 1000
 # Time of so many rows over that of one, least and most published for an M4 Pro: mlx#3839, quantised weights.
 PUBLISHED = {"least": {1: 1.0, 4: 1.14, 8: 1.73}, "most": {1: 1.0, 4: 1.57, 8: 2.69}}
 
 
-def recordings() -> dict[str, list[int]]:
-    """Name to the reference's tokens at 480 ms."""
-    references = json.loads((EXAMPLES / "references.json").read_text())
-    return {name: entry["transformers"]["480"]["tokens"] for name, entry in references.items()}
+@cache
+def recordings() -> dict[str, Said]:
+    """Name to what the tiny model says, at 480 ms: in bfloat16, nearly always the reference's tokens."""
+    model = vk.load("tiny")
+    return {name: said(model, EXAMPLES / name) for name in json.loads((EXAMPLES / "references.json").read_text())}
 
 
 class Times(NamedTuple):
@@ -118,9 +122,10 @@ def files(rounds: int, clock: str) -> tuple[float, Times]:
 
 
 def dense(rounds: int, clock: str) -> Times:
-    """Time of half a minute that is all text."""
+    """Time of half a minute that is all text, none of which is guessed."""
     model, samples = vk.load("tiny"), np.zeros(30 * 16000, np.float32)
-    with scripted(model.decoder, lambda n: 1000 + n % 50, 1e-6):
+    other = cache(lambda n: Astray(*[1000 + (n + 25) % 50] * 2))
+    with scripted(model.decoder, lambda n: 1000 + n % 50, 1e-6, other):
         return in_turn(lambda drafts: model.transcribe(samples, drafts=drafts), rounds, clock)[0]
 
 
@@ -128,17 +133,20 @@ def shapes(n_tokens: int, rounds: int, clock: str) -> tuple[Times, Passes]:
     """Time of the 4B shapes' decoder over the recordings' tokens."""
     model = random_model.cut(1, 2)
     model.encoder.blocks.clear()
-    tokens, prompt = list(chain.from_iterable(recordings().values()))[:n_tokens], [PAD] * 39
+    tokens = list(chain.from_iterable(r.tokens for r in recordings().values()))[:n_tokens]
+    astray = list(chain.from_iterable(r.astray for r in recordings().values()))[:n_tokens]
+    prompt = [PAD] * 39
     audio = mx.zeros((1, len(prompt) + n_tokens - 1, model.config.decoder.dim), model.dtype)
 
     def run(drafts: bool | None) -> Passes:
-        proposed = None if drafts is False else Drafts(PAD, WORD)
+        proposed = None if drafts is False else Drafts(PAD, WORD, TEXT)
         decoding = Decoding(model, prompt, 6, offset=0, cache_bits=16, drafts=proposed, always=False)
-        said = [token for token, _ in decoding.decode(audio)]
-        assert said == tokens, "drafts changed a token"
+        made = [token for token, _ in decoding.decode(audio)]
+        assert made == tokens, "drafts changed a token"
         return decoding.passes
 
-    with scripted(model.decoder, dict(enumerate(tokens, start=len(prompt) - 1)).__getitem__, 1e-9):
+    begins = len(prompt) - 1
+    with scripted(model.decoder, lambda n: tokens[n - begins], 1e-9, lambda n: astray[n - begins]):
         times, found = in_turn(run, rounds, clock)
     return times, found[-1]
 
@@ -163,9 +171,8 @@ class _Given(Costs):
 def computed(times: dict[int, float]) -> tuple[float, float]:
     """Passes a token and time over plain decoding's, if passes took these times; no machine is asked."""
     made, spent, costs = 0, 0.0, _Given(times)
-    tokens: Sequence[int]
-    for tokens in recordings().values():
-        drafts, at = Drafts(PAD, WORD), 0
+    for tokens, astray in recordings().values():
+        drafts, at = Drafts(PAD, WORD, TEXT), 0
         drafts.costs = costs
         while at < len(tokens):
             steps = drafts.plain(len(tokens) - at)
@@ -176,10 +183,14 @@ def computed(times: dict[int, float]) -> tuple[float, float]:
             n = steps or right + 1
             made += steps or 1
             spent += steps * costs(1) if steps else costs(len(draft) + 1)
+            if not steps:
+                behind = astray[at + n : at + len(draft) + 1]
+                text = [a.text - TEXT for a in behind]
+                drafts.hear(draft, tokens[at : at + n], [a.said for a in behind], text, timed=False)
             for token in tokens[at : at + n]:
                 drafts.push(token)
             at += n
-    total = sum(map(len, recordings().values()))
+    total = sum(len(r.tokens) for r in recordings().values())
     return made / total, spent / total
 
 

@@ -60,6 +60,20 @@ def test_matches_float64(config):
     np.testing.assert_allclose(mel, expected, rtol=0, atol=2**-24)
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=["realtime", "whisper", "window-of-two-hops"])
+def test_taps_without_zeros_are_all_taps_in_their_order(config):
+    taps, places = config.dense_taps
+    sums = [np.zeros(0)] * config.n_mels
+    for bins, weights in taps:
+        for i, pair in enumerate(zip(bins, weights, strict=True)):
+            sums[i] = np.append(sums[i], pair)
+    for mel, (bins, weights) in enumerate(zip(*(a.T for a in config.taps), strict=True)):
+        pairs = sums[places[mel]].reshape(-1, 2)
+        n = len(pairs)
+        assert np.array_equal(pairs, np.stack([bins, weights], axis=1)[:n])
+        assert not weights[n:].any()
+
+
 @pytest.mark.parametrize("n", [160, 161, 200, 201, 319, 320, 360, 399, 400, 401, 560, 561])
 def test_ends_are_mirrored(n):
     np.testing.assert_allclose(log_mel(NOISE[:n]), oracle(NOISE[:n], MelConfig()), rtol=0, atol=2**-24)

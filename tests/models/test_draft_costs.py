@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from voxtral_kernels.models.passes import MOST, PLAIN, SIZES, Costs
 from voxtral_kernels.models.voxtral_realtime.drafts import Drafts, Guess
+from voxtral_kernels.models.voxtral_realtime.jacobi import Jacobi
 
-PAD, WORD = 32, 33
+PAD, WORD, TEXT = 32, 33, 1000
 
 
 @settings(deadline=None, database=None, derandomize=True, max_examples=50)
@@ -33,8 +34,15 @@ def test_a_pause_is_proposed_at_its_usual_length():
     assert guess.draft(15, lambda n, expected: expected) == [*[PAD] * 5, WORD]
 
 
+def refused(drafts, token=1001):
+    """A pass that brings one token, and what it says behind that is wrong again."""
+    draft, _ = drafts.next(20)
+    drafts.hear(draft, [token], [1002] * len(draft), [2] * len(draft), timed=False)
+    drafts.push(token)
+
+
 def test_costs_are_measured_and_then_followed():
-    costs, drafts = Costs(), Drafts(PAD, WORD)
+    costs, drafts = Costs(), Drafts(PAD, WORD, TEXT)
     drafts.costs = costs
     asked = []
     while (size := costs.wanted(20)) is not None:
@@ -46,9 +54,11 @@ def test_costs_are_measured_and_then_followed():
     assert costs(8) == pytest.approx(5)
     assert costs(6) == pytest.approx(4)
     assert costs.times()[8] == pytest.approx(0.05)
-    for _ in range(30):
-        drafts.push(1001)
-    assert drafts.plain(20) > 0  # dense text
+    passes = 0
+    while drafts.plain(20) == 0:  # dense text
+        passes += 1
+        refused(drafts)
+    assert passes <= 6
     for _ in range(200):
         drafts.push(PAD)
     assert drafts.plain(20) == 0
@@ -69,7 +79,7 @@ def test_no_time_by_itself_decides_how_long_drafts_are(disturbed, times):
         assert (costs.wanted(20) is None) == (second == len(rounds) - 1)
     for rows in range(1, MOST + 1):
         assert 0.79 < costs(rows) / (1 + 0.04 * rows) < 1.26
-    drafts = Drafts(PAD, WORD)
+    drafts = Drafts(PAD, WORD, TEXT)
     drafts.costs = costs
     for _ in range(100):
         drafts.push(PAD)
@@ -102,3 +112,95 @@ def test_two_rows_at_a_time_are_timed_against_each_other():
         costs.note(2 if size is None else size, 0.01 if size == 1 else 0.012)
     assert costs(1) == 1
     assert costs(2) == pytest.approx(1.2)
+
+
+def rising(costs, rise):
+    """Passes cost so much more a row."""
+    costs.wanted, costs.note = lambda rows: None, lambda rows, seconds: None
+    costs._table = [1.0, *(1 + rise * n for n in range(MOST))]
+    return costs
+
+
+def test_where_nothing_is_accepted_drafts_are_tried_ever_less_often():
+    """What they cost all in all: less than a fiftieth of a thousand tokens."""
+    drafts = Drafts(PAD, WORD, TEXT)
+    costs = drafts.costs = rising(Costs(), 0.1)
+    told, spent, tried = 0, 0.0, []
+    while told < 1000:
+        steps = drafts.plain(20)
+        if steps:
+            for _ in range(steps):
+                drafts.push(1001)
+        else:
+            tried.append(told)
+            spent += costs(1 + len(drafts.next(20)[0])) - 1
+            refused(drafts)
+        told += steps or 1
+    assert spent < 20
+    assert tried[-1] > 800  # still tried
+    assert len(tried) < 25
+    for _ in range(40):
+        drafts.push(PAD)
+    assert drafts.plain(20) == 0  # pads need no trial
+
+
+def test_a_long_rest_ends_where_what_is_said_behind_a_wrong_token_comes():
+    """No pad at all: only such tokens can be drafted, and they are right."""
+    drafts = Drafts(PAD, WORD, TEXT)
+    drafts.costs = rising(Costs(), 0.1)
+    while not drafts.plain(20):
+        refused(drafts)
+    accepted = 0
+    for _ in range(60):
+        steps = drafts.plain(20)
+        for _ in range(steps):
+            drafts.push(1001)
+        if not steps:
+            draft, _ = drafts.next(20)
+            right = sum(token == 1001 for token in draft)
+            accepted += right
+            drafts.hear(
+                draft, [1001] * (right + 1), [1001] * (len(draft) - right), [1] * (len(draft) - right), timed=False
+            )
+            for _ in range(right + 1):
+                drafts.push(1001)
+    assert accepted > 100
+
+
+def said(jacobi, made, behind, text=()):
+    jacobi.hear(made, behind, [t - TEXT for t in (text or [1000] * len(behind))])
+    for token in made:
+        jacobi.push(token)
+    return [token for token, _ in jacobi.ahead()]
+
+
+def test_what_is_said_behind_a_wrong_token_is_the_next_draft():
+    jacobi = Jacobi(PAD, WORD, TEXT)
+    assert said(jacobi, [PAD, WORD], [WORD, PAD, PAD], [1007, 1008, 1009]) == [1007, PAD, PAD]
+    jacobi.push(1007)
+    assert [token for token, _ in jacobi.ahead()] == [PAD, PAD]
+    jacobi.push(1001)
+    assert jacobi.ahead() == []
+
+
+def test_what_is_left_of_it_stays_where_all_was_right():
+    jacobi = Jacobi(PAD, WORD, TEXT)
+    ahead = said(jacobi, [1001], [PAD, PAD, WORD, WORD, PAD], [1002, 1003, 1004, 1005, 1006])
+    assert ahead == [PAD, PAD, WORD, 1005, PAD]
+    assert said(jacobi, [PAD, PAD], []) == [WORD, 1005, PAD]
+    assert said(jacobi, [WORD, 1009], []) == []
+
+
+def test_chances_follow_what_comes():
+    jacobi = Jacobi(PAD, WORD, TEXT)
+    for _ in range(30):
+        said(jacobi, [1001], [PAD])
+        said(jacobi, [WORD], [1002])
+    assert jacobi.ahead()[0][1] < 0.1
+    assert jacobi.right < 0.3
+    for _ in range(60):
+        said(jacobi, [1001], [PAD, PAD])
+        said(jacobi, [PAD, PAD, PAD], [])
+    said(jacobi, [1001], [PAD, PAD])
+    assert all(chance > 0.6 for _, chance in jacobi.ahead())
+    assert jacobi.right > 0.9

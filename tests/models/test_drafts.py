@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import voxtral_kernels as vk
-from bench.measure.scripted import scripted
+from bench.measure.scripted import Astray, scripted
 from tests.models.test_recordings import DELAYS, NAMES
 from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.models import passes
@@ -20,7 +20,9 @@ from voxtral_kernels.models.voxtral_realtime.decoding import Decoding
 from voxtral_kernels.models.voxtral_realtime.drafts import Drafts
 
 RANDOM = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-PAD, WORD = 32, 33
+PAD, WORD, TEXT = 32, 33, 1000
+# Behind a wrong token nothing is right.
+WRONG = Astray(1100, 1100)
 # Of which passes are chosen: as measured, as if rows were free, as if each cost a tenth more.
 FREE, DEAR = (lambda rows: 1.0), (lambda rows: 1 + 0.1 * max(0, rows - 1))
 
@@ -132,7 +134,15 @@ def test_a_random_model(random_model, seed, cost):
     noise = np.random.default_rng(seed).normal(size=16000).astype(np.float32) * 0.1
     chosen = random.Random(seed)
     pads = {n for n in range(200) if chosen.random() < 0.5}
-    with scripted(random_model.decoder, lambda n: PAD if n in pads else WORD if n % 7 == 0 else 1000 + n % 50, 1e-3):
+
+    def token(n):
+        return PAD if n in pads else WORD if n % 7 == 0 else 1000 + n % 50
+
+    # Behind a wrong token: now what comes, now something else.
+    def astray(n):
+        return Astray(token(n), 1000 + n % 50) if n % 3 else WRONG
+
+    with scripted(random_model.decoder, token, 1e-3, astray):
         tokens, without, made = both(random_model, noise, cost)
     assert tokens == without
     assert 0 < made.accepted < made.drafted
@@ -145,7 +155,7 @@ def test_silence_and_speech_without_a_pause(models):
     with scripted(model.decoder, lambda n: PAD):
         *_, made = both(model, second, FREE)
     assert made.per_token < 0.12
-    with scripted(model.decoder, lambda n: 1000 + n % 7):
+    with scripted(model.decoder, lambda n: 1000 + n % 7, astray=lambda n: WRONG):
         tokens, _, made = both(model, second, DEAR)
     assert 0.1 * made.drafted <= 0.03 * len(tokens)  # what it costs in all
 
@@ -211,10 +221,10 @@ def test_passes_that_are_ended_leave_what_was_read_and_nothing_else(models, stop
         return made, [token for token, _ in made.decode(audio[:, :39])]
 
     script = {n: PAD if n % 9 < 6 else WORD if n % 9 == 6 else 1000 + n for n in range(200)}
-    with vk.use_backend(backend), costing(FREE), scripted(model.decoder, script.__getitem__, 1e-3):
+    with vk.use_backend(backend), costing(FREE), scripted(model.decoder, script.__getitem__, 1e-3, lambda n: WRONG):
         plain, expected = decoding(None)
         expected += [token for token, _ in plain.decode(audio[:, 39:])]
-        ended, made = decoding(Drafts(PAD, WORD))
+        ended, made = decoding(Drafts(PAD, WORD, TEXT))
         cache, calls = ended.caches[1], iter(range(1, 1000))
         attend = cache._attend
 

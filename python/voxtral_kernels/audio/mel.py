@@ -23,8 +23,9 @@ from . import SAMPLE_RATE
 from .samples import as_samples
 
 OP = "log_mel"
-# Frames computed at once: bounds the memory of a long clip (13 MB of float64 windows).
-BLOCK = 4096
+# Frames of a clip that are taken at once, which bounds its memory; of those, frames computed together: what they pass
+# through stays in a processor's cache.
+BLOCK, _TOGETHER = 4096, 128
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ class MelConfig:
     def taps(self) -> tuple[np.ndarray, np.ndarray]:
         """The filters without their zeros: bin and weight of each tap, ``[n_taps, n_mels]``, lowest bin first."""
         return _taps(self.n_fft, self.n_mels, self.sample_rate)
+
+    @cached_property
+    def dense_taps(self) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+        """`taps` without the zeros that fill short filters up: a third of them is left.
+
+        Returns:
+            Bins and weights of the first tap of every filter, of the second of those that have two, and so on, the
+            filters with most taps first; and at what place of that order each filter stands, ``[n_mels]``.
+        """
+        return _dense_taps(self.n_fft, self.n_mels, self.sample_rate)
 
 
 def log_mel(samples: Any, config: MelConfig | None = None) -> np.ndarray:
@@ -184,8 +195,8 @@ class _Frames:
         n_fft, hop = self.config.n_fft, self.config.hop
         n_new = max(0, (len(self.unread) - n_fft) // hop + 1)
         out = np.empty((n_new, self.config.n_mels))
-        for i in range(0, n_new, BLOCK):
-            n = min(BLOCK, n_new - i)
+        for i in range(0, n_new, _TOGETHER):
+            n = min(_TOGETHER, n_new - i)
             span = self.unread[i * hop : (i + n - 1) * hop + n_fft]
             out[i : i + n] = _log_power(np.lib.stride_tricks.sliding_window_view(span, n_fft)[::hop], self.config)
         self.done += n_new
@@ -197,11 +208,11 @@ def _log_power(frames: np.ndarray, config: MelConfig) -> np.ndarray:
     """``[F, n_fft]`` float32 -> ``[F, n_mels]`` float64. Each frame alone: see the head of this file."""
     spectrum = np.fft.rfft(frames * config.window)
     power = spectrum.real**2 + spectrum.imag**2
-    bins, weights = config.taps
+    taps, places = config.dense_taps
     mel = np.zeros((len(frames), config.n_mels))
-    for tap_bins, tap_weights in zip(bins, weights, strict=True):
-        mel += power[:, tap_bins] * tap_weights
-    return np.log10(np.maximum(mel, 1e-10))
+    for bins, weights in taps:
+        mel[:, : len(bins)] += power.take(bins, axis=1) * weights
+    return np.log10(np.maximum(mel.take(places, axis=1), 1e-10))
 
 
 def _scale(log_power: Any) -> Any:
@@ -220,3 +231,13 @@ def _taps(n_fft: int, n_mels: int, sample_rate: int) -> tuple[np.ndarray, np.nda
     # A tap clipped to the last bin would count it twice.
     inside = first + np.arange(len(bins))[:, None] <= last
     return bins, np.where(inside, np.take_along_axis(filters, bins, axis=0), 0.0)
+
+
+@cache
+def _dense_taps(n_fft: int, n_mels: int, sample_rate: int) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    bins, weights = _taps(n_fft, n_mels, sample_rate)
+    used = len(bins) - (weights[::-1] != 0).argmax(axis=0)
+    order = np.argsort(-used, kind="stable")
+    counts = [int((used > tap).sum()) for tap in range(len(bins))]
+    rows = zip(bins[:, order], weights[:, order], counts, strict=True)
+    return [(b[:n].copy(), w[:n].copy()) for b, w, n in rows], np.argsort(order)

@@ -145,8 +145,13 @@ def verified(run: Callable[[mx.array], mx.array], caches: Sequence[KVCache], tok
 
 
 def _read(run: Callable[[mx.array], mx.array], tokens: Sequence[int]) -> list[int]:
-    said: list[int] = run(mx.array([tokens])).reshape(-1).tolist()  # type: ignore[assignment]
-    return said
+    return _list(run(mx.array([tokens])))
+
+
+def _list(ids: mx.array) -> list[int]:
+    """Of ``[1, n]``."""
+    values: list[list[int]] = ids.tolist()  # type: ignore[assignment]
+    return values[0]
 
 
 class Chain:
@@ -156,46 +161,51 @@ class Chain:
     is made at once, on the token that is still being computed; where the draft was wrong, it never was.
 
     Args:
-        run: Ids ``[1, n]`` and where the first one stands, from 0, to the likeliest token behind each, ``[1, n]``; it
-            appends n positions to the caches.
+        run: Ids ``[1, n]`` and where the first one stands to the likeliest token behind each, ``[1, n]``, and whatever
+            else is said of each, ``[1, n]`` each; it appends n positions to the caches.
         caches: Of every layer. Between two calls they go on behind what was read; `end` accepts that.
     """
 
     # Positions that may wait in the caches' tails.
     _MOST = 2 * MOST
 
-    def __init__(self, run: Callable[[mx.array, int], mx.array], caches: Sequence[KVCache]) -> None:
+    def __init__(self, run: Callable[[mx.array, int], Sequence[mx.array]], caches: Sequence[KVCache]) -> None:
         self._run, self._caches = run, caches
+        self._at = 0  # where the first pass stands
         self._read, self._calls = 0, 0  # positions, and passes they came in
-        self._running: tuple[mx.array, Sequence[int]] | None = None
-        self._next: tuple[mx.array, Sequence[int]] | None = None
+        self._running: tuple[Sequence[mx.array], Sequence[int]] | None = None
+        self._next: tuple[Sequence[mx.array], Sequence[int]] | None = None
 
     def __bool__(self) -> bool:
         """A pass runs."""
         return self._running is not None
 
-    def begin(self, token: int, draft: Sequence[int]) -> None:
-        """The first pass, over a known token and a draft behind it."""
+    def begin(self, token: int, draft: Sequence[int], at: int = 0) -> None:
+        """The first pass, over a known token, which stands at ``at``, and a draft behind it; none may run."""
+        self._at, self._read, self._calls = at, 0, 0
         for cache in self._caches:
             cache.hold()
-        self._start(self._run(mx.array([[token, *draft]]), 0), draft)
+        self._start(self._run(mx.array([[token, *draft]]), at), draft)
 
     def follow(self, draft: Sequence[int]) -> None:
         """Make the pass for when all of the running one's draft is right; ``draft`` follows the token behind that."""
         assert self._running is not None
         said, before = self._running
-        at = self._read + len(before) + 1
-        if at + len(draft) < self._MOST:
-            ids = said[:, -1:]
+        ahead = self._read + len(before) + 1
+        if ahead + len(draft) < self._MOST:
+            ids = said[0][:, -1:]
             if draft:
                 ids = mx.concatenate([ids, mx.array([draft], ids.dtype)], axis=1)
-            self._next = self._run(ids, at), draft
+            self._next = self._run(ids, self._at + ahead), draft
 
-    def read(self) -> list[int]:
-        """What the model says: the part of the running draft that it agrees with, and one more."""
+    def read(self) -> tuple[list[int], list[list[int]]]:
+        """What the model says: the part of the running draft that it agrees with, and one more.
+
+        And what ``run`` gave of each token behind that, a list of each array; it rests on a token that is wrong.
+        """
         assert self._running is not None
-        array, draft = self._running
-        said: list[int] = array.reshape(-1).tolist()  # type: ignore[assignment]
+        arrays, draft = self._running
+        said, *others = (_list(array) for array in arrays)
         right = 0
         while right < len(draft) and said[right] == draft[right]:
             right += 1
@@ -205,7 +215,7 @@ class Chain:
             self._start(*following)
         else:
             self.end()
-        return said[: right + 1]
+        return said[: right + 1], [values[right + 1 :] for values in (said, *others)]
 
     def end(self) -> None:
         """What was not read never came; whatever ends a chain, its caches are behind what was read."""
@@ -216,6 +226,6 @@ class Chain:
             cache.rollback(max(0, cache.pending - self._read))
             cache.accept()
 
-    def _start(self, said: mx.array, draft: Sequence[int]) -> None:
-        mx.async_eval(said)
+    def _start(self, said: Sequence[mx.array], draft: Sequence[int]) -> None:
+        mx.async_eval(*said)
         self._running = said, draft

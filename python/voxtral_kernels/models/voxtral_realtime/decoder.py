@@ -87,3 +87,8 @@ class Decoder(Stack):
     def likeliest(self, hidden: mx.array) -> mx.array:
         """The id of the greatest logit: ``[B, L, D]`` to ``[B, L]``."""
         return self.embedding.likeliest(hidden, self.logits)
+
+    def likeliest_and_text(self, hidden: mx.array, n_special: int) -> tuple[mx.array, mx.array]:
+        """`likeliest`, and the likeliest of the ids from ``n_special`` on, counted from there, ``[B, L]`` each."""
+        logits = self.logits(hidden)
+        return mx.argmax(logits, axis=-1), mx.argmax(logits[..., n_special:], axis=-1)

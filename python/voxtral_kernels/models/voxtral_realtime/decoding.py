@@ -84,12 +84,10 @@ class Decoding:
                 continue
             if waits:
                 yield self._read(self.last)
+            begun = self.position
             with closing(self._verified(drafts, audio[:, at:])) as passes:
-                for made in passes:
-                    for i, token in enumerate(made, start=self.position - len(made)):
-                        yield self._told(i, token)
-                    at += len(made)
-            waits = False
+                yield from passes
+            at, waits = at + self.position - begun, False
         if waits:
             yield self._read(self.last)
 
@@ -141,27 +139,43 @@ class Decoding:
             # One that was disturbed, or the first, which nothing was computed beside, does not count.
             self._drafts.costs.note(PLAIN, median(b - a for a, b in pairwise(times)))
 
-    def _verified(self, drafts: Drafts, audio: mx.array) -> Generator[list[int], None, None]:
-        """What one pass said after the other, as long as each is made before the one in front of it was read."""
-        begun, rows = perf_counter(), audio.shape[1]
-        draft, timed = drafts.next(rows)
-        chain = Chain(lambda ids, at: self._said(ids, audio[:, at : at + ids.shape[1]]), self.caches)
+    def _verified(self, drafts: Drafts, audio: mx.array) -> Generator[Told, None, None]:
+        """What passes say, until plain steps are due; it is told while the pass behind it runs."""
+        at, end = 0, audio.shape[1]
+        chain = Chain(lambda ids, i: self._proposed(ids, audio[:, i : i + ids.shape[1]], drafts), self.caches)
+        made: list[Told] = []
         try:
-            chain.begin(int(cast(int, self.last.item())), draft)
-            while chain:
-                rows -= len(draft) + 1
-                following = None if timed else drafts.behind(draft, rows)
-                if following is not None:
-                    chain.follow(following)
-                made = chain.read()
-                if timed:
-                    drafts.costs.note(len(draft) + 1, perf_counter() - begun)
-                self.last = mx.array([[made[-1]]])
-                self._pass(len(made), len(draft), len(made) - 1)
-                draft = following or []
-                yield made
+            while at < end and not drafts.plain(end - at):
+                begun = perf_counter()
+                draft, timed = drafts.next(end - at)
+                chain.begin(int(cast(int, self.last.item())), draft, at)
+                while chain:
+                    yield from _emptied(made)
+                    following = None if timed else drafts.behind(draft, end - at - len(draft) - 1)
+                    if following is not None:
+                        chain.follow(following)
+                    said, behind = chain.read()
+                    if timed:
+                        drafts.costs.note(len(draft) + 1, perf_counter() - begun)
+                    drafts.hear(draft, said, *behind, timed=timed)
+                    made += [self._told(i, token) for i, token in enumerate(said, start=self.position)]
+                    self.last = mx.array([[said[-1]]])
+                    self._pass(len(said), len(draft), len(said) - 1)
+                    at, draft = at + len(said), following or []
+        except GeneratorExit:
+            raise
+        except BaseException:
+            chain.end()
+            yield from _emptied(made)  # what was read is told, whatever ended the pass behind it
+            raise
         finally:
             chain.end()
+        yield from _emptied(made)
+
+    def _proposed(self, ids: mx.array, audio: mx.array, drafts: Drafts) -> tuple[mx.array, mx.array]:
+        """The likeliest token behind each, and the likeliest text, ``[1, n]`` each."""
+        hidden = heard(self._model.decoder, ids, audio, self.scales, self.caches)
+        return self._model.decoder.likeliest_and_text(hidden, drafts.n_special)
 
     def _step(self, ids: mx.array, audio: mx.array) -> None:
         """Advance by ``ids [1, n]``; the token that follows the last of them becomes ``last``."""
@@ -188,3 +202,9 @@ class Decoding:
         if self._drafts is not None:
             self._drafts.push(token)
         return token, position
+
+
+def _emptied(told: list[Told]) -> Iterator[Told]:
+    """What it holds, which it does no longer."""
+    while told:
+        yield told.pop(0)

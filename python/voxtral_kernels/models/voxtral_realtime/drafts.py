@@ -1,9 +1,10 @@
 """Drafts: the tokens that probably come next, to be verified together in one pass over the weights.
 
-Most tokens of a realtime model are [STREAMING_PAD]. A pass verifies a run of them, as long as pauses usually are, and
-the [STREAMING_WORD] behind it; what the model itself would have said of it is kept, and one token more. How long a
-draft is, and whether there is one at all, depends on what passes of so many rows take on this machine and on what
-would have been accepted lately. The tokens are the same in any case.
+Most tokens of a realtime model are [STREAMING_PAD]. A pass verifies what the last one said behind its wrong token
+(`jacobi`), and behind that a run of pads, as long as pauses usually are, and the [STREAMING_WORD] behind it; what the
+model itself would have said of it is kept, and one token more. How long a draft is, and whether there is one at all,
+depends on what passes of so many rows take on this machine and on what was accepted lately. The tokens are the same in
+any case.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..passes import LEAST, MOST, PLAIN, STRETCH, Costs
+from .jacobi import Jacobi, Likely
 
 # How fast what a stream is like is forgotten, a token.
 _KEPT = 0.98
@@ -18,16 +20,17 @@ _KEPT = 0.98
 _RECENT = 0.95
 # Pads behind the last other token from which on a pause is only long.
 _LONG = 32
-# Rows of a pass that are still timed where they do not.
+# Rows of a pass that are still timed, or thought of, where drafts do not pay.
 _SHORT = 4
-# Tokens from which on what drafts save is judged.
-_JUDGED = 6
-# Drafts stop when they take this share of plain decoding's time, and start again at the other.
-_STOP, _START = 1.0, 0.93
+# Tokens from which on what drafts save is judged, and those that a trial begins with; where they did not save anything,
+# tokens before they are tried again, at first and at most.
+_JUDGED, _TRIED, _REST, _LONGEST_REST = 3, 2, 128, 1024
+# Drafts that are only thought of are made again when they would take this share of plain decoding's time.
+_START = 0.93
+# What hearing a further row is worth for the draft behind it, in tokens, where all that was proposed so came.
+_ROW = 0.12
 # Lengths of drafts are worth about the same from this share of the best on.
 _ALIKE = 0.985
-# A draft goes on while it is likelier than this to be right so far.
-_HOPE = 0.04
 # Behind a draft that is likelier than this to be right, the next pass is made at once.
 _AHEAD = 0.4
 # Any token of a text.
@@ -49,6 +52,11 @@ class Guess:
         self._followed: dict[tuple[bool, int], list[float]] = {}
         self._last, self._pads = pad, 0
 
+    @property
+    def state(self) -> tuple[int, int]:
+        """The last token, and the pads up to it."""
+        return self._last, self._pads
+
     def push(self, token: int) -> None:
         """The next token became known."""
         pad, word = self._ids
@@ -61,13 +69,18 @@ class Guess:
         self._last = token
 
     def draft(
-        self, most: int, worth: Callable[[int, float], float], behind: tuple[int, int] | None = None
+        self,
+        most: int,
+        worth: Callable[[int, float], float],
+        coming: Sequence[Likely] = (),
+        behind: tuple[int, int] | None = None,
     ) -> list[int]:
         """The likeliest next tokens, as many as are worth most.
 
         Args:
             most: At most so many.
             worth: Of a draft's length and the tokens expected of its pass.
+            coming: What else may come, with its chances.
             behind: The last token and the pads up to it; None: as they are.
         """
         pad, word = self._ids
@@ -75,30 +88,48 @@ class Guess:
         last, pads = behind or (self._last, self._pads)
         best, chosen = worth(0, 1.0), 0
         tokens: list[int] = []
-        while len(tokens) < most and last != word and certain > _HOPE:
-            of_pad, of_word = self._chances(last, pads)
-            last, chance = (pad, of_pad) if of_pad >= of_word else (word, of_word)
-            pads += 1
+        for n in range(most):
+            # Behind its mark comes some word: what is said behind that is worth hearing all the same.
+            token, chance = (pad, 0.0) if last == word else self._likeliest(last, pads)
+            last, chance = coming[n] if n < len(coming) and coming[n][1] >= chance else (token, chance)
+            pads = self._pads_behind(last, pads)
             certain *= chance
             expected += certain
             tokens.append(last)
-            value = worth(len(tokens), expected)
+            value = worth(n + 1, expected)
             # Of lengths worth about the same the longer one: it reads the weights less often.
-            if value > best or (chosen and value > _ALIKE * best):
-                best, chosen = max(best, value), len(tokens)
+            if value > best or (chosen and certain and value > _ALIKE * best):
+                best, chosen = max(best, value), n + 1
         return tokens[:chosen]
 
-    def along(self, draft: Sequence[int]) -> tuple[float, tuple[int, int]]:
-        """How likely a draft is, and the last token and its pads behind it and what follows it then, probably."""
+    def along(self, draft: Sequence[int], coming: Sequence[Likely] = ()) -> tuple[float, tuple[int, int]]:
+        """How likely a draft is, and the last token and its pads behind it and what follows it then, probably.
+
+        Args:
+            draft: Made by `draft`.
+            coming: As for that.
+        """
         pad, word = self._ids
         certain, last, pads = 1.0, self._last, self._pads
-        for token in draft:
-            certain *= self._chances(last, pads)[token != pad]
-            last, pads = token, pads + 1 if token == pad else 0
+        for i, token in enumerate(draft):
+            known = i < len(coming) and coming[i][0] == token
+            certain *= coming[i][1] if known else self._chances(last, pads)[token != pad]
+            last, pads = token, self._pads_behind(token, pads)
+        if len(draft) < len(coming):
+            token = coming[len(draft)][0]
+            return certain, (token, self._pads_behind(token, pads))
         of_pad, of_word = (0.0, 0.0) if last == word else self._chances(last, pads)
         if of_pad >= max(of_word, 1 - of_pad - of_word):
             return certain, (pad, pads + 1)
         return certain, (word if of_word >= 1 - of_pad - of_word else _TEXT, 0)
+
+    def _pads_behind(self, token: int, pads: int) -> int:
+        return pads + 1 if token == self._ids[0] else 0
+
+    def _likeliest(self, last: int, pads: int) -> Likely:
+        """Of a pad and a word's mark."""
+        of_pad, of_word = self._chances(last, pads)
+        return (self._ids[0], of_pad) if of_pad >= of_word else (self._ids[1], of_word)
 
     def _state(self, last: int, pads: int) -> tuple[bool, int]:
         return last == self._ids[0], min(pads, _LONG)
@@ -116,29 +147,41 @@ class Drafts:
 
     Args:
         pad, word: Ids of [STREAMING_PAD] and [STREAMING_WORD].
+        n_special: Ids from here on are text.
     """
 
-    def __init__(self, pad: int, word: int) -> None:
-        self._pad, self._guess = pad, Guess(pad, word)
+    def __init__(self, pad: int, word: int, n_special: int) -> None:
+        self.n_special = n_special
+        self._pad, self._guess, self._jacobi = pad, Guess(pad, word), Jacobi(pad, word, n_special)
         self.costs = Costs()  # what passes take here
         self._on = True
-        # What passes would have taken lately, in plain steps, and tokens that would have come of them.
+        # What passes took lately, in plain steps, and tokens that came of them; without drafts, what they would have.
         self._spent, self._gained = 0.0, 0.0
-        self._trial: list[int] = []  # what would be verified now, as long as none of it was said
-        self._right = 0
-        self._room, self._tried = MOST - 1, 0  # at most so many tokens, now and when the trial was made
+        self._thought: list[int] = []  # without drafts: tokens since they were thought of
+        self._state = pad, 0  # the last token before those, and the pads up to it
+        self._rest, self._rested = _REST, 0  # tokens without drafts before they are tried again, and those since
+        self._room = MOST - 1  # at most so many tokens of a draft
 
     def push(self, token: int) -> None:
-        """The next token became known: what would a draft have saved?"""
-        trial, right = self._trial, self._right
+        """The next token became known."""
         self._guess.push(token)
-        if right < len(trial) and trial[right] == token:
-            self._right += 1
-            return
-        self._spent = self._spent * _RECENT + self.costs(len(trial) + 1)
-        self._gained = self._gained * _RECENT + right + 1
-        self._tried = self._room if self._on else min(self._room, _SHORT - 1)
-        self._trial, self._right = self._best(self._tried), 0
+        self._jacobi.push(token)
+        if not self._on:
+            self._thought.append(token)
+
+    def hear(
+        self, draft: Sequence[int], made: Sequence[int], said: Sequence[int], text: Sequence[int], *, timed: bool
+    ) -> None:
+        """A pass was read; nothing of it was pushed yet.
+
+        Args:
+            draft: What it verified.
+            made, said, text: As for `Jacobi.hear`.
+            timed: How long the draft is was not chosen.
+        """
+        self._jacobi.hear(made, said, text)
+        if self._on and not timed:
+            self._note(len(draft), len(made))
 
     def plain(self, rows: int) -> int:
         """How many steps to make without drafts; 0: none.
@@ -152,9 +195,43 @@ class Drafts:
         size = self._wanted(rows)
         if size is not None:
             return LEAST if size == PLAIN else 0
-        if self._gained >= _JUDGED:
-            self._on = self._spent / self._gained < (_STOP if self._on else _START)
+        if not self._on:
+            self._think()
+        elif self._gained >= _JUDGED and self._spent >= self._gained:
+            self._on, self._rested, self._state = False, 0, self._guess.state
+            self._spent = self._gained = 0.0
+        elif self._gained > 2 * _JUDGED:
+            self._rest = _REST
         return 0 if self._on else min(rows, STRETCH)
+
+    def _think(self) -> None:
+        """Would drafts have paid lately? Or have they not been made for long?"""
+        tokens, at, (last, pads) = self._thought, 0, self._state
+        self._rested += len(tokens)
+        if self._pad in tokens:  # otherwise nothing would have been proposed
+            while at < len(tokens):
+                draft = self._best(min(self._room, _SHORT - 1), behind=(last, pads))
+                right = 0
+                while right < len(draft) and tokens[at + right : at + right + 1] == draft[right : right + 1]:
+                    right += 1
+                for last in tokens[at : at + right + 1]:
+                    pads = pads + 1 if last == self._pad else 0
+                self._note(len(draft), right + 1)
+                at += right + 1
+        elif tokens:
+            last, pads = tokens[-1], 0
+        tokens.clear()
+        self._state = last, pads
+        if self._gained >= _JUDGED and self._spent < _START * self._gained:
+            self._on, self._spent, self._gained = True, 0.0, 0.0
+        elif self._rested >= self._rest:
+            # What is said behind a wrong token cannot be thought of. Two passes that bring nothing end it.
+            self._on, self._rest = True, min(2 * self._rest, _LONGEST_REST)
+            self._spent = self._gained = float(_TRIED)
+
+    def _note(self, drafted: int, made: int) -> None:
+        self._spent = self._spent * _RECENT + self.costs(drafted + 1)
+        self._gained = self._gained * _RECENT + made
 
     def _wanted(self, rows: int) -> int | None:
         """As `Costs.wanted`; where drafts do not pay, long ones are not timed."""
@@ -166,14 +243,11 @@ class Drafts:
         Args:
             rows: Steps whose audio is there.
         """
-        size = self._wanted(rows)
+        size, coming = self._wanted(rows), self._jacobi.ahead()
         if size:
             # Passes of so many rows were not timed yet: this one is.
-            tokens = self._guess.draft(size - 1, lambda n, _: float(n))
-            return (tokens + [self._pad] * size)[: size - 1], True
-        most = min(rows, MOST) - 1
-        fits = self._right == 0 and len(self._trial) <= most <= self._tried
-        return self._trial if fits else self._best(most), False
+            return self._guess.draft(size - 1, lambda n, _: float(n), coming), True
+        return self._best(min(rows, MOST) - 1, coming), False
 
     def behind(self, draft: list[int], rows: int) -> list[int] | None:
         """What to verify behind a draft and the token that the model adds to it; None: nothing, it is too unlikely.
@@ -182,9 +256,12 @@ class Drafts:
             draft: It is being verified; nothing of it was pushed.
             rows: Steps behind it whose audio is there.
         """
-        certain, state = self._guess.along(draft)
-        return self._best(min(rows, MOST) - 1, state) if rows > 0 and certain > _AHEAD else None
+        coming = self._jacobi.ahead()
+        certain, state = self._guess.along(draft, coming)
+        if rows < 1 or certain <= _AHEAD:
+            return None
+        return self._best(min(rows, MOST) - 1, coming[len(draft) + 1 :], state)
 
-    def _best(self, most: int, behind: tuple[int, int] | None = None) -> list[int]:
-        costs = self.costs
-        return self._guess.draft(most, lambda n, expected: expected / costs(n + 1), behind)
+    def _best(self, most: int, coming: Sequence[Likely] = (), behind: tuple[int, int] | None = None) -> list[int]:
+        costs, row = self.costs, _ROW * self._jacobi.right
+        return self._guess.draft(most, lambda n, expected: (expected + row * n) / costs(n + 1), coming, behind)

@@ -86,7 +86,7 @@ class Transcription:
             tokenizer.delay_tokens(delay_ms),
             offset=offset,
             cache_bits=cache_bits,
-            drafts=None if drafts is False else Drafts(tokenizer.pad_id, tokenizer.word_id),
+            drafts=None if drafts is False else Drafts(tokenizer.pad_id, tokenizer.word_id, tokenizer.n_special),
             always=drafts is True and not exact,
         )
         self._offset = offset
