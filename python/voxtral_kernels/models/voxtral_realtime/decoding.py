@@ -149,6 +149,7 @@ class Decoding:
                 begun = perf_counter()
                 draft, timed = drafts.next(end - at)
                 chain.begin(int(cast(int, self.last.item())), draft, at)
+                chained = False
                 while chain:
                     yield from _emptied(made)
                     following = None if timed else drafts.behind(draft, end - at - len(draft) - 1)
@@ -157,11 +158,11 @@ class Decoding:
                     said, behind = chain.read()
                     if timed:
                         drafts.costs.note(len(draft) + 1, perf_counter() - begun)
-                    drafts.hear(draft, said, *behind, timed=timed)
+                    drafts.hear(draft, said, *behind, timed=timed, chained=chained)
                     made += [self._told(i, token) for i, token in enumerate(said, start=self.position)]
                     self.last = mx.array([[said[-1]]])
                     self._pass(len(said), len(draft), len(said) - 1)
-                    at, draft = at + len(said), following or []
+                    at, draft, chained = at + len(said), following or [], True
         except GeneratorExit:
             raise
         except BaseException:

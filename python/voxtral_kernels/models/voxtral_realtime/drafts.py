@@ -22,9 +22,9 @@ _RECENT = 0.95
 _LONG = 32
 # Rows of a pass that are still timed, or thought of, where drafts do not pay.
 _SHORT = 4
-# Tokens from which on what drafts save is judged, and those that a trial begins with; where they did not save anything,
-# tokens before they are tried again, at first and at most.
-_JUDGED, _TRIED, _REST, _LONGEST_REST = 3, 2, 128, 1024
+# Tokens from which on what drafts save is judged, and those that a trial, or a stream, begins with: two passes that bring
+# nothing end it; then the tokens before drafts are tried again, at first and at most.
+_JUDGED, _TRIED, _REST, _LONGEST_REST = 3.0, 2.0, 256, 2048
 # Drafts that are only thought of are made again when they would take this share of plain decoding's time.
 _START = 0.93
 # What hearing a further row is worth for the draft behind it, in tokens, where all that was proposed so came.
@@ -71,7 +71,7 @@ class Guess:
     def draft(
         self,
         most: int,
-        worth: Callable[[int, float], float],
+        worth: Callable[[int, float, float], float],
         coming: Sequence[Likely] = (),
         behind: tuple[int, int] | None = None,
     ) -> list[int]:
@@ -79,14 +79,14 @@ class Guess:
 
         Args:
             most: At most so many.
-            worth: Of a draft's length and the tokens expected of its pass.
+            worth: Of a draft's length, the tokens expected of its pass, and how likely all of the draft is right.
             coming: What else may come, with its chances.
             behind: The last token and the pads up to it; None: as they are.
         """
         pad, word = self._ids
         certain, expected = 1.0, 1.0
         last, pads = behind or (self._last, self._pads)
-        best, chosen = worth(0, 1.0), 0
+        best, chosen = worth(0, 1.0, 1.0), 0
         tokens: list[int] = []
         for n in range(most):
             # Behind its mark comes some word: what is said behind that is worth hearing all the same.
@@ -96,7 +96,7 @@ class Guess:
             certain *= chance
             expected += certain
             tokens.append(last)
-            value = worth(n + 1, expected)
+            value = worth(n + 1, expected, certain)
             # Of lengths worth about the same the longer one: it reads the weights less often.
             if value > best or (chosen and certain and value > _ALIKE * best):
                 best, chosen = max(best, value), n + 1
@@ -156,7 +156,7 @@ class Drafts:
         self.costs = Costs()  # what passes take here
         self._on = True
         # What passes took lately, in plain steps, and tokens that came of them; without drafts, what they would have.
-        self._spent, self._gained = 0.0, 0.0
+        self._spent = self._gained = _TRIED
         self._thought: list[int] = []  # without drafts: tokens since they were thought of
         self._state = pad, 0  # the last token before those, and the pads up to it
         self._rest, self._rested = _REST, 0  # tokens without drafts before they are tried again, and those since
@@ -170,7 +170,14 @@ class Drafts:
             self._thought.append(token)
 
     def hear(
-        self, draft: Sequence[int], made: Sequence[int], said: Sequence[int], text: Sequence[int], *, timed: bool
+        self,
+        draft: Sequence[int],
+        made: Sequence[int],
+        said: Sequence[int],
+        text: Sequence[int],
+        *,
+        timed: bool,
+        chained: bool = False,
     ) -> None:
         """A pass was read; nothing of it was pushed yet.
 
@@ -178,10 +185,11 @@ class Drafts:
             draft: What it verified.
             made, said, text: As for `Jacobi.hear`.
             timed: How long the draft is was not chosen.
+            chained: It was made while the one before it ran.
         """
         self._jacobi.hear(made, said, text)
         if self._on and not timed:
-            self._note(len(draft), len(made))
+            self._note(len(draft), len(made), float(chained))
 
     def plain(self, rows: int) -> int:
         """How many steps to make without drafts; 0: none.
@@ -216,21 +224,21 @@ class Drafts:
                     right += 1
                 for last in tokens[at : at + right + 1]:
                     pads = pads + 1 if last == self._pad else 0
-                self._note(len(draft), right + 1)
+                self._note(len(draft), right + 1, 0.0)
                 at += right + 1
         elif tokens:
             last, pads = tokens[-1], 0
         tokens.clear()
         self._state = last, pads
         if self._gained >= _JUDGED and self._spent < _START * self._gained:
-            self._on, self._spent, self._gained = True, 0.0, 0.0
+            self._on, self._spent, self._gained = True, _TRIED, _TRIED
         elif self._rested >= self._rest:
-            # What is said behind a wrong token cannot be thought of. Two passes that bring nothing end it.
+            # What is said behind a wrong token cannot be thought of.
             self._on, self._rest = True, min(2 * self._rest, _LONGEST_REST)
-            self._spent = self._gained = float(_TRIED)
+            self._spent = self._gained = _TRIED
 
-    def _note(self, drafted: int, made: int) -> None:
-        self._spent = self._spent * _RECENT + self.costs(drafted + 1)
+    def _note(self, drafted: int, made: int, chained: float) -> None:
+        self._spent = self._spent * _RECENT + self._cost(drafted, chained)
         self._gained = self._gained * _RECENT + made
 
     def _wanted(self, rows: int) -> int | None:
@@ -246,8 +254,8 @@ class Drafts:
         size, coming = self._wanted(rows), self._jacobi.ahead()
         if size:
             # Passes of so many rows were not timed yet: this one is.
-            return self._guess.draft(size - 1, lambda n, _: float(n), coming), True
-        return self._best(min(rows, MOST) - 1, coming), False
+            return self._guess.draft(size - 1, lambda n, *_: float(n), coming), True
+        return self._best(self._most(rows), coming), False
 
     def behind(self, draft: list[int], rows: int) -> list[int] | None:
         """What to verify behind a draft and the token that the model adds to it; None: nothing, it is too unlikely.
@@ -260,8 +268,21 @@ class Drafts:
         certain, state = self._guess.along(draft, coming)
         if rows < 1 or certain <= _AHEAD:
             return None
-        return self._best(min(rows, MOST) - 1, coming[len(draft) + 1 :], state)
+        return self._best(self._most(rows), coming[len(draft) + 1 :], state)
+
+    def _most(self, rows: int) -> int:
+        """Tokens of a draft; a trial is short."""
+        return min(rows, MOST if self._gained > _JUDGED else _SHORT) - 1
 
     def _best(self, most: int, coming: Sequence[Likely] = (), behind: tuple[int, int] | None = None) -> list[int]:
-        costs, row = self.costs, _ROW * self._jacobi.right
-        return self._guess.draft(most, lambda n, expected: (expected + row * n) / costs(n + 1), coming, behind)
+        cost, row = self._cost, _ROW * self._jacobi.right
+
+        def worth(n: int, expected: float, certain: float) -> float:
+            return (expected + row * n) / cost(n, certain)
+
+        return self._guess.draft(most, worth, coming, behind)
+
+    def _cost(self, drafted: int, certain: float) -> float:
+        """Of a pass, if it is so likely that the next one is made while it runs: as plain steps are."""
+        costs = self.costs
+        return costs(drafted + 1) - certain * max(0.0, costs(1) - costs(PLAIN))

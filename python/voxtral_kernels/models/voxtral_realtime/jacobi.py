@@ -21,7 +21,7 @@ _PLACES = 3
 # drafted is begun anew by the place behind it.
 _FIRST = ((0.97, 0.9, 0.65), (0.97, 0.5, 0.8), (0.97, 0.85, 0.7))
 # Tokens that these chances weigh like, and how fast the share of all is forgotten, a token.
-_WEIGHT, _RECENT = 3.0, 0.05
+_WEIGHT, _RECENT = 3.0, 0.1
 
 
 class Jacobi:
