@@ -22,8 +22,8 @@ _RECENT = 0.95
 _LONG = 32
 # Rows of a pass that are still timed, or thought of, where drafts do not pay.
 _SHORT = 4
-# Tokens from which on what drafts save is judged, and those that a trial, or a stream, begins with: two passes that bring
-# nothing end it; then the tokens before drafts are tried again, at first and at most.
+# Tokens from which on what drafts save is judged, and those that a trial, or a stream, begins with: two passes that
+# bring nothing end it. Then the tokens before drafts are tried again, at first and at most.
 _JUDGED, _TRIED, _REST, _LONGEST_REST = 3.0, 2.0, 256, 2048
 # Drafts that are only thought of are made again when they would take this share of plain decoding's time.
 _START = 0.93
