@@ -16,7 +16,7 @@ def test_text(run):
     assert out.startswith(f"voxtral-kernels {vk.__version__}\n")
     for word in ("mlx ", "mistral-common", "device ", "extension ", "emulator ", "metal ", "native ", "composed "):
         assert word in out
-    for op in ("ada_rms_norm", "causal_conv1d_gelu", "sliding_window_attention"):
+    for op in ("ada_rms_norm", "causal_conv1d_gelu", "skinny_linear", "sliding_window_attention"):
         assert f"  {op} (" in out
 
 

@@ -14,6 +14,7 @@ from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.models.voxtral_realtime import batch as batches
 
 TOKEN = 1280
+PIECES = 100  # of a stream's audio at most: feeds of one sample would make the plan longer than its turns
 RANDOM = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -59,7 +60,8 @@ def play(model, clip, plan):
             for join, delay_ms, begin, length, sizes, chunk_ms, leaves in streams:
                 if turn == join:
                     samples = clip[begin : begin + length]
-                    cut = np.split(samples, np.cumsum(np.resize(sizes, 1 + len(samples) // min(sizes))))
+                    pieces = min(PIECES, 1 + len(samples) // min(sizes))
+                    cut = np.split(samples, np.cumsum(np.resize(sizes, pieces)))
                     stream = batch.stream(delay_ms, chunk_ms=chunk_ms)
                     playing.append([stream, cut, leaves, samples, delay_ms, chunk_ms])
             for stream, cut, leaves, *_ in playing:

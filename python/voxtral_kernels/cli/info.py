@@ -104,6 +104,7 @@ class Sizes:
     heads: int = 32
     kv_heads: int = 8
     head_dim: int = 128
+    hidden_dim: int = 9216
     window: int = 8192
 
     @classmethod
@@ -111,7 +112,7 @@ class Sizes:
         """Those of a Voxtral Realtime configuration."""
         e, d = config.encoder, config.decoder
         encoder = (e.n_mels, e.dim, e.n_heads, e.head_dim, e.window)
-        return cls(*encoder, d.dim, d.n_heads, d.n_kv_heads, d.head_dim, d.window)
+        return cls(*encoder, d.dim, d.n_heads, d.n_kv_heads, d.head_dim, d.hidden_dim, d.window)
 
 
 def ops(sizes: Sizes | None = None, dtype: Any = None) -> Iterator[dict[str, Any]]:
@@ -159,6 +160,19 @@ def _calls(s: Sizes, dtype: Any) -> Iterator[tuple[str, str, tuple[Any, ...], di
     ):
         q, kv = zeros(1, heads, length, dim), zeros(1, kv_heads, length, dim)
         yield "sliding_window_attention", case, (q, kv, kv), {"cache": RingKVCache(window=window)}
+    gate_up = (2 * s.hidden_dim, s.dim)
+    packed = (
+        mx.zeros((gate_up[0], s.dim // 8), mx.uint32),
+        zeros(gate_up[0], s.dim // 64),
+        zeros(gate_up[0], s.dim // 64),
+    )
+    for case, length, weights in (
+        ("gate and up, one token", 1, (zeros(*gate_up),)),
+        ("gate and up, 8 tokens", 8, (zeros(*gate_up),)),
+        ("gate and up, prompt", 39, (zeros(*gate_up),)),
+        ("gate and up in 4 bits, one token", 1, packed),
+    ):
+        yield "skinny_linear", case, (zeros(1, length, s.dim), *weights), {"norm": zeros(s.dim), "gated": True}
 
 
 def _device() -> dict[str, Any]:

@@ -126,9 +126,9 @@ class Voxtral(Module):
         parts = []
         for start in range(0, len(mel), batch):
             some = mel[start : start + batch]
-            frames = self.encoder(mx.array(np.stack(some) if isinstance(some, list) else some).astype(self.dtype))
-            parts.append(mx.flatten(self.projector(frames), 0, 1))
-            # One batch's activations are gone before the next one's are made.
+            chunks = mx.array(np.stack(some) if isinstance(some, list) else some)
+            # No name for what comes between: one batch's activations are gone before the next one's are made.
+            parts.append(mx.flatten(self.projector(self.encoder(chunks.astype(self.dtype))), 0, 1))
             mx.eval(parts[-1])
         return mx.concatenate(parts) if len(parts) > 1 else parts[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,7 +102,12 @@ class Transcription:
         self._again = again
         self._found: list[Word] = []  # words of blanks that were heard again
         self._n_fed, self._n_samples, self._finished = 0, 0, False  # fed at their rate; at 16 kHz
-        self.tokens: list[int] = []
+        self._ids = array("i")  # eight times smaller than a list of int objects
+
+    @property
+    def tokens(self) -> list[int]:
+        """Every id generated up to now, control tokens included."""
+        return self._ids.tolist()
 
     @property
     def text(self) -> str:
@@ -135,8 +141,8 @@ class Transcription:
     @property
     def result(self) -> Result:
         """All of that up to now as one value; final after ``finish``."""
-        words, tokens = self.words, list(self.tokens)
-        return Result(self.text, tokens, words, self.duration_s, passes=self.passes, suspicious=self.suspicious)
+        words = self.words
+        return Result(self.text, self.tokens, words, self.duration_s, passes=self.passes, suspicious=self.suspicious)
 
     def _take(self, samples: np.ndarray) -> None:
         """Samples at 16 kHz."""
@@ -171,7 +177,7 @@ class Transcription:
     def _event(self, value: int, position: int) -> StreamEvent:
         """Take over the token generated at ``position`` (from the start of the stream)."""
         frame = position + 1 - len(self._prompt)
-        self.tokens.append(value)
+        self._ids.append(value)
         self._tracker.push(frame, value)
         self._watch(frame, value)
         limit = self.duration_s if self._finished else float("inf")
