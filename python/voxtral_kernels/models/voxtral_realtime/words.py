@@ -72,7 +72,7 @@ class _Closed:
     def first(self, n: int) -> list[Word]:
         """The first ``n``; more of them may be added meanwhile."""
         ends, times = self._ends[:n], self._times[: 2 * n]
-        texts = (self._texts[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True))
+        texts = (self._texts[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))
         return list(map(Word, texts, times[::2], times[1::2]))
 
 
