@@ -1,13 +1,14 @@
 // Formula   out[row] = sum_key softmax(scale * q[row] . k[key]) v[key], p - window < key <= p, p: position of row
 // Layout    q [B, Hq, L, D] any strides; ring [2, B, Hkv, C, D], tails [B, Hkv, T, D] row-contiguous; see common/ring.h;
 //           out [B, L, Hq, D]; a row is (query, head of the group): row = l * group + g, group = Hq / Hkv
-// Grid      one threadgroup of 32 * SIMDS per (split of the keys, kv head, batch); its simdgroups take keys in turn
-// Numerics  dot products, softmax and sums in float32; rounded once, at the store; splits are merged in float32
-// Traffic   each visible key and value row once for all rows; split: 8 (D + 2) bytes more a row and split (at most 32)
-// Limits    L * group <= ROWS, ROWS * D <= 1024, D a multiple of 16 up to 256; row strides of q may be any
+// Grid      one threadgroup of 32 * 8 per (split of the keys, kv head, batch); a simdgroup takes a share of the keys
+// Numerics  dot products, softmax and sums in float32, in an order of the row's own (common/key_rows.h); rounded once
+// Traffic   each visible key and value row once for all rows; split: 8 (D + 2) bytes more a row and split
+// Limits    L * group <= ROWS <= 8, ROWS * D <= 512, D a multiple of 16 up to 256; row strides of q may be any
 // Source    online softmax, Milakov & Gimelshein 2018; split keys, Dao et al. 2023 (Flash-Decoding)
 #include <metal_stdlib>
 
+#include "common/key_rows.h"
 #include "common/online_softmax.h"
 #include "common/packed.h"
 #include "common/reduce.h"
@@ -15,22 +16,10 @@
 
 using namespace metal;
 
-// How a simdgroup covers keys: LANES lanes share a key, each holds E of its D elements, in pieces of V neighbours.
-template <typename R, int D, int ROWS>
-struct VectorLayout {
-  static constexpr constant int kMost = D % 32 == 0 ? 32 : 16;
-  // 16 lanes of 8 bytes cover a 128-byte segment; more of them where the sums of all rows need more registers.
-  static constexpr constant int LANES = ROWS * D <= 32 * 16 ? 16 : kMost;
-  static constexpr constant int SLOTS = 32 / LANES;
-  static constexpr constant int E = D / LANES;
-  static constexpr constant int kWidest = 8 / int(sizeof(R));
-  static constexpr constant int V = E % kWidest == 0 ? kWidest : E % 4 == 0 && kWidest > 4 ? 4 : E % 2 == 0 ? 2 : 1;
-};
-
-// This lane's elements of a row of D: piece c, element j is row[(c * LANES + part) * V + j].
-template <int ROWS, bool VALUES, typename T, typename R, int D, bool HAS_RING>
+// This lane's elements of a row of D.
+template <bool VALUES, typename T, typename R, int D, bool HAS_RING>
 METAL_FUNC void load_part(RingTail<T, R, D, HAS_RING> rows_kv, int position, uint part, thread float* out) {
-  using Layout = VectorLayout<R, D, ROWS>;
+  using Layout = KeyLayout<R, D>;
 #pragma unroll
   for (int c = 0; c < Layout::E / Layout::V; ++c) {
     const auto packed =
@@ -42,20 +31,21 @@ METAL_FUNC void load_part(RingTail<T, R, D, HAS_RING> rows_kv, int position, uin
   }
 }
 
-template <typename T, typename R, int D, int ROWS, int SIMDS, bool HAS_RING, bool SPLIT, typename O>
+template <typename T, typename R, int D, int ROWS, bool HAS_RING, int SPAN, typename O>
 METAL_FUNC void sliding_window_attention_vector(
     const device T* q,                    // [B, Hq, L, D], element strides q_strides
     const constant int64_t* q_strides,    // [4]
     RingTail<T, R, D, HAS_RING> rows_kv,  // keys and values of this (batch, kv head)
-    device O* out,                        // [B, L, Hq, D]; SPLIT: float [B, Hq, L, n_splits, D], sums below the peak
-    device float* stats,                  // SPLIT: [B, Hq, L, n_splits, 2], peak and total
+    device O* out,                        // [B, L, Hq, D]; SPAN: float [B, Hq, L, n_splits, D], sums below the peak
+    device float* stats,                  // SPAN: [B, Hq, L, n_splits, 2], peak and total
     int n_heads, int n_kv_heads, int n_queries, int n_tail, int window, float scale,
-    threadgroup float* sums,   // [SIMDS * D], first the queries: ROWS <= SIMDS
-    threadgroup float* peaks,  // [2 * SIMDS * ROWS], peaks then totals
+    threadgroup float* sums,   // [SHARES * D], first the queries: ROWS <= SHARES
+    threadgroup float* peaks,  // [2 * SHARES * ROWS], peaks then totals
     uint b, uint kv_head, uint split, uint n_splits, uint tid, uint lane, uint simd) {
-  using Layout = VectorLayout<R, D, ROWS>;
+  using Layout = KeyLayout<R, D>;
   constexpr int E = Layout::E;
-  constexpr int RUN = sizeof(R) == 1 ? 32 : Layout::SLOTS;  // neighbouring keys that a simdgroup takes in a row
+  constexpr int RUN = Layout::RUN;
+  constexpr int SHARES = Layout::SHARES;
   const int group = n_heads / n_kv_heads;
   const int n_rows = group * n_queries;
   const uint part = lane % Layout::LANES;
@@ -64,45 +54,36 @@ METAL_FUNC void sliding_window_attention_vector(
   const int first = last - n_queries + 1;
 
   // Each query once a threadgroup, then from there into the registers.
-  for (int i = int(tid); i < ROWS * D; i += SIMDS * 32) {
+  for (int i = int(tid); i < ROWS * D; i += SHARES * 32) {
     const int r = i / D;
     const device T* row =
         q + b * q_strides[0] + (kv_head * group + r % group) * q_strides[1] + (r / group) * q_strides[2];
     sums[i] = r < n_rows ? scale * float(row[i % D * q_strides[3]]) : 0.0f;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  float query[ROWS][E];
-  float sum[ROWS][E];
-  OnlineSoftmax softmax[ROWS];
+  KeyRows<R, D, ROWS> rows;
+  rows.clear();
 #pragma unroll
   for (int r = 0; r < ROWS; ++r) {
 #pragma unroll
     for (int e = 0; e < E; ++e) {
-      query[r][e] = sums[r * D + ((e / Layout::V) * Layout::LANES + int(part)) * Layout::V + e % Layout::V];
-      sum[r][e] = 0;
+      rows.query[r][e] = sums[r * D + ((e / Layout::V) * Layout::LANES + int(part)) * Layout::V + e % Layout::V];
     }
   }
 
-  // This split's keys: begin .. end - 1, of all that any row sees.
-  int begin = rows_kv.first_visible(first, window);
-  const int each = (last - begin + int(n_splits)) / int(n_splits);
-  begin += int(split) * each;
-  const int end = min(begin + each, last + 1);
-
-  // Unsplit, positions say which keys a simdgroup takes: a row's sums have one order, whatever rows are beside it.
-  const int before = !SPLIT ? begin % (SIMDS * RUN) : rows_kv.IS_SCALED ? (begin - rows_kv.origin) % Layout::SLOTS : 0;
-  const int aligned = begin - before;
-  for (int run = aligned + int(simd) * RUN; run < end; run += SIMDS * RUN) {
+  const KeyRange keys = keys_of_split<SPAN>(rows_kv, first, last, window, int(split));
+  const int aligned = keys.begin - keys.begin % (SHARES * RUN);
+  for (int run = aligned + int(simd) * RUN; run < keys.end; run += SHARES * RUN) {
     // A lane reads the scales of one key of the run.
-    const bool reads = rows_kv.IS_SCALED && run + int(lane) >= begin && run + int(lane) < end;
+    const bool reads = rows_kv.IS_SCALED && run + int(lane) >= keys.begin && run + int(lane) < keys.end;
     const float key_scales = reads ? row_scale<false>(rows_kv, run + int(lane)) : 1.0f;
     const float value_scales = reads ? row_scale<true>(rows_kv, run + int(lane)) : 1.0f;
-    for (int base = run; base < min(run + RUN, end); base += Layout::SLOTS) {
+    for (int base = run; base < min(run + RUN, keys.end); base += Layout::SLOTS) {
       const ushort from = ushort(base - run + slot);
       const float key_scale = rows_kv.IS_SCALED ? simd_shuffle(key_scales, from) : 1.0f;
       const float value_scale = rows_kv.IS_SCALED ? simd_shuffle(value_scales, from) : 1.0f;
       const int position = base + slot;
-      const bool inside = position >= begin && position < end;
+      const bool inside = position >= keys.begin && position < keys.end;
       float key[E];
       float value[E];
 #pragma unroll
@@ -111,101 +92,64 @@ METAL_FUNC void sliding_window_attention_vector(
         value[e] = 0;
       }
       if (inside) {
-        load_part<ROWS, false>(rows_kv, position, part, key);
-        load_part<ROWS, true>(rows_kv, position, part, value);
+        load_part<false>(rows_kv, position, part, key);
+        load_part<true>(rows_kv, position, part, value);
       }
-#pragma unroll
-      for (int r = 0; r < ROWS; ++r) {
-        float score = 0;
-#pragma unroll
-        for (int e = 0; e < E; ++e) {
-          score = fma(query[r][e], key[e], score);
-        }
-        score = lanes_sum<Layout::LANES>(score) * key_scale;
-        const bool visible = inside && is_visible(position, first + r / group, window);
-        const float factor = softmax[r].raise(visible ? score : kNothingSeen);
-        const float weight = softmax[r].weight(score, visible);
-        softmax[r].total += weight;
-        if (visible) {  // 0 times an infinite value is no number; where nothing is seen, factor is 1
-#pragma unroll
-          for (int e = 0; e < E; ++e) {
-            sum[r][e] = fma(weight * value_scale, value[e], sum[r][e] * factor);
-          }
-        }
-      }
+      rows.attend(key, value, key_scale, value_scale, position, inside, first, 0, group, window);
     }
   }
 
-  // Slots of the simdgroup: bring all to one peak, then add.
+  rows.join_slots();
+  if (lane == 0) {
 #pragma unroll
-  for (int r = 0; r < ROWS; ++r) {
-    float peak = softmax[r].peak;
-    for (ushort step = Layout::LANES; step < 32; step *= 2) {
-      peak = max(peak, simd_shuffle_xor(peak, step));
-    }
-    const float factor = softmax[r].raise(peak);
-    for (ushort step = Layout::LANES; step < 32; step *= 2) {
-      softmax[r].total += simd_shuffle_xor(softmax[r].total, step);
-    }
-#pragma unroll
-    for (int e = 0; e < E; ++e) {
-      sum[r][e] *= factor;
-      for (ushort step = Layout::LANES; step < 32; step *= 2) {
-        sum[r][e] += simd_shuffle_xor(sum[r][e], step);
-      }
-    }
-    if (lane == 0) {
-      peaks[simd * ROWS + r] = softmax[r].peak;
-      peaks[(SIMDS + simd) * ROWS + r] = softmax[r].total;
+    for (int r = 0; r < ROWS; ++r) {
+      peaks[simd * ROWS + r] = rows.softmax[r].peak;
+      peaks[(SHARES + simd) * ROWS + r] = rows.softmax[r].total;
     }
   }
 
-  // Simdgroups of the threadgroup, row by row.
+  // The shares of the threadgroup, row by row.
 #pragma unroll
   for (int r = 0; r < ROWS; ++r) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (r >= n_rows) {
       break;
     }
-    OnlineSoftmax all;
-    for (int s = 0; s < SIMDS; ++s) {
-      all.raise(peaks[s * ROWS + r]);
-    }
-    for (int s = 0; s < SIMDS; ++s) {
-      all.total += peaks[(SIMDS + s) * ROWS + r] * fast::exp(peaks[s * ROWS + r] - all.peak);
-    }
-    const float factor = fast::exp(softmax[r].peak - all.peak);
     if (slot == 0) {
       // Element e of all lanes lies together: no two lanes of a store meet in a bank.
 #pragma unroll
       for (int e = 0; e < E; ++e) {
-        sums[simd * D + e * Layout::LANES + part] = sum[r][e] * factor;
+        sums[simd * D + e * Layout::LANES + part] = rows.sum[r][e];
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const int head = int(kv_head) * group + r % group;
     const int l = r / group;
-    for (int i = int(tid); i < D; i += SIMDS * 32) {
-      float total = 0;
-      for (int s = 0; s < SIMDS; ++s) {
-        total += sums[s * D + i];
+    for (int i = int(tid); i < D; i += SHARES * 32) {
+      OnlineSoftmax all;
+      float sum = 0;
+      for (int s = 0; s < SHARES; ++s) {
+        const float2 factors = all.join(peaks[s * ROWS + r], peaks[(SHARES + s) * ROWS + r]);
+        sum = fma(sums[s * D + i], factors.y, sum * factors.x);
       }
       const int e = i / Layout::LANES;
       const int d = ((e / Layout::V) * Layout::LANES + i % Layout::LANES) * Layout::V + e % Layout::V;
-      const size_t row = (size_t(b) * n_heads + head) * n_queries + l;
-      if (SPLIT) {
-        out[(row * n_splits + split) * D + d] = O(total);
+      if (SPAN > 0) {
+        const size_t row = (size_t(b) * n_heads + head) * n_queries + l;
+        const size_t at = row * n_splits + place_of_split<SPAN>(rows_kv, first + l, window, int(split),
+                                                                keys.first_split, int(n_splits));
+        out[at * D + d] = O(sum);
         if (d < 2) {
-          stats[(row * n_splits + split) * 2 + d] = d == 0 ? all.peak : all.total;
+          stats[at * 2 + d] = d == 0 ? all.peak : all.total;
         }
       } else {
-        out[((size_t(b) * n_queries + l) * n_heads + head) * D + d] = O(total / all.total);
+        out[((size_t(b) * n_queries + l) * n_heads + head) * D + d] = O(sum * (1.0f / all.total) + 0.0f);
       }
     }
   }
 }
 
-// One thread per element of a row: the splits' sums, brought to one peak. Lane s knows what split s weighs.
+// One thread per element of a row: the splits' sums, brought to one peak. Each lane knows what every 32nd split weighs.
 template <typename T>
 METAL_FUNC void sliding_window_attention_vector_merge(const device float* partial,  // [B, Hq, L, n_splits, D]
                                                       const device float* stats,    // [B, Hq, L, n_splits, 2]
@@ -214,26 +158,32 @@ METAL_FUNC void sliding_window_attention_vector_merge(const device float* partia
                                                       uint d, uint lane) {
   partial += size_t(row) * n_splits * dim;
   stats += size_t(row) * n_splits * 2;
-  const float peak = lane < n_splits ? stats[2 * lane] : kNothingSeen;
-  const float total = lane < n_splits ? stats[2 * lane + 1] : 0.0f;
-  float factor = fast::exp(peak - simd_max(peak));
-  factor /= simd_sum(total * factor);
+  OnlineSoftmax all;
+  for (uint s = lane; s < n_splits; s += kSimd) {
+    all.join(stats[2 * s], stats[2 * s + 1]);
+  }
+  const float peak = simd_max(all.peak);
+  const float inv_total = 1.0f / simd_sum(all.total * fast::exp(all.peak - peak));
   float sum = 0;
-  for (uint s = 0; s < n_splits; ++s) {
-    const float weight = simd_shuffle(factor, ushort(s));
-    sum = fma(d < dim ? partial[s * dim + d] : 0.0f, weight, sum);
+  for (uint base = 0; base < n_splits; base += kSimd) {
+    const float factor = base + lane < n_splits ? fast::exp(stats[2 * (base + lane)] - peak) * inv_total : 0.0f;
+    for (uint s = base; s < min(base + kSimd, n_splits); ++s) {
+      const float weight = simd_shuffle(factor, ushort(s - base));
+      sum = fma(d < dim ? partial[s * dim + d] : 0.0f, weight, sum);
+    }
   }
   const uint l = row % n_queries;
   const uint head = row / n_queries % n_heads;
   const uint b = row / n_queries / n_heads;
   if (d < dim) {
-    out[((size_t(b) * n_queries + l) * n_heads + head) * dim + d] = T(sum);
+    // Splits in which a row sees nothing change no sum but -0: so none has that sign.
+    out[((size_t(b) * n_queries + l) * n_heads + head) * dim + d] = T(sum + 0.0f);
   }
 }
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
 // state = {ring_end, window}.
-template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS>
+template <typename T, typename R, int D, bool HAS_RING, int ROWS>
 [[kernel]] void sliding_window_attention_vector_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
     const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
@@ -245,20 +195,20 @@ template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS>
     uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
     uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
   // BODY sliding_window_attention_vector
-  threadgroup float sums[SIMDS * D];
-  threadgroup float peaks[2 * SIMDS * ROWS];
+  threadgroup float sums[KeyLayout<R, D>::SHARES * D];
+  threadgroup float peaks[2 * KeyLayout<R, D>::SHARES * ROWS];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
   const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
                                             q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-  sliding_window_attention_vector<T, R, D, ROWS, SIMDS, HAS_RING, false>(
+  sliding_window_attention_vector<T, R, D, ROWS, HAS_RING, 0>(
       q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
       sums, peaks, b, kv_head, 0, 1, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
       simdgroup_index_in_threadgroup);
   // END
 }
 
-template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS>
+template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SPAN>
 [[kernel]] void sliding_window_attention_vector_split_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
     const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
@@ -272,13 +222,13 @@ template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS>
     uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
     uint simdgroup_index_in_threadgroup [[simdgroup_index_in_threadgroup]]) {
   // BODY sliding_window_attention_vector_split
-  threadgroup float sums[SIMDS * D];
-  threadgroup float peaks[2 * SIMDS * ROWS];
+  threadgroup float sums[KeyLayout<R, D>::SHARES * D];
+  threadgroup float peaks[2 * KeyLayout<R, D>::SHARES * ROWS];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
   const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
                                             q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
-  sliding_window_attention_vector<T, R, D, ROWS, SIMDS, HAS_RING, true>(
+  sliding_window_attention_vector<T, R, D, ROWS, HAS_RING, SPAN>(
       q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1],
       scale[0], sums, peaks, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x,
       thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);

@@ -19,8 +19,8 @@ def derived_bytes(op: str, r: Any) -> int:
     figures: dict[str, Any] = {
         "registers": _norm,
         "looped": _norm,
-        "vector": _conv_vector if op == "causal_conv1d_gelu" else _attention_vector,
-        "vector_split": _attention_vector,
+        "vector": _conv_vector if op == "causal_conv1d_gelu" else _attention_few,
+        **dict.fromkeys(("vector_split", "staged", "staged_split"), _attention_few),
         "tiled": _conv_tiled if op == "causal_conv1d_gelu" else _attention_tiled,
     }
     total: int = figures[modules[op].variant(r)[0]](r)
@@ -37,24 +37,31 @@ def _norm(r: Any) -> int:
     return rows * (dim * (through + gain + scale) + again * size)
 
 
-def _attention_vector(r: Any) -> int:
+def _attention_few(r: Any) -> int:
+    """Keys once a block of rows (of the vector form one block), queries once a split, sums out and in."""
     batch, heads, length, dim = r.q.shape
-    size, splits = r.q.dtype.size, attention.n_splits(r)
-    keys = r.offset + length - r.first_key
-    rows = batch * heads * length
-    total = 2 * batch * r.tail_k.shape[1] * _rows(r, keys) + rows * dim * size * (splits + 1)
+    size, splits, rows, kv_heads = r.q.dtype.size, attention.n_splits(r), batch * heads * length, r.tail_k.shape[1]
+    group, block = heads // kv_heads, length * heads
+    if attention.variant(r)[0].startswith("staged"):
+        each, simds, _ = attention.staged(r)
+        block = each * simds
+    total = rows * dim * size * (splits + 1)
+    for first in range(0, group * length, block):
+        last = min(first + block, group * length) - 1
+        oldest = r.offset + first // group - (r.window or r.offset + length) + 1
+        total += 2 * batch * kv_heads * _rows(r, max(r.ring_start, oldest, 0), r.offset + last // group + 1)
     if splits > 1:
-        # Sums and (peak, total) out; the merge reads the sums once, the pairs once a simdgroup.
-        total += rows * splits * (4 * dim * 2 + 8 + 8 * -(-dim // 32))
+        # Sums and (peak, total) out; the merge reads the sums once, a simdgroup the pairs and then the peaks.
+        total += rows * splits * (4 * dim * 2 + 8 + 12 * -(-dim // 32))
     return total
 
 
-def _rows(r: Any, keys: int) -> int:
-    """Bytes of the newest ``keys`` rows of one head's keys, or values, in ring and tail."""
+def _rows(r: Any, begin: int, end: int) -> int:
+    """Bytes of one head's keys, or values, at these positions, in ring and tail."""
     dim, size = r.q.shape[3], r.q.dtype.size
-    in_ring = max(0, keys - r.tail_k.shape[2])
+    in_ring = max(0, min(end, r.ring_end) - begin)
     held = dim + SCALE if r.ring is not None and is_quantised(r.ring) else dim * size
-    return in_ring * held + (keys - in_ring) * dim * size
+    return in_ring * held + (end - begin - in_ring) * dim * size
 
 
 def _attention_tiled(r: Any) -> int:

@@ -20,4 +20,12 @@ struct OnlineSoftmax {
 
   // Weight of a key whose score is at most the peak; 0 where it is not visible.
   METAL_FUNC float weight(float score, bool visible) const { return visible ? fast::exp(score - peak) : 0.0f; }
+
+  // Takes in keys that were summed apart; returns what sums are multiplied by: those so far, and those of the part.
+  METAL_FUNC float2 join(float part_peak, float part_total) {
+    const float factor = raise(part_peak);
+    const float weight = fast::exp(part_peak - peak);
+    total = fma(part_total, weight, total);
+    return float2(factor, weight);
+  }
 };

@@ -20,7 +20,7 @@ from tests import stages
 from voxtral_kernels import emulator, testing
 from voxtral_kernels.backends import native_gpu
 from voxtral_kernels.reference.ring import commit, empty_ring
-from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention
+from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention, from_sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
@@ -134,6 +134,23 @@ def test_eval_gpu_matches_the_oracle_on_the_emulator(gpu, op):
         for out, truth, yardstick in zip(*map(outputs, results), strict=True):
             testing.assert_matches(out, truth, yardstick)
     assert variants == set(dispatch.VARIANTS)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("dtype", testing.FLOATS, ids=str)
+@pytest.mark.parametrize(("past", "window"), [(75, 50), (505, 600)], ids=["whole", "split"])
+def test_eval_gpu_gives_a_query_the_same_bits_in_any_company(gpu, past, window, dtype):
+    rng = np.random.default_rng(past)
+    q, k, v = (mx.array(rng.normal(size=(1, h, past + 16, 32)), mx.float32).astype(dtype) for h in (4, 1, 1))
+
+    def attend(begin, end, ring_end):
+        of = (q[:, :, begin:end], k[:, :, :end], v[:, :, :end])
+        request = from_sequence(*of, window, ring_end, past + 16)
+        return np.array(call(gpu, "sliding_window_attention", request).astype(mx.float32)).view(np.uint32)
+
+    together = attend(past, past + 16, past)
+    for i in (0, 6, 7, 15):
+        assert np.array_equal(attend(past + i, past + i + 1, past + i - 5)[:, :, 0], together[:, :, i]), i
 
 
 @pytest.mark.soak

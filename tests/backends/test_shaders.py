@@ -16,6 +16,10 @@ from voxtral_kernels.reference.ada_rms_norm import AdaRmsNorm
 FILES = {
     "ada_rms_norm.metal": ["ada_rms_norm", "ada_rms_norm_residual"],
     "causal_conv1d_gelu.metal": ["causal_conv1d_gelu_vector", "causal_conv1d_gelu_tiled"],
+    "sliding_window_attention_staged.metal": [
+        "sliding_window_attention_staged",
+        "sliding_window_attention_staged_split",
+    ],
     "sliding_window_attention_tiled.metal": ["sliding_window_attention_tiled"],
     "sliding_window_attention_vector.metal": [
         "sliding_window_attention_vector",

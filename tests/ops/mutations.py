@@ -21,6 +21,9 @@ ROWS_3 = "r3-K100-N13-bias-norm-residual-view"
 ROWS_5 = "r5-K257-N31-norm-scale5-add"
 GATED_8 = "r8-K640-N96-norm-gated"
 HEADS = "r6-K72-H3.1x16-B2-T5-norm-residual-heads"
+# And of attention.
+DRAFT = "B1-H2.1-L9-D32-WNone-past700+30-C1024"
+BLOCKS = "B1-H8.1-L9-D128-W640-past1300+9-bits8"
 BARRIER = "threadgroup_barrier(mem_flags::mem_threadgroup);\n"
 
 # (op, file): what the edit is, the right text, the wrong one in its place (the first time it stands there); the case to
@@ -38,16 +41,36 @@ EDITS = {
         ("scales of keys and values swapped", "(VALUES ? rows.ring_v_scales", "(!VALUES ? rows.ring_v_scales"),
         ("values of another head", "(n_heads + head)", "n_heads"),
     ],
-    (ATTENTION, "sliding_window_attention_vector.metal"): [
-        ("a split's last key twice", "min(begin + each, last + 1)", "min(begin + each + 1, last + 1)"),
+    (ATTENTION, "common/key_rows.h"): [
+        ("a split's last key twice", "min(range.end, begin + SPAN)", "min(range.end, begin + SPAN + 1)", DRAFT),
+        ("splits of a row in another's places", "place < 0 ? place + n_splits : place", "n_splits - 1 - place", DRAFT),
         ("sums not rescaled", "sum[r][e] * factor)", "sum[r][e])"),
-        ("row of another query", "first + r / group", "first + r % group"),
-        ("every split weighed as the first", "simd_shuffle(factor, ushort(s))", "simd_shuffle(factor, ushort(0))"),
-        ("merge barrier dropped", f"    {BARRIER}    const int head", "    const int head"),
+        ("row of another query", "first + (row + r) / group", "first + (row + r) % group"),
         ("scale of a byte key forgotten", "(score) * key_scale", "(score)"),
+        ("slots of two peaks added", "sum[r][e] *= factor;", "", DRAFT),
+    ],
+    (ATTENTION, "common/online_softmax.h"): [
+        ("a share weighed as the first", "part_peak - peak", "part_peak - part_peak"),
+        ("total of the shares not rescaled", "fma(part_total, weight, total)", "part_total + total"),
+    ],
+    (ATTENTION, "sliding_window_attention_vector.metal"): [
+        ("sums of the shares not rescaled", "sum * factors.x)", "sum)"),
+        ("every split weighed as the first", "simd_shuffle(factor, ushort(s - base))", "simd_shuffle(factor, ushort(0))"),
+        ("merge barrier dropped", f"    {BARRIER}    const int head", "    const int head"),
         ("scale of another byte value", "simd_shuffle(value_scales, from)", "simd_shuffle(key_scales, from)"),
-        ("query barrier dropped", f"  {BARRIER}  float query", "  float query"),
+        ("query barrier dropped", f"  {BARRIER}  KeyRows", "  KeyRows"),
         ("wrong batch stride", "b * q_strides[0]", "b * q_strides[1]"),
+    ],
+    (ATTENTION, "sliding_window_attention_staged.metal"): [
+        ("a share's runs side by side", "i / Layout::RUN * Layout::SHARES", "i / Layout::RUN", DRAFT),
+        ("staged from beyond the end", "position < keys.end) {", "position <= keys.end) {", BLOCKS),
+        ("scale of another byte value, staged", "scales[KEYS + k]", "scales[k]", BLOCKS),
+        ("keys staged before they are used", f"      {BARRIER}      stage_keys", "      stage_keys", DRAFT),
+        ("keys read before they are staged", f"      {BARRIER}      for (int i = 0", "      for (int i = 0", DRAFT),
+        ("queries read before they are staged", f"  {BARRIER}  KeyRows", "  KeyRows", DRAFT),
+        ("a block's last query left out", "/ group + 1), 0};", "/ group), 0};", BLOCKS),
+        ("rows of the first block", "tile[i] = r < n_rows", "tile[i] = i / D < n_rows", BLOCKS),
+        ("sums of the shares not rescaled, staged", "sum[r][e] * factors.x)", "sum[r][e])", DRAFT),
     ],
     (ATTENTION, "sliding_window_attention_tiled.metal"): [
         ("tile barrier dropped", f"    {BARRIER}    load_tile", "    load_tile"),
@@ -143,7 +166,7 @@ EDITS = {
 }
 # What only infinite and NaN inputs show.
 EDITS_AT_THE_ENDS = {
-    (ATTENTION, "sliding_window_attention_vector.metal"): [
+    (ATTENTION, "common/key_rows.h"): [
         ("values behind the mask taken times 0", "if (visible) {", "if (inside) {"),
     ],
     (ATTENTION, "sliding_window_attention_tiled.metal"): [

@@ -163,6 +163,10 @@ FAMILIES = {
         (attention, {"past": 700, "capacity": 1024, "behind": 3}),
         (attention, {"window": 100, "past": 171, "bits": 8}),
         (attention, {"heads": (4, 1), "dim": 20, "past": 40, "bits": 8}),
+        # As a decoder's, across the end of a split on a shader.
+        (attention, {"heads": (8, 2), "dim": 128, "window": 8192, "past": 1015, "behind": 7}),
+        (attention, {"heads": (4, 1), "dim": 32, "window": 600, "past": 1100, "behind": 20}),
+        (attention, {"heads": (4, 2), "dim": 64, "past": 505, "capacity": 1024, "bits": 8}),
     ],
 }
 

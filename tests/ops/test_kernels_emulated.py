@@ -95,7 +95,9 @@ def test_strided_queries_are_read_where_they_lie():
         assert mx.allclose(out, expected, atol=2e-6)
 
 
-@pytest.mark.parametrize(("length", "keys"), [(1, 40), (1, 700), (40, 40)], ids=["vector", "vector_split", "tiled"])
+@pytest.mark.parametrize(
+    ("length", "keys"), [(1, 40), (1, 700), (5, 600), (40, 40)], ids=["vector", "vector_split", "staged_split", "tiled"]
+)
 def test_scores_far_beyond_the_range_of_exp(length, keys):
     """Scores in the hundreds: sums must be kept relative to the greatest."""
     rng = np.random.default_rng(2)
@@ -121,7 +123,7 @@ def test_an_emulated_call_inside_a_transformation_raises(transform):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16], ids=name)
-@pytest.mark.parametrize("length", [1, 11], ids=["vector", "tiled"])
+@pytest.mark.parametrize("length", [1, 11, 17], ids=["vector", "staged", "tiled"])
 @pytest.mark.parametrize("dim", range(16, 257, 16))
 def test_every_head_size(dim, length, dtype):
     case = testing.definition("sliding_window_attention").Case(1, 2, 1, length, dim, 20, past=45, tail=4)

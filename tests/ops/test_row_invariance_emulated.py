@@ -1,51 +1,66 @@
-"""Attention and norm on the shaders: a row's result is bit for bit the same whatever rows stand beside it.
-
-Of attention that is the unsplit form of few rows and D up to 64, as an encoder's chunks have it.
-"""
+"""Attention and norm on the shaders: a row's result is bit for bit the same whatever rows stand beside it."""
 
 from dataclasses import replace
 
 import mlx.core as mx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import voxtral_kernels as vk
+from tests.ops.row_invariance import FAMILIES, MOST, check
 from voxtral_kernels import testing
-from voxtral_kernels.backends import select
+from voxtral_kernels.backends import emulated, select
 from voxtral_kernels.reference.sliding_window_attention import from_sequence
 
-# Positions before the first query, window, dtype, bits of the ring, queries taken together.
-FEW = [(75, 50, mx.float32, 16, (2, 4))]
-SOME = [
-    (75, 50, mx.bfloat16, 16, (0, 8)),
-    (203, 101, mx.float16, 16, (1, 3)),
-    (10, 400, mx.bfloat16, 16, (0, 5)),
-    (90, 60, mx.bfloat16, 8, (0, 6)),
+# Heads, head size, positions before the first query, window; of 16 queries those taken together; then some alone.
+FEW = [
+    ((2, 2), 64, 75, 50, (0, 12), (0, 7, 11)),  # as an encoder's chunk of 240 ms
+    ((4, 1), 32, 505, 600, (0, 16), (0, 6, 7, 15)),  # as a decoder's draft, where the keys come to lie in two splits
 ]
+# Of `row_invariance`, where the shaders take the head size.
+FORMS = [i for i, (_, form) in enumerate(FAMILIES["sliding_window_attention"]) if form.get("dim", 64) % 16 == 0]
 
 
 def same(a, b):
     return np.array_equal(*(np.array(x.astype(mx.float32)).view(np.uint32) for x in (a, b)))
 
 
-@pytest.mark.parametrize(
-    ("past", "window", "dtype", "bits", "taken"),
-    [*FEW, *(pytest.param(*each, marks=pytest.mark.soak) for each in SOME)],
-    ids=str,
-)
-def test_a_query_does_not_depend_on_its_company(past, window, dtype, bits, taken):
+@pytest.mark.parametrize(("heads", "dim", "past", "window", "taken", "alone"), FEW, ids=["whole", "split"])
+def test_a_query_does_not_depend_on_its_company(heads, dim, past, window, taken, alone):
+    """Neither on the queries beside it nor on another stream's, nor on how much of its keys the ring holds."""
     rng = np.random.default_rng(past)
-    q, k, v = (mx.array(rng.normal(size=(1, 2, past + 8, 64)).astype(np.float32)).astype(dtype) for _ in range(3))
+    q, k, v = (
+        mx.array(rng.normal(size=(2, h, past + MOST, dim)).astype(np.float32)) for h in (heads[0], *heads[1:] * 2)
+    )
+
+    def attend(begin, end, ring_end, streams=1):
+        of = [a[:streams] for a in (q[:, :, begin:end], k[:, :, :end], v[:, :, :end])]
+        return select.run("sliding_window_attention", from_sequence(*of, window, ring_end, past + MOST))
+
     first, end = (past + n for n in taken)
+    with vk.use_backend("emulator"), emulated.settings(mode="plain"):
+        together = attend(first, end, past, streams=2)[:1]
+        for i in (past + n for n in alone):
+            assert same(attend(i, i + 1, i - 5), together[:, :, i - first : i - first + 1]), i
 
-    def attend(begin, end):
-        call = from_sequence(q[:, :, begin:end], k[:, :, :end], v[:, :, :end], window, past, past + 8, bits)
-        return select.run("sliding_window_attention", call)
 
-    with vk.use_backend("emulator"):
-        together = attend(first, end)
-        for i in (first, end - 1):
-            assert same(attend(i, i + 1), together[:, :, i - first : i - first + 1]), i
+@pytest.mark.soak
+@pytest.mark.parametrize("form", FORMS)
+def test_any_queries_together_are_each_alone(form):
+    @given(
+        ends=st.tuples(st.integers(0, MOST - 1), st.integers(0, MOST - 1)),
+        dtype=st.sampled_from(testing.FLOATS),
+        spoilt=st.none() | st.integers(0, MOST - 1),
+        seed=st.integers(0, 3),
+    )
+    @settings(max_examples=25, deadline=None)
+    def law(ends, dtype, spoilt, seed):
+        with vk.use_backend("emulator"), emulated.settings(mode="plain"):
+            check("sliding_window_attention", form, dtype, list(ends), spoilt, seed)
+
+    law()
 
 
 @pytest.mark.soak

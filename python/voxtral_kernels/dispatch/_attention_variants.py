@@ -7,10 +7,12 @@ from collections.abc import Callable
 from ..reference.ring import is_quantised
 from ..reference.sliding_window_attention import SlidingWindowAttention
 
+# Queries of a stream whose results do not depend on each other's company: see docs/kernels.md.
+MAX_QUERIES = 16
 MAX_ROWS = 8  # queries times heads of a group that the vector variant takes
-MAX_VECTOR = 1024  # rows times D that fit a simdgroup's registers
-KEYS_PER_SPLIT = 256  # twice as many of 8 bits
-MAX_SPLITS = 32  # half as many of 8 bits; bounds what the splits write and read again to 3 % of the keys at 8192
+MAX_VECTOR = 512  # rows times D that fit a simdgroup's registers
+MAX_STAGED = 256  # the same, of rows that keep what they summed before
+SPAN = 512  # positions of a split
 
 
 def rows_of(r: SlidingWindowAttention) -> int:
@@ -23,32 +25,14 @@ def padded(rows: int) -> int:
     return 1 << (rows - 1).bit_length()
 
 
-def most_keys(r: SlidingWindowAttention) -> int:
-    """Keys that the queries of this form see at most, wherever the stream stands."""
-    return _bounded(r)(r.tail_k.shape[2])
+def _within(n: int) -> int:
+    """The greatest power of two that is not beyond ``n``."""
+    return 1 << (n.bit_length() - 1)
 
 
-def _bounded(r: SlidingWindowAttention) -> Callable[[int], int]:
-    """`most_keys` by the length of the tail."""
-    capacity = 0 if r.ring is None else r.ring.shape[3]
-    if r.window is None:
-        return lambda n_tail: n_tail + capacity
-    seen = r.window + r.q.shape[2] - 1
-    return lambda n_tail: min(n_tail + capacity, seen)
-
-
-def splits_of(keys: int, kv_heads: int, bits: int) -> int:
-    """Threadgroups that share the keys of one kv head in the vector variant.
-
-    Args:
-        keys: That the queries see.
-        kv_heads: Of the whole batch.
-        bits: Of the ring.
-    """
-    if keys <= (1024 if kv_heads >= 16 else 2 * KEYS_PER_SPLIT):
-        return 1
-    smaller = 2 if bits == 8 else 1
-    return min(MAX_SPLITS // smaller, -(-keys // (KEYS_PER_SPLIT * smaller)))
+def is_cut(window: int | None, kv_heads: int) -> bool:
+    """Whether several threadgroups share a kv head's keys: a matter of the form alone, not of rows or positions."""
+    return window is None or window > (1024 if kv_heads >= 16 else SPAN)
 
 
 def bits_of(r: SlidingWindowAttention) -> int:
@@ -56,33 +40,53 @@ def bits_of(r: SlidingWindowAttention) -> int:
     return 8 if r.ring is not None and is_quantised(r.ring) else 16
 
 
-def n_splits(r: SlidingWindowAttention) -> int:
-    """`splits_of` where the stream stands now."""
-    keys = min(r.ring_end + r.tail_k.shape[2], most_keys(r))
-    return splits_of(keys, r.tail_k.shape[0] * r.tail_k.shape[1], bits_of(r))
-
-
 def splits_at(r: SlidingWindowAttention) -> Callable[[int, int], int]:
     """`n_splits` of every request of this form, by its ``ring_end`` and the length of its tail.
 
     It is 0 where the form is taken in matrix tiles.
     """
-    if variant(r)[0] == "tiled":
+    length, window = r.q.shape[2], r.window
+    if length > MAX_QUERIES:
         return lambda ring_end, n_tail: 0
-    most, kv_heads, bits = _bounded(r), r.tail_k.shape[0] * r.tail_k.shape[1], bits_of(r)
-    return lambda ring_end, n_tail: splits_of(min(ring_end + n_tail, most(n_tail)), kv_heads, bits)
+    if not is_cut(window, r.tail_k.shape[1]):
+        return lambda ring_end, n_tail: 1
+    capacity = 0 if r.ring is None else r.ring.shape[3]
+
+    def splits(ring_end: int, n_tail: int) -> int:
+        end = ring_end + n_tail
+        oldest = ring_end if not capacity else max(0, ring_end - capacity)
+        first = oldest if window is None else max(oldest, end - length - window + 1)
+        return (end - 1) // SPAN - first // SPAN + 1
+
+    return splits
+
+
+def n_splits(r: SlidingWindowAttention) -> int:
+    """Threadgroups that share the keys of a kv head where the stream stands now; cut at multiples of `SPAN`."""
+    return splits_at(r)(r.ring_end, r.tail_k.shape[2])
 
 
 def variant(r: SlidingWindowAttention) -> tuple[str, str]:
-    """``vector``, ``vector_split`` or ``tiled``, and why."""
-    rows, dim = rows_of(r), r.q.shape[3]
-    if rows > MAX_ROWS or padded(rows) * dim > MAX_VECTOR:
-        return "tiled", f"{rows} rows (queries times heads of a group) of D = {dim} are taken in matrix tiles."
-    keys, splits = min(r.ring_end + r.tail_k.shape[2], most_keys(r)), n_splits(r)
-    few = f"{rows} rows (queries times heads of a group) share each key"
+    """``vector``, ``staged``, each with ``_split`` or without, or ``tiled``, and why."""
+    length, rows, dim = r.q.shape[2], rows_of(r), r.q.shape[3]
+    if length > MAX_QUERIES:
+        return "tiled", f"{length} queries, more than {MAX_QUERIES}: {rows} rows are taken in matrix tiles."
+    few = rows <= MAX_ROWS and padded(rows) * dim <= MAX_VECTOR
+    name = "vector" if few else "staged"
+    how = "share each key in registers" if few else "share each key in threadgroup memory"
+    how = f"{rows} rows (queries times heads of a group) of D = {dim} {how}"
+    keys, splits = r.offset + length - r.first_key, n_splits(r)
     if splits == 1:
-        return "vector", f"{few}; one threadgroup a kv head takes all {keys} keys."
-    return "vector_split", f"{few}; {splits} threadgroups a kv head share {keys} keys and a second launch merges them."
+        return name, f"{how}; one threadgroup a kv head takes all {keys} keys."
+    return f"{name}_split", f"{how}; {splits} threadgroups a kv head share {keys} keys and a second launch merges them."
+
+
+def staged(r: SlidingWindowAttention) -> tuple[int, int, int]:
+    """Rows of a simdgroup, simdgroups of a threadgroup, and keys of a tile: the staged variant's sizes."""
+    rows, dim = rows_of(r), r.q.shape[3]
+    each = min(4, _within(MAX_STAGED // dim), padded(-(-rows // 8)))
+    # Keys and values, 16 KB at most; the queries, which come first, fit too.
+    return each, 8 if rows <= 8 * each else 16, min(32, _within(8192 // (dim * r.q.dtype.size)))
 
 
 def cpu_variant(r: SlidingWindowAttention, lanes: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Launches ``kernels/sliding_window_attention_{vector,tiled}.metal``."""
+"""Launches ``kernels/sliding_window_attention_{vector,staged,tiled}.metal``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import mlx.core as mx
 
 from ..backends.source import Factory, floats, ints, kernel
 from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
-from ._attention_variants import bits_of, cpu_variant, n_splits, padded, rows_of, splits_at, tiles, variant
+from ._attention_variants import SPAN, bits_of, cpu_variant, n_splits, padded, rows_of, splits_at, staged, tiles, variant
 from ._canary import normal
 
-VECTOR, TILED = "sliding_window_attention_vector", "sliding_window_attention_tiled"
-__all__ = ["canary", "cpu_variant", "launch", "n_splits", "prepare", "splits_at", "template", "unsupported", "variant"]
-VARIANTS = ("vector", "vector_split", "tiled")
+VECTOR, STAGED, TILED = (f"sliding_window_attention_{name}" for name in ("vector", "staged", "tiled"))
+__all__ = ["canary", "cpu_variant", "launch", "n_splits", "prepare", "splits_at", "staged", "template", "unsupported", "variant"]
+VARIANTS = ("vector", "vector_split", "staged", "staged_split", "tiled")
 INPUTS = ("q", "ring", "tail_k", "tail_v", "state", "scale")
-SIMDS = 8  # simdgroups of a vector threadgroup
+SIMDS = 8  # simdgroups of a vector threadgroup: one for each share of the keys
 NO_WINDOW = 1 << 30
 
 
@@ -29,17 +29,30 @@ def unsupported(r: SlidingWindowAttention) -> list[str]:
 
 def template(r: SlidingWindowAttention) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
-    tiled = [*zip(("BQ", "BK"), tiles(r), strict=True)]
-    sizes = tiled if variant(r)[0] == "tiled" else [("ROWS", padded(rows_of(r))), ("SIMDS", SIMDS)]
+    return _template(r, n_splits(r))
+
+
+def _template(r: SlidingWindowAttention, splits: int) -> list[tuple[str, Any]]:
+    file = _file(r)
+    if file == VECTOR:
+        sizes = [("ROWS", padded(rows_of(r)))]
+    else:
+        names, values = (("ROWS", "SIMDS", "KEYS"), staged(r)) if file == STAGED else (("BQ", "BK"), tiles(r))
+        sizes = [*zip(names, values, strict=True)]
+    cut = [("SPAN", SPAN)] if splits > 1 else []
     held = r.q.dtype if r.ring is None else r.ring.dtype
-    return [("T", r.q.dtype), ("R", held), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes]
+    return [("T", r.q.dtype), ("R", held), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes, *cut]
+
+
+def _file(r: SlidingWindowAttention) -> str:
+    return f"sliding_window_attention_{variant(r)[0].partition('_')[0]}"
 
 
 def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
     """A small request with the same template arguments: a wrapped ring, a tail, a window shorter than what is kept."""
     name, group, dim = variant(r)[0], r.q.shape[1] // r.tail_k.shape[1], r.q.shape[3]
     length = -(-40 // group) if name == "tiled" else r.q.shape[2]
-    window, past = (600, 700) if name == "vector_split" else (21, 50)
+    window, past = (600, 700) if name.endswith("_split") else (21, 50)
     q = normal(0, (1, group, length, dim), r.q.dtype)
     k, v = (normal(seed, (1, 1, past + length, dim), r.q.dtype) for seed in (1, 2))
     end = 0 if r.ring is None else past - 3
@@ -82,18 +95,22 @@ def _form(
     batch, heads, length, dim = r.q.shape
     shape = (batch * length, heads * dim) if r.as_rows else (batch, length, heads, dim)
     out = {"output_shapes": [shape], "output_dtypes": [r.q.dtype], "stream": stream}
-    if splits == 0:
-        file, threads, groups = TILED, 4 * tiles(r)[0], -(-rows_of(r) // tiles(r)[0])
+    file = _file(r)
+    if file == TILED:
+        threads, groups = 4 * tiles(r)[0], -(-rows_of(r) // tiles(r)[0])
+    elif file == STAGED:
+        each, simds, _ = staged(r)
+        threads, groups = 32 * simds, splits * -(-rows_of(r) // (each * simds))
     else:
-        file, threads, groups = VECTOR, 32 * SIMDS, splits
+        threads, groups = 32 * SIMDS, splits
     grid = (threads * groups, r.tail_k.shape[1], batch)
-    over = {"template": template(r), "grid": grid, "threadgroup": (threads, 1, 1)}
+    over = {"template": _template(r, splits), "grid": grid, "threadgroup": (threads, 1, 1)}
     if splits <= 1:
         run = kernel(factory, f"{file}.metal", file, INPUTS, ("out",), False)
         return lambda inputs: run(inputs=inputs, **over, **out)[0]
-    part = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_split", INPUTS, ("partial", "stats"), False)
+    part = kernel(factory, f"{file}.metal", f"{file}_split", INPUTS, ("partial", "stats"), False)
     parts = {
-        "output_shapes": [(batch, heads, length, groups, n) for n in (dim, 2)],
+        "output_shapes": [(batch, heads, length, splits, n) for n in (dim, 2)],
         "output_dtypes": [mx.float32, mx.float32],
         "stream": stream,
     }
