@@ -136,8 +136,8 @@ METAL_FUNC void sliding_window_attention_vector(
       const int d = ((e / Layout::V) * Layout::LANES + i % Layout::LANES) * Layout::V + e % Layout::V;
       if (SPAN > 0) {
         const size_t row = (size_t(b) * n_heads + head) * n_queries + l;
-        const size_t at = row * n_splits + place_of_split<SPAN>(rows_kv, first + l, window, int(split),
-                                                                keys.first_split, int(n_splits));
+        const size_t at = row * n_splits +
+                          place_of_split<SPAN>(rows_kv, first + l, window, int(split), keys.first_split, int(n_splits));
         out[at * D + d] = O(sum);
         if (d < 2) {
           stats[at * 2 + d] = d == 0 ? all.peak : all.total;

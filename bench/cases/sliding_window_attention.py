@@ -35,6 +35,7 @@ SUITE = Suite(
     cases=[
         BenchCase("decode, window full", Case(1, 32, 8, 1, 128, 8192, past=8300, tail=64), why="26 per 80 ms token"),
         BenchCase("decode, 1 minute", Case(1, 32, 8, 1, 128, 8192, past=789, tail=64), why="26 per 80 ms token"),
+        BenchCase("decode, draft of 4", Case(1, 32, 8, 4, 128, 8192, past=8300, tail=64), why="a verified draft"),
         BenchCase("encoder, live", Case(1, 32, 32, 4, 64, 750, past=800, tail=32), why="32 per 80 ms token"),
         BenchCase("encoder, 64 frames", Case(1, 32, 32, 64, 64, 750, past=800, tail=32), why="a feed of 1.28 s"),
         BenchCase(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxtral_kernels.dispatch import _attention_variants as attention
 from voxtral_kernels.dispatch import _skinny_sizes as sizes
 from voxtral_kernels.dispatch import ada_rms_norm as norm
 from voxtral_kernels.dispatch import causal_conv1d_gelu as conv
-from voxtral_kernels.dispatch import sliding_window_attention as attention
 from voxtral_kernels.reference.ring import SCALE, is_quantised
 
 

@@ -55,7 +55,11 @@ EDITS = {
     ],
     (ATTENTION, "sliding_window_attention_vector.metal"): [
         ("sums of the shares not rescaled", "sum * factors.x)", "sum)"),
-        ("every split weighed as the first", "simd_shuffle(factor, ushort(s - base))", "simd_shuffle(factor, ushort(0))"),
+        (
+            "every split weighed as the first",
+            "simd_shuffle(factor, ushort(s - base))",
+            "simd_shuffle(factor, ushort(0))",
+        ),
         ("merge barrier dropped", f"    {BARRIER}    const int head", "    const int head"),
         ("scale of another byte value", "simd_shuffle(value_scales, from)", "simd_shuffle(key_scales, from)"),
         ("query barrier dropped", f"  {BARRIER}  KeyRows", "  KeyRows"),
@@ -65,7 +69,7 @@ EDITS = {
         ("a share's runs side by side", "i / Layout::RUN * Layout::SHARES", "i / Layout::RUN", DRAFT),
         ("staged from beyond the end", "position < keys.end) {", "position <= keys.end) {", BLOCKS),
         ("scale of another byte value, staged", "scales[KEYS + k]", "scales[k]", BLOCKS),
-        ("keys staged before they are used", f"      {BARRIER}      stage_keys", "      stage_keys", DRAFT),
+        ("keys staged over those in use", f"      {BARRIER}      stage_keys", "      stage_keys", DRAFT),
         ("keys read before they are staged", f"      {BARRIER}      for (int i = 0", "      for (int i = 0", DRAFT),
         ("queries read before they are staged", f"  {BARRIER}  KeyRows", "  KeyRows", DRAFT),
         ("a block's last query left out", "/ group + 1), 0};", "/ group), 0};", BLOCKS),

@@ -11,6 +11,7 @@ from ..reference.sliding_window_attention import SlidingWindowAttention
 MAX_QUERIES = 16
 MAX_ROWS = 8  # queries times heads of a group that the vector variant takes
 MAX_VECTOR = 512  # rows times D that fit a simdgroup's registers
+SIMDS = 8  # simdgroups of a vector threadgroup: one for each share of the keys
 MAX_STAGED = 256  # the same, of rows that keep what they summed before
 SPAN = 512  # positions of a split
 
@@ -101,3 +102,14 @@ def tiles(r: SlidingWindowAttention) -> tuple[int, int]:
     """Rows and keys of a tile, so that both fit 32 KB of threadgroup memory."""
     row_bytes = r.q.shape[3] * r.q.dtype.size
     return (32, 32) if row_bytes <= 256 else (32, 16) if row_bytes <= 512 else (16, 8)
+
+
+def threadgroups(r: SlidingWindowAttention, splits: int) -> tuple[int, int]:
+    """Threads of a threadgroup, and threadgroups a kv head; 0 splits: in matrix tiles."""
+    name, rows = variant(r)[0], rows_of(r)
+    if name == "tiled":
+        return 4 * tiles(r)[0], -(-rows // tiles(r)[0])
+    if name.startswith("vector"):
+        return 32 * SIMDS, splits
+    each, simds, _ = staged(r)
+    return 32 * simds, splits * -(-rows // (each * simds))

@@ -9,14 +9,14 @@ import mlx.core as mx
 
 from ..backends.source import Factory, floats, ints, kernel
 from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
-from ._attention_variants import SPAN, bits_of, cpu_variant, n_splits, padded, rows_of, splits_at, staged, tiles, variant
+from . import _attention_variants as sizes
+from ._attention_variants import cpu_variant, splits_at, variant
 from ._canary import normal
 
-VECTOR, STAGED, TILED = (f"sliding_window_attention_{name}" for name in ("vector", "staged", "tiled"))
-__all__ = ["canary", "cpu_variant", "launch", "n_splits", "prepare", "splits_at", "staged", "template", "unsupported", "variant"]
+VECTOR, STAGED = "sliding_window_attention_vector", "sliding_window_attention_staged"
+__all__ = ["canary", "cpu_variant", "launch", "prepare", "splits_at", "template", "unsupported", "variant"]
 VARIANTS = ("vector", "vector_split", "staged", "staged_split", "tiled")
 INPUTS = ("q", "ring", "tail_k", "tail_v", "state", "scale")
-SIMDS = 8  # simdgroups of a vector threadgroup: one for each share of the keys
 NO_WINDOW = 1 << 30
 
 
@@ -29,19 +29,20 @@ def unsupported(r: SlidingWindowAttention) -> list[str]:
 
 def template(r: SlidingWindowAttention) -> list[tuple[str, Any]]:
     """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
-    return _template(r, n_splits(r))
+    return _template(r, sizes.n_splits(r))
 
 
 def _template(r: SlidingWindowAttention, splits: int) -> list[tuple[str, Any]]:
     file = _file(r)
     if file == VECTOR:
-        sizes = [("ROWS", padded(rows_of(r)))]
+        form = [("ROWS", sizes.padded(sizes.rows_of(r)))]
+    elif file == STAGED:
+        form = [*zip(("ROWS", "SIMDS", "KEYS"), sizes.staged(r), strict=True)]
     else:
-        names, values = (("ROWS", "SIMDS", "KEYS"), staged(r)) if file == STAGED else (("BQ", "BK"), tiles(r))
-        sizes = [*zip(names, values, strict=True)]
-    cut = [("SPAN", SPAN)] if splits > 1 else []
+        form = [*zip(("BQ", "BK"), sizes.tiles(r), strict=True)]
+    cut = [("SPAN", sizes.SPAN)] if splits > 1 else []
     held = r.q.dtype if r.ring is None else r.ring.dtype
-    return [("T", r.q.dtype), ("R", held), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *sizes, *cut]
+    return [("T", r.q.dtype), ("R", held), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *form, *cut]
 
 
 def _file(r: SlidingWindowAttention) -> str:
@@ -56,7 +57,7 @@ def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
     q = normal(0, (1, group, length, dim), r.q.dtype)
     k, v = (normal(seed, (1, 1, past + length, dim), r.q.dtype) for seed in (1, 2))
     end = 0 if r.ring is None else past - 3
-    return from_sequence(q, k, v, window, end, window + length + 7, bits_of(r))
+    return from_sequence(q, k, v, window, end, window + length + 7, sizes.bits_of(r))
 
 
 def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
@@ -96,13 +97,7 @@ def _form(
     shape = (batch * length, heads * dim) if r.as_rows else (batch, length, heads, dim)
     out = {"output_shapes": [shape], "output_dtypes": [r.q.dtype], "stream": stream}
     file = _file(r)
-    if file == TILED:
-        threads, groups = 4 * tiles(r)[0], -(-rows_of(r) // tiles(r)[0])
-    elif file == STAGED:
-        each, simds, _ = staged(r)
-        threads, groups = 32 * simds, splits * -(-rows_of(r) // (each * simds))
-    else:
-        threads, groups = 32 * SIMDS, splits
+    threads, groups = sizes.threadgroups(r, splits)
     grid = (threads * groups, r.tail_k.shape[1], batch)
     over = {"template": _template(r, splits), "grid": grid, "threadgroup": (threads, 1, 1)}
     if splits <= 1:
