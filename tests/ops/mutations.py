@@ -23,7 +23,7 @@ GATED_8 = "r8-K640-N96-norm-gated"
 HEADS = "r6-K72-H3.1x16-B2-T5-norm-residual-heads"
 # And of attention.
 DRAFT = "B1-H2.1-L9-D32-WNone-past700+30-C1024"
-BLOCKS = "B1-H8.1-L9-D128-W640-past1300+9-bits8"
+BLOCKS = "B1-H8.1-L9-D128-W640-past1659+9-bits8"
 BARRIER = "threadgroup_barrier(mem_flags::mem_threadgroup);\n"
 
 # (op, file): what the edit is, the right text, the wrong one in its place (the first time it stands there); the case to
@@ -43,7 +43,7 @@ EDITS = {
     ],
     (ATTENTION, "common/key_rows.h"): [
         ("a split's last key twice", "min(range.end, begin + SPAN)", "min(range.end, begin + SPAN + 1)", DRAFT),
-        ("splits of a row in another's places", "place < 0 ? place + n_splits : place", "n_splits - 1 - place", DRAFT),
+        ("a split before a row's first in its place", "place + n_splits : place", "0 : place", BLOCKS),
         ("sums not rescaled", "sum[r][e] * factor)", "sum[r][e])"),
         ("row of another query", "first + (row + r) / group", "first + (row + r) % group"),
         ("scale of a byte key forgotten", "(score) * key_scale", "(score)"),

@@ -206,7 +206,9 @@ CASES = [
     Case(2, 4, 2, 2, 32, 24, past=60, tail=6, as_rows=True),
     Case(2, 4, 4, 20, 32, 24, past=60, tail=6, as_rows=True),
     Case(1, 2, 1, 9, 32, None, past=700, tail=30, capacity=1024),  # a draft whose keys are split
-    Case(1, 8, 1, 9, 128, 640, past=1300, tail=9, bits=8),  # the same, in several blocks of rows
+    Case(
+        1, 8, 1, 9, 128, 640, past=1659, tail=9, bits=8
+    ),  # the same in several blocks of rows, the first split not of all
     Case(1, 8, 2, 1, 128, 8192, past=20000, tail=0, bits=8),  # decoder at a full window, keys split
     Case(1, 8, 2, 1, 128, 300, past=420, tail=19, bits=8),
     Case(1, 8, 8, 4, 64, 750, past=2000, tail=63, bits=8, as_rows=True),  # encoder, one token of audio
