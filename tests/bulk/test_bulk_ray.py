@@ -95,8 +95,7 @@ def archive(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers by /proc")
-@pytest.mark.parametrize("form", Form)
-@pytest.mark.parametrize("slots", [1, SHARD])
+@pytest.mark.parametrize(("form", "slots"), [(Form.JSONL, 1), (Form.PARQUET, 1), (Form.JSONL, SHARD)])
 def test_every_recording_once_though_a_worker_and_the_command_were_killed(archive, tmp_path, form, slots):
     out = Folder(str(tmp_path / "out"), form)
     command = (archive, "--out", out.url, "--model", "tiny", "--workers", 2, "--shard-files", SHARD, "--format", form)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,6 +54,19 @@ def test_without_the_extra_it_says_what_to_install(fails, manifest, tmp_path, mo
     said = fails("bulk", manifest, "--out", tmp_path / "out", "--model", "tiny", "--format", "parquet")
     assert "--format parquet: expected the package pyarrow, by pip install 'voxtral-kernels[ray]'" in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"), [("127.0.0.1:1", "Connection refused"), ("ray://[::1]:70000", "Port out of range 0-65535")]
+)
+def test_a_cluster_that_does_not_answer(run, manifest, tmp_path, monkeypatch, address, why):
+    """Told without Ray, which would go on trying."""
+    for module in ("ray", "ray.data"):
+        monkeypatch.setitem(sys.modules, module, SimpleNamespace(init=None, shutdown=None))
+    status, out, said = run("bulk", manifest, "--out", tmp_path / "out", "--model", "tiny", "--ray", address)
+    assert (status, out) == (2, "")
+    assert f"error: [bulk] --ray: expected the address of a Ray cluster that runs, got '{address}' (" in said
+    assert why in said
 
 
 def test_a_dry_run_says_what_there_is_to_do(run, manifest, tmp_path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from .._errors import fail, printable
 from .extra import OP, need
@@ -17,6 +19,8 @@ from .worker import Done, Job, Worker, pack
 BLOCKS = 2000
 # Rows that wait for the workers; the rest of Ray's object store is not touched.
 STORE = 512 << 20
+# Seconds in which a cluster's address answers; Ray itself would try for minutes.
+ANSWERS_S = 10.0
 
 
 @contextlib.contextmanager
@@ -41,8 +45,9 @@ def connected(address: str | None, workers: int | None, threads: int) -> Iterato
         wanted = workers or _default(cores(), 1, threads)
         options |= {"num_cpus": wanted * threads, "object_store_memory": STORE, "include_dashboard": False}
     try:
+        _ask(address)
         ray.init(address=address or "local", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         if address is None:
             raise
         got = f"{address!r} ({printable(str(error).splitlines()[0])})"
@@ -56,6 +61,18 @@ def connected(address: str | None, workers: int | None, threads: int) -> Iterato
         yield count
     finally:
         ray.shutdown()
+
+
+def _ask(address: str | None) -> None:
+    """Connect to the port of an address that names one.
+
+    Raises:
+        OSError: nobody answers.
+        ValueError: it has no such port.
+    """
+    at = urlsplit(f"//{(address or '').rpartition('://')[2]}")
+    if at.hostname and at.port:
+        socket.create_connection((at.hostname, at.port), ANSWERS_S).close()
 
 
 def cores() -> int:
