@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from voxtral_kernels.bulk import cluster
+
 
 @pytest.fixture
 def manifest(tmp_path, examples):
@@ -67,6 +69,23 @@ def test_a_cluster_that_does_not_answer(run, manifest, tmp_path, monkeypatch, ad
     assert (status, out) == (2, "")
     assert f"error: [bulk] --ray: expected the address of a Ray cluster that runs, got '{address}' (" in said
     assert why in said
+
+
+def test_a_start_that_was_too_slow_for_ray_is_tried_again():
+    tried = []
+
+    def init(address, num_cpus):
+        tried.append((address, num_cpus))
+        if len(tried) < cluster.STARTS + fails:
+            raise Exception("The current node timed out during startup. This could happen because")
+
+    ray = SimpleNamespace(init=init, shutdown=lambda: None)
+    fails = 0
+    cluster._init(ray, "local", {"num_cpus": 2})
+    assert tried == [("local", 2)] * cluster.STARTS
+    tried, fails = [], 1
+    with pytest.raises(Exception, match="timed out during startup"):
+        cluster._init(ray, "local", {"num_cpus": 2})
 
 
 def test_a_dry_run_says_what_there_is_to_do(run, manifest, tmp_path):
