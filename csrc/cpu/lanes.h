@@ -95,6 +95,17 @@ inline Vec swap_halves(Vec v, std::integer_sequence<int, Lane...>) {
   return __builtin_shufflevector(v, v, (Lane ^ kLanes / 2)...);
 }
 
+// Lane l of the result is lane words[l] % kLanes of v.
+inline Vec permuted(Vec v, WordVec words) {
+#if defined(__AVX512F__)
+  return bits_of<Vec>(_mm512_permutexvar_ps(bits_of<__m512i>(words), bits_of<__m512>(v)));
+#else
+  Vec result;
+  for (int i = 0; i < kLanes; ++i) result[i] = v[words[i] % kLanes];
+  return result;
+#endif
+}
+
 inline float sum(Vec v) { return sum_each<1>(&v)[0]; }
 
 template <int Block = kLanes / 2>

@@ -81,6 +81,20 @@ inline WordVec widen(ShortVec v) {
 #endif
 }
 
+// Bytes as words, zeros above.
+inline WordVec load_bytes(const char* p) {
+#if defined(__AVX512F__)
+  return bits_of<WordVec>(_mm512_cvtepu8_epi32(load_raw<__m128i>(p)));
+#elif defined(__AVX2__)
+  return bits_of<WordVec>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load_raw<std::int64_t>(p))));
+#elif defined(__SSE4_1__)
+  return bits_of<WordVec>(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(load_raw<std::int32_t>(p))));
+#else
+  using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
+  return __builtin_convertvector(load_raw<Bytes>(p), WordVec);
+#endif
+}
+
 inline Vec load(const std::int8_t* p) {
   const ByteVec v = load_raw<ByteVec>(p);
 #if defined(__AVX512F__)

@@ -77,10 +77,10 @@ void epilogue(const SkinnyLinearArgs& args, Index first, Index rows, Index colum
   for (Index r = 0; r < rows; ++r) {
     for (Index j = 0; j < kGroup; j += kLanes) {
       Vec each[kLanes];
-      for (Index i = 0; i < kLanes; ++i) each[i] = sums[(j + i) * rows + r];
-      store(s.values + r * kGroup + j, sum_each<kLanes>(each));
+      for (Index i = 0; i < kLanes; ++i) each[i] = sums[(j + i) * s.rows + r];
+      store(s.values + j, sum_each<kLanes>(each));
     }
-    finish<T>(args, first + r, column, n, s.values + r * kGroup);
+    finish<T>(args, first + r, column, n, s.values);
   }
 }
 

@@ -13,44 +13,58 @@
 namespace voxtral::cpu {
 namespace {
 
-constexpr Index kMostRows = 16;   // of a task
-constexpr Index kCached = 4096;   // floats of operands that stay in the first cache beside the weight
-constexpr Index kLongest = 2048;  // floats of a row of them
+constexpr Index kMostRows = 16;  // of a task
+constexpr Index kCached = 4096;  // floats of operands that stay in the first cache beside the weight
 
 template <class W, int Rows>
 void block_tiles(const Columns& columns, const Span& span, const float* operands, Vec* sums, Index sums_column) {
   constexpr int kWidth = kTileWidth<W, Rows>;
   for (int j = 0; j < kTileColumns; j += kWidth) {
-    Columns some = columns;
-    for (int i = 0; i < kWidth; ++i) some.weight[i] = columns.weight[j + i], some.scales[i] = columns.scales[j + i];
+    Columns some;
+    for (int i = 0; i < kWidth; ++i) {
+      some.weight[i] = columns.weight[j + i], some.scales[i] = columns.scales[j + i];
+    }
     skinny_tile<W, Rows, kWidth>(some, span, operands, sums + j * sums_column, sums_column);
   }
 }
 
 template <class W>
 void block_of(Index rows, const Columns& columns, const Span& span, const float* operands, Vec* sums, Index column) {
+  const auto tiles = [&]<int Rows>() {
+    if constexpr (Rows <= kBlockRows) block_tiles<W, Rows>(columns, span, operands, sums, column);
+  };
   switch (rows) {
     case 1:
-      return block_tiles<W, 1>(columns, span, operands, sums, column);
+      return tiles.template operator()<1>();
     case 2:
-      return block_tiles<W, 2>(columns, span, operands, sums, column);
+      return tiles.template operator()<2>();
     case 3:
-      return block_tiles<W, 3>(columns, span, operands, sums, column);
+      return tiles.template operator()<3>();
+    case 4:
+      return tiles.template operator()<4>();
+    case 6:
+      return tiles.template operator()<6>();
     default:
-      return block_tiles<W, kBlockRows>(columns, span, operands, sums, column);
+      return tiles.template operator()<8>();
   }
 }
 
 // The sums of columns [first, first + width), width at most kGroup.
 template <class W>
-void products(const SkinnyLinearArgs& args, Index first, Index width, Index rows, const Scratch& s) {
+void products(const SkinnyLinearArgs& args, Index first, Index width, const Scratch& s) {
   const Index row_bytes = args.k * W::kBits / 8, chunks = divide_up(args.k, kChunk<W>);
-  const Index block = most(least(kCached / rows, kLongest) / 256 * 256, 256) / kChunk<W>;
+  const Index block = most(kCached / s.rows / 256 * 256, 256) / kChunk<W>;
   const char* weight = static_cast<const char*>(args.weight) + first * row_bytes;
   auto* sums = reinterpret_cast<Vec*>(s.sums);
-  __builtin_memset(s.sums, 0, std::size_t(kGroup * rows) * sizeof(Vec));
+  __builtin_memset(s.sums, 0, std::size_t(kGroup * s.rows) * sizeof(Vec));
   for (Index at = 0; at < chunks; at += block) {
-    Span span{at, least(at + block, chunks), args.k / kChunk<W>, 0, 0, args.scales ? __builtin_ctzll(args.group) : 0};
+    Span span{at,
+              least(at + block, chunks),
+              args.k / kChunk<W>,
+              0,
+              0,
+              args.scales ? args.group / kChunk<W> : 1,
+              s.biases - s.scales};
     span.rest = row_bytes - span.whole * kChunkBytes<W>;
     for (Index j = 0; j < width; j += kTileColumns) {
       Columns columns;
@@ -64,42 +78,26 @@ void products(const SkinnyLinearArgs& args, Index first, Index width, Index rows
       span.ahead = !last_columns        ? kTileColumns * row_bytes
                    : span.last < chunks ? block * kChunkBytes<W> - j * row_bytes
                                         : kTileColumns * row_bytes - at * kChunkBytes<W>;
-      for (Index r = 0; r < rows; r += kBlockRows) {
-        block_of<W>(least(kBlockRows, rows - r), columns, span, s.operands + r * s.width, sums + j * rows + r, rows);
+      for (Index r = 0; r < s.rows; r += kBlockRows) {
+        block_of<W>(least(kBlockRows, s.rows - r), columns, span, s.operands + r * s.width, sums + j * s.rows + r,
+                    s.rows);
         span.ahead = 0;
       }
     }
   }
 }
 
-// The scales of some columns and the biases of their centred numbers in float32, zeros behind.
+// The scales and biases of some columns in float32. They stand one behind the other, as do those of the next columns.
 template <class S>
 void load_scales(const SkinnyLinearArgs& args, Index first, Index width, const Scratch& s) {
-  const Index groups = args.k / args.group;
-  __builtin_memset(s.scales, 0, std::size_t(2 * kGroup * s.groups) * 4);
-  for (Index j = 0; j < width; ++j) {
-    const S* scales = static_cast<const S*>(args.scales) + (first + j) * groups;
-    const S* biases = static_cast<const S*>(args.biases) + (first + j) * groups;
-    for (Index g = 0; g < groups; g += kLanes) {
-      const int part = int(least(kLanes, groups - g));
-      const Vec scale = load_part(scales + g, part);
-      store(s.scales + j * s.groups + g, scale);
-      store(s.biases + j * s.groups + g, scale * splat(middle(args.bits)) + load_part(biases + g, part));
-    }
-  }
-}
-
-// A group's bias times the sum of its x, for all columns and rows.
-void add_biases(Index width, Index rows, const Scratch& s) {
-  auto* sums = reinterpret_cast<Vec*>(s.sums);
-  for (Index j = 0; j < width; ++j) {
-    for (Index r = 0; r < rows; ++r) {
-      Vec total{};
-      for (Index g = 0; g < s.groups; g += kLanes) {
-        total = load(s.biases + j * s.groups + g) * load(s.group_sums + r * s.groups + g) + total;
-      }
-      sums[j * rows + r] += total;
-    }
+  const Index n = width * s.groups;
+  const S* scales = static_cast<const S*>(args.scales) + first * s.groups;
+  const S* biases = static_cast<const S*>(args.biases) + first * s.groups;
+  for (Index i = 0; i < n; i += kLanes) {
+    const int part = int(least(kLanes, n - i));
+    ask_for(reinterpret_cast<const char*>(scales + n + i)), ask_for(reinterpret_cast<const char*>(biases + n + i));
+    store(s.scales + i, load_part(scales + i, part));
+    store(s.biases + i, load_part(biases + i, part));
   }
 }
 
@@ -117,8 +115,7 @@ void columns(const SkinnyLinearArgs& args, Index task, float* scratch) {
     if constexpr (W::kQuantized) {
       with_type(args.scales_dtype, [&]<class S>() { load_scales<S>(args, column, width, s); });
     }
-    products<W>(args, column, width, rows, s);
-    if constexpr (W::kQuantized) add_biases(width, rows, s);
+    products<W>(args, column, width, s);
     epilogue<T>(args, first_row, rows, column, width, s);
   }
 }
@@ -135,13 +132,13 @@ void of_bits(const SkinnyLinearArgs& args, Index task, float* scratch) {
     case 3:
       return columns<T, StreamWeights<3>>(args, task, scratch);
     case 4:
-      return columns<T, PackedWeights<4>>(args, task, scratch);
+      return columns<T, ByteWeights<4>>(args, task, scratch);
     case 5:
       return columns<T, StreamWeights<5>>(args, task, scratch);
     case 6:
       return columns<T, StreamWeights<6>>(args, task, scratch);
     case 8:
-      return columns<T, PackedWeights<8>>(args, task, scratch);
+      return columns<T, ByteWeights<8>>(args, task, scratch);
     default:
       return columns<T, Plain<T>>(args, task, scratch);
   }

@@ -7,27 +7,40 @@
 namespace voxtral::cpu {
 namespace {
 
-constexpr int kBlockRows = 4;                    // that share a tile
-constexpr Index kGroup = kLanes < 16 ? 24 : 16;  // columns that are finished together, a multiple of kLanes
+// Rows that share a tile, columns that are finished together: a multiple of kLanes and of every tile's width.
+#if defined(__AVX512F__)
+constexpr Index kBlockRows = 8, kGroup = 48;
+constexpr int kTileColumns = 12;
+#elif defined(__aarch64__)
+constexpr Index kBlockRows = 8, kGroup = 16;
+constexpr int kTileColumns = 4;
+#else
+constexpr Index kBlockRows = 4, kGroup = 24;
+constexpr int kTileColumns = 6;
+#endif
+
+// Rows of the tile for so many of a block: those beyond are zeros.
+inline Index tile_rows(Index rows) { return rows <= 4 ? rows : rows <= 6 ? 6 : 8; }
+// The same for any number of rows.
+inline Index padded_rows(Index rows) { return rows / kBlockRows * kBlockRows + tile_rows(rows % kBlockRows); }
 
 // Where a task's operands and sums stand.
 struct Scratch {
-  Index width, groups;                        // a row of operands; groups of a row, rounded up to a vector
-  float *operands, *row, *gain, *group_sums;  // [rows, width], [width], [width], [rows, groups]
-  float *scales, *biases, *sums, *values;     // 2 x [kGroup, groups], [kGroup, rows, kLanes], [rows, kGroup]
+  Index rows, width, groups;               // with the padding; of a row of operands; of a row of the weight
+  float *operands, *row, *gain;            // [rows, width], [width], [width]
+  float *scales, *biases, *sums, *values;  // 2 x [kGroup, groups], [kGroup, rows, kLanes], [kGroup]
 
-  Scratch(const SkinnyLinearArgs& args, Index rows, float* at) : width(round_up(args.k, 128)), groups(groups_of(args)) {
+  Scratch(const SkinnyLinearArgs& args, Index given, float* at)
+      : rows(padded_rows(given)), width(round_up(args.k, 128)), groups(groups_of(args)) {
     const auto take = [&at](Index n) { return std::exchange(at, at + n); };
-    operands = take(rows * width), row = take(width), gain = take(width), group_sums = take(rows * groups);
+    operands = take(rows * width), row = take(width), gain = take(width);
     scales = take(kGroup * groups), biases = take(kGroup * groups);
-    sums = take(kGroup * rows * kLanes), values = take(rows * kGroup);
+    sums = take(kGroup * rows * kLanes), values = take(kGroup);
   }
-  static Index groups_of(const SkinnyLinearArgs& args) {
-    return args.scales ? round_up(args.k / args.group, kLanes) + kLanes : 0;
-  }
-  static Index size(const SkinnyLinearArgs& args, Index rows) {
-    const Index width = round_up(args.k, 128), groups = groups_of(args);
-    return (rows + 2) * width + (rows + 2 * kGroup) * groups + rows * kGroup * (kLanes + 1);
+  static Index groups_of(const SkinnyLinearArgs& args) { return args.scales ? args.k / args.group : 0; }
+  static Index size(const SkinnyLinearArgs& args, Index given) {
+    const Index rows = padded_rows(given);
+    return (rows + 2) * round_up(args.k, 128) + kGroup * (2 * groups_of(args) + rows * kLanes + 1);
   }
 };
 
@@ -74,35 +87,31 @@ void lay_out(const float* row, Index k, Index rows, float* block, Index i) {
   for (Index c = 0; c * kChunk<W> < k; ++c) {
     Vec v[W::kVecs];
     for (int p = 0; p < W::kVecs; ++p) v[p] = load(row + c * kChunk<W> + p * kLanes);
-    if constexpr (W::kSplit > 1) split<W::kSplit>(v);
-    for (int p = 0; p < W::kVecs; ++p) {
-      store(block + ((c * W::kVecs + p) * rows + i) * kLanes, v[p] * splat(down<W>(p)));
-    }
+    if constexpr (W::kSplit == 2) split<W::kVecs>(v);
+    for (int p = 0; p < W::kVecs; ++p) store(block + ((c * W::kVecs + p) * rows + i) * kLanes, v[p]);
   }
 }
 
 template <class T, class W>
 void prologue(const SkinnyLinearArgs& args, Index first, Index rows, bool writes, const Scratch& s) {
   Index gain_row = -1;
-  for (Index i = 0; i < rows; ++i) {
-    const Index r = first + i;
-    load_row<T>(args, r, writes, s.row, s.width);
-    if (args.norm) {
-      if (gain_row != r / args.rows_per_scale) {
-        gain_row = r / args.rows_per_scale;
-        const char* scale = static_cast<const char*>(args.scale);
-        if (scale) scale += gain_row * args.k * item_size(args.scale_dtype);
-        fill_gain(args.dtype, args.norm, args.scale_dtype, scale, args.k, s.gain);
+  for (Index i = 0; i < s.rows; ++i) {
+    const Index r = first + i, block = i / kBlockRows * kBlockRows;
+    if (i < rows) {
+      load_row<T>(args, r, writes, s.row, s.width);
+      if (args.norm) {
+        if (gain_row != r / args.rows_per_scale) {
+          gain_row = r / args.rows_per_scale;
+          const char* scale = static_cast<const char*>(args.scale);
+          if (scale) scale += gain_row * args.k * item_size(args.scale_dtype);
+          fill_gain(args.dtype, args.norm, args.scale_dtype, scale, args.k, s.gain);
+        }
+        norm_row(args, s.gain, s.row, s.width);
       }
-      norm_row(args, s.gain, s.row, s.width);
+    } else {
+      __builtin_memset(s.row, 0, std::size_t(s.width) * 4);
     }
-    for (Index g = 0; W::kQuantized && g < s.groups; ++g) {
-      Vec sums{};
-      for (Index d = g * args.group; d < least((g + 1) * args.group, args.k); d += kLanes) sums += load(s.row + d);
-      s.group_sums[i * s.groups + g] = sum(sums);
-    }
-    const Index block = i / kBlockRows * kBlockRows;
-    lay_out<W>(s.row, args.k, least(kBlockRows, rows - block), s.operands + block * s.width, i - block);
+    lay_out<W>(s.row, args.k, least(kBlockRows, s.rows - block), s.operands + block * s.width, i - block);
   }
 }
 

@@ -1,8 +1,8 @@
-// How the stored rows of a weight become vectors of floats: a chunk of `kVecs` vectors at a time, each read once.
+// How the stored rows of a weight become vectors of floats: a chunk of `kVecs` vectors at a time, each byte read once.
 //
-// A 32-bit word holds several neighbours of a row, so a vector of words is taken apart by masks alone and vector p of a
-// chunk holds the elements p, p + kSplit, p + 2 kSplit ... of it; the rows that it is multiplied with are laid out alike.
-// Numbers masked where they stand are 2^s too large: what they are multiplied with is as much smaller, `kDown`.
+// Vector p of a chunk holds its neighbours, or the elements p, p + 2, p + 4 ... where two lie in one word (`kSplit`); the
+// rows that it is multiplied with are laid out alike. Numbers of few bits become scale * number + bias here, rounded once, so
+// that a sum over them is a sum over floats: its terms are no larger than the result's, and a row needs one accumulator.
 #pragma once
 
 #include "tile.h"
@@ -10,58 +10,80 @@
 namespace voxtral::cpu {
 namespace {
 
-// Numbers less their middle, which the group's bias makes up for: sums about as large as the result's lose least.
-template <int Bits, int Shift = 0>
-inline Vec centred(WordVec numbers) {
-  return __builtin_convertvector(bits_of<IntVec>(numbers), Vec) - float(1u << (Bits - 1 + Shift));
-}
-constexpr float middle(Index bits) { return float(1 << (bits - 1)); }
+// What a weight that is not quantised needs of its groups.
+struct NoGroup {};
 
 struct FloatWeights {
   static constexpr bool kQuantized = false;
-  static constexpr int kVecs = 1, kSplit = 1, kBits = 32, kDown = 0;
-  using Raw = Vec;
-  static Raw load(const char* p) { return load_raw<Vec>(p); }
+  static constexpr int kVecs = 1, kSplit = 1, kBits = 32;
+  using Group = NoGroup;
   template <int P>
-  static Vec vec(Raw raw) {
-    return raw;
+  static Vec vec(const char* p, Group) {
+    return load_raw<Vec>(p);
   }
 };
 
 struct HalfWeights {
   static constexpr bool kQuantized = false;
-  static constexpr int kVecs = 1, kSplit = 1, kBits = 16, kDown = 0;
-  using Raw = Vec;
-  static Raw load(const char* p) { return cpu::load(reinterpret_cast<const Half*>(p)); }
+  static constexpr int kVecs = 1, kSplit = 1, kBits = 16;
+  using Group = NoGroup;
   template <int P>
-  static Vec vec(Raw raw) {
-    return raw;
+  static Vec vec(const char* p, Group) {
+    return load(reinterpret_cast<const Half*>(p));
   }
 };
 
 struct BfloatWeights {
   static constexpr bool kQuantized = false;
-  static constexpr int kVecs = 2, kSplit = 2, kBits = 16, kDown = 0;
-  using Raw = WordVec;
-  static Raw load(const char* p) { return load_raw<WordVec>(p); }
+  static constexpr int kVecs = 2, kSplit = 2, kBits = 16;
+  using Group = NoGroup;
   template <int P>
-  static Vec vec(Raw raw) {
-    return bits_of<Vec>(P == 0 ? raw << 16 : raw & 0xffff0000u);
+  static Vec vec(const char* p, Group) {
+    const WordVec pairs = load_raw<WordVec>(p);
+    return bits_of<Vec>(P == 0 ? pairs << 16 : pairs & 0xffff0000u);
   }
 };
 
-// 4 or 8 bits: one word holds 8 or 4 numbers; those of its upper half are masked behind one shift.
+// scale * number + bias: looked up where 16 floats are one register, else computed.
 template <int Bits>
-struct PackedWeights {
+struct Dequantized {
+  static constexpr bool kTable = Bits <= 4 && kLanes == 16;
+  Vec scale, bias;  // with a table the first alone: what number l % 2^Bits is, in lane l
+
+  Dequantized() = default;
+  Dequantized(float s, float b) : scale(splat(s)), bias(splat(b)) {
+    const IntVec numbers = lane_numbers(Lanes{}) & ((1 << Bits) - 1);
+    if constexpr (kTable) scale = multiply_add(__builtin_convertvector(numbers, Vec), scale, bias);
+  }
+  // `words` hold a number each in their lowest bits, and perhaps others above.
+  Vec operator()(WordVec words) const {
+    if constexpr (kTable) {
+      return permuted(scale, words);
+    } else {
+      const WordVec numbers = words & ((1u << Bits) - 1);
+      return multiply_add(__builtin_convertvector(bits_of<IntVec>(numbers), Vec), scale, bias);
+    }
+  }
+  // `words` hold nothing else.
+  Vec of_alone(WordVec words) const {
+    if constexpr (kTable) {
+      return permuted(scale, words);
+    } else {
+      return multiply_add(__builtin_convertvector(bits_of<IntVec>(words), Vec), scale, bias);
+    }
+  }
+};
+
+// 4 or 8 bits: a byte holds two numbers or one.
+template <int Bits>
+struct ByteWeights {
   static constexpr bool kQuantized = true;
-  static constexpr int kVecs = 32 / Bits, kSplit = kVecs, kBits = Bits, kDown = Bits;
-  using Raw = WordVec;
-  static Raw load(const char* p) { return load_raw<WordVec>(p); }
+  static constexpr int kVecs = 32 / kLanes, kSplit = 8 / Bits, kBits = Bits;
+  using Group = Dequantized<Bits>;
   template <int P>
-  static Vec vec(Raw raw) {
-    constexpr int kHalf = kVecs / 2;
-    constexpr int kShift = P % kHalf * Bits;
-    return centred<Bits, kShift>((P < kHalf ? raw : raw >> 16) & ((1u << Bits) - 1) << kShift);
+  static Vec vec(const char* p, const Group& group) {
+    const WordVec bytes = load_bytes(p + P / kSplit * kLanes);
+    return P % kSplit ? group.of_alone(bytes >> Bits) : Bits == 8 ? group.of_alone(bytes) : group(bytes);
   }
 };
 
@@ -69,50 +91,37 @@ struct PackedWeights {
 template <int Bits>
 struct StreamWeights {
   static constexpr bool kQuantized = true;
-  static constexpr int kVecs = 32 / kLanes, kSplit = 1, kBits = Bits, kDown = 0;
-  using Raw = const char*;
-  static Raw load(const char* p) { return p; }
+  static constexpr int kVecs = 32 / kLanes, kSplit = 1, kBits = Bits;
+  using Group = Dequantized<Bits>;
 
   static constexpr int byte_of(int four) { return four * Bits / 2 < 4 * Bits - 4 ? four * Bits / 2 : 4 * Bits - 4; }
   static constexpr int shift_of(int number) { return number * Bits - 8 * byte_of(number / 4); }
 
   template <int First, int... Lane>
-  static Vec numbers(const char* p, std::integer_sequence<int, Lane...>) {
-    std::uint32_t words[kLanes / 4];
-    for (int i = 0; i < kLanes / 4; ++i) __builtin_memcpy(&words[i], p + byte_of(First / 4 + i), 4);
-    const WordVec spread{words[Lane / 4]...};
+  static WordVec words(const char* p, std::integer_sequence<int, Lane...>) {
     constexpr WordVec kShifts{std::uint32_t(shift_of(First + Lane))...};
-    return centred<Bits>(spread >> kShifts & ((1u << Bits) - 1));
+    std::uint32_t fours[kLanes / 4];
+    for (int i = 0; i < kLanes / 4; ++i) __builtin_memcpy(&fours[i], p + byte_of(First / 4 + i), 4);
+    const WordVec spread{fours[Lane / 4]...};
+    return spread >> kShifts;
   }
   template <int P>
-  static Vec vec(Raw raw) {
-    return numbers<P * kLanes>(raw, Lanes{});
+  static Vec vec(const char* p, const Group& group) {
+    return group(words<P * kLanes>(p, Lanes{}));
   }
 };
-
-// What a chunk's vectors of the other operand are scaled by, see above.
-template <class W>
-constexpr float down(int p) {
-  return W::kDown ? 1.0f / float(1u << p % (W::kVecs / 2 ? W::kVecs / 2 : 1) * W::kDown) : 1.0f;
-}
 
 template <class W>
 constexpr Index kChunk = Index(W::kVecs) * kLanes;  // elements
 template <class W>
 constexpr Index kChunkBytes = kChunk<W> * W::kBits / 8;
 
-// Lane l of v[p] becomes element l * P + p of the P vectors that stand one behind the other.
-template <int P>
+// Lane l of v[2 i + p] becomes element 2 l + p of the two vectors that stand one behind the other, for each such pair.
+template <int Vecs>
 inline void split(Vec* v) {
-  if constexpr (P > 1) {
-    Vec even[P / 2], odd[P / 2];
-    for (int i = 0; i < P / 2; ++i) {
-      even[i] = even_blocks<1>(v[2 * i], v[2 * i + 1], Lanes{});
-      odd[i] = odd_blocks<1>(v[2 * i], v[2 * i + 1], Lanes{});
-    }
-    split<P / 2>(even);
-    split<P / 2>(odd);
-    for (int i = 0; i < P / 2; ++i) v[2 * i] = even[i], v[2 * i + 1] = odd[i];
+  for (int i = 0; i < Vecs; i += 2) {
+    const Vec even = even_blocks<1>(v[i], v[i + 1], Lanes{}), odd = odd_blocks<1>(v[i], v[i + 1], Lanes{});
+    v[i] = even, v[i + 1] = odd;
   }
 }
 
