@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from voxtral_kernels.caches import evaluate
+from voxtral_kernels.models.voxtral_realtime.audio_state import AudioState
 from voxtral_kernels.models.voxtral_realtime.batch import Batch
 from voxtral_kernels.models.voxtral_realtime.decoding import Decoding
 from voxtral_kernels.models.voxtral_realtime.rows import Piece, Rows, Turn
+from voxtral_kernels.models.voxtral_realtime.slots import Slots
 
 TOKEN_S = 0.08
 
@@ -30,9 +32,12 @@ class Streams:
         rng, config = np.random.default_rng(0), model.config
         self._rows = Rows(model)
         self._mel = rng.standard_normal((config.mel_per_token, model.mel_config.n_mels)).astype(np.float32)
-        self._states = [model.new_audio_state(lazy=True) for _ in range(count)]
+        slots = Slots(model)
+        taken = [slots.take(16) for _ in range(count)]
+        self._states = [AudioState(caches=audio, lazy=True) for audio, _ in taken]
         self._decodings = [
-            Decoding(model, [1], 6, offset=0, cache_bits=16, drafts=None, always=False) for _ in range(count)
+            Decoding(model, [1], 6, offset=0, cache_bits=16, drafts=None, always=False, caches=text)
+            for _, text in taken
         ]
         for _ in range(3):
             self.step()

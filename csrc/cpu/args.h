@@ -47,12 +47,15 @@ struct SlidingWindowAttentionArgs {
   const float* ring_v_scales;    // same
   const void* tail_k;            // [batch, kv_heads, tail, dim], positions [ring_end, ring_end + tail)
   const void* tail_v;            // same
+  // null, or [batch, 4]: each of the batch is a stream of its own, with a slot of the ring (which is then of as many
+  // slots as there are), a ring_end, a first position in the one tail [kv_heads, all tails, dim], and so many there.
+  const std::int32_t* streams;
   void* out;                     // [batch, heads, queries, dim]
   Index q_batch, q_head, q_row;  // strides; dim is contiguous everywhere
   Index tail_k_batch, tail_k_head, tail_k_row;
   Index tail_v_batch, tail_v_head, tail_v_row;
   Index out_batch, out_head, out_row;
-  Index batch, heads, kv_heads, queries, dim, capacity, ring_end, tail, window;
+  Index batch, heads, kv_heads, queries, dim, capacity, ring_end, tail, window;  // ring_end, tail: not of streams
   float scale;
   Dtype dtype;
   Index rows_per_task;  // rows: (query, head of the group) pairs, query-major
@@ -75,12 +78,14 @@ struct RopeAppendArgs {
 };
 
 struct RingCommitArgs {
-  void* ring;     // [2, heads, capacity, dim]
-  float* scales;  // [2, heads, capacity]: the ring is signed bytes, each row times its scale; or null
+  void* ring;     // [2, ring_heads, capacity, dim]
+  float* scales;  // [2, ring_heads, capacity]: the ring is signed bytes, each row times its scale; or null
   const void* k;  // [batch, kv_heads, count, dim], heads = batch x kv_heads
   const void* v;  // same
+  // null: then heads is ring_heads. Or [batch, 4], as in SlidingWindowAttentionArgs; count: of all streams.
+  const std::int32_t* streams;
   Index k_batch, k_head, k_row, v_batch, v_head, v_row;  // strides
-  Index heads, kv_heads, capacity, dim, start, count;
+  Index heads, ring_heads, kv_heads, capacity, dim, start, count;
   Dtype dtype;
   Index heads_per_task;
 };

@@ -35,13 +35,20 @@ void head(const RingCommitArgs& args, Index h) {
   const T* from = values ? static_cast<const T*>(args.v) + batch * args.v_batch + kv_head * args.v_head
                          : static_cast<const T*>(args.k) + batch * args.k_batch + kv_head * args.k_head;
   const Index from_row = values ? args.v_row : args.k_row;
+  Index slots_before = batch, start = args.start, count = args.count;
+  if (args.streams) {
+    const std::int32_t* where = args.streams + 4 * batch;
+    slots_before = where[0], start = where[1], count = where[3];
+    from += where[2] * from_row;
+  }
   const Index row_bytes = args.dim * Index(args.scales ? 1 : sizeof(T));
-  auto* to = static_cast<std::int8_t*>(args.ring) + h * args.capacity * row_bytes;
+  const Index first = (values * args.ring_heads + slots_before * args.kv_heads + kv_head) * args.capacity;
+  auto* to = static_cast<std::int8_t*>(args.ring) + first * row_bytes;
   // What is before is overwritten by what follows it.
-  for (Index i = most(0, args.count - args.capacity); i < args.count; ++i) {
-    const Index slot = (args.start + i) % args.capacity;
+  for (Index i = most(0, count - args.capacity); i < count; ++i) {
+    const Index slot = (start + i) % args.capacity;
     if (args.scales) {
-      args.scales[h * args.capacity + slot] = quantise(from + i * from_row, args.dim, to + slot * row_bytes);
+      args.scales[first + slot] = quantise(from + i * from_row, args.dim, to + slot * row_bytes);
     } else {
       __builtin_memcpy(to + slot * row_bytes, from + i * from_row, std::size_t(row_bytes));
     }

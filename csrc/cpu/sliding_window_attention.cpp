@@ -198,12 +198,33 @@ void attend_rows(const SlidingWindowAttentionArgs& args, Index batch, Index kv_h
   }
 }
 
+// The call of one stream alone: a batch of one, at the first of its slot and of its tail.
+template <class T, class R>
+SlidingWindowAttentionArgs of_stream(const SlidingWindowAttentionArgs& args, Index stream) {
+  const std::int32_t* where = args.streams + 4 * stream;
+  SlidingWindowAttentionArgs one = args;
+  const Index row = where[0] * args.kv_heads * args.capacity, first = where[2];
+  one.ring_k = static_cast<const R*>(args.ring_k) + row * args.dim;
+  one.ring_v = static_cast<const R*>(args.ring_v) + row * args.dim;
+  if (args.ring_k_scales) one.ring_k_scales += row, one.ring_v_scales += row;
+  one.tail_k = static_cast<const T*>(args.tail_k) + first * args.tail_k_row;
+  one.tail_v = static_cast<const T*>(args.tail_v) + first * args.tail_v_row;
+  one.ring_end = where[1], one.tail = where[3];
+  one.q = static_cast<const T*>(args.q) + stream * args.q_batch;
+  one.out = static_cast<T*>(args.out) + stream * args.out_batch;
+  return one;
+}
+
 template <class T, class R, class Mac>
 void attend(const SlidingWindowAttentionArgs& args, Index task, float* scratch) {
   const Index all_rows = args.queries * (args.heads / args.kv_heads);
   const Index row_blocks = divide_up(all_rows, args.rows_per_task), first_row = task % row_blocks * args.rows_per_task;
   const Index batch = task / (row_blocks * args.kv_heads), kv_head = task / row_blocks % args.kv_heads;
-  attend_rows<T, R, Mac>(args, batch, kv_head, first_row, least(args.rows_per_task, all_rows - first_row), scratch);
+  const Index rows = least(args.rows_per_task, all_rows - first_row);
+  if (args.streams) {
+    return attend_rows<T, R, Mac>(of_stream<T, R>(args, batch), 0, kv_head, first_row, rows, scratch);
+  }
+  attend_rows<T, R, Mac>(args, batch, kv_head, first_row, rows, scratch);
 }
 
 template <class T, class Mac>
@@ -229,8 +250,15 @@ Index rows_of_a_group(const SlidingWindowAttentionArgs& args) {
 }
 
 Index work(const SlidingWindowAttentionArgs& args) {
-  const Index keys = least(args.window + args.queries - 1, args.ring_end + args.tail);
-  return args.batch * args.kv_heads * rows_of_a_group(args) * keys * args.dim;
+  const Index most_keys = args.window + args.queries - 1;
+  Index keys = args.batch * least(most_keys, args.ring_end + args.tail);
+  if (args.streams) {
+    keys = 0;
+    for (Index i = 0; i < args.batch; ++i) {
+      keys += least(most_keys, Index(args.streams[4 * i + 1]) + args.streams[4 * i + 3]);
+    }
+  }
+  return keys * args.kv_heads * rows_of_a_group(args) * args.dim;
 }
 
 Tasks cut(SlidingWindowAttentionArgs& args, Index threads) {

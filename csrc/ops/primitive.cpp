@@ -99,6 +99,11 @@ bool has_rows_of(const mx::array& ring, const mx::array& a) {
   return ring.dtype() == mx::int8 ? width == dim + int(sizeof(float)) : width == dim && ring.dtype() == a.dtype();
 }
 
+void require_streams(const char* op, const mx::array& streams) {
+  require(streams.ndim() == 2 && streams.shape(0) >= 1 && streams.shape(1) == 4 && streams.dtype() == mx::int32, op,
+          "streams: expected int32 [B, 4].");
+}
+
 void require(bool holds, const char* op, const char* text) {
   if (!holds) throw std::invalid_argument("[" + std::string(op) + "] " + text);
 }

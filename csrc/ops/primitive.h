@@ -64,6 +64,10 @@ bool has_rows_of(const mx::array& ring, const mx::array& a);
 
 inline std::size_t ring_rows(const mx::array& ring) { return ring.size() / ring.shape(4); }
 
+// Who is where in a call of several streams: int32 [B, 4], each a slot of the ring, the ring's end, the first position in
+// the tail of all, the number of positions there. The values are the caller's: they are read when the call is computed.
+void require_streams(const char* op, const mx::array& streams);
+
 // Throws std::invalid_argument "[op] text" unless `holds`: the last line of defence before pointers are used; callers
 // with better words check first.
 void require(bool holds, const char* op, const char* text);

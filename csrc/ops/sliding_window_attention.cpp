@@ -28,6 +28,7 @@ struct Options {
   float scale;
   bool as_rows;  // the output is [B * L, Hq * D], not [B, Hq, L, D]
   bool ring;     // inputs: q, tail_k, tail_v and, where present, the ring
+  bool streams;  // the last input: who is where
   MetalLaunches launches;
   bool operator==(const Options&) const = default;
 };
@@ -61,6 +62,7 @@ mx::array dequantised(const mx::array& ring, mx::Stream s) {
 }
 
 Arrays composed(const Arrays& inputs, const Options& options, mx::Stream s) {
+  require(!options.streams, kOp, "streams: a step of several streams has no derivative.");
   const mx::array& q = inputs[0];
   mx::array k = inputs[1], v = inputs[2];
   const int64_t end = options.ring_end + k.shape(2);
@@ -102,14 +104,23 @@ void allocate_by_query(mx::array& out, bool as_rows) {
 // [max(0, ring_end - C), ring_end); tail_k, tail_v: [B, Hkv, T, D], positions [ring_end, ring_end + T), T >= L; the
 // queries are the last L positions. window: visible keys including the query's own, or none for all. One dtype.
 // as_rows: the result is [B * L, Hq * D], a row a position.
+// streams: each of the batch is a stream of its own, see `require_streams`; the ring's B is then the number of its slots,
+// tail_k, tail_v: [T, Hkv, 1, D], the tails of all streams one behind the other, and ring_end is not used.
 mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::array>& ring, int64_t ring_end,
                                    const mx::array& tail_k, const mx::array& tail_v, std::optional<int64_t> window,
-                                   float scale, bool as_rows, mx::StreamOrDevice device, const LaunchList* launches) {
+                                   float scale, bool as_rows, const std::optional<mx::array>& streams,
+                                   mx::StreamOrDevice device, const LaunchList* launches) {
   kernel_dtype(kOp, q);
   require(q.ndim() == 4 && tail_k.ndim() == 4 && tail_k.shape() == tail_v.shape(), kOp,
           "q, k, v: expected [B, Hq, L, D] and [B, Hkv, T, D].");
-  require(q.shape(0) == tail_k.shape(0) && q.shape(3) == tail_k.shape(3) && tail_k.shape(2) >= q.shape(2), kOp,
-          "k: expected q's B and D, and at least as many positions.");
+  const bool apart = streams.has_value();
+  require(q.shape(3) == tail_k.shape(3) && (apart ? tail_k.shape(2) == 1 && tail_k.shape(0) >= q.shape(0) * q.shape(2)
+                                                  : q.shape(0) == tail_k.shape(0) && tail_k.shape(2) >= q.shape(2)),
+          kOp, "k: expected q's B and D, and at least as many positions.");
+  if (apart) {
+    require_streams(kOp, *streams);
+    require(streams->shape(0) == q.shape(0), kOp, "streams: expected one for each of q's B.");
+  }
   require(tail_k.shape(1) >= 1 && q.shape(1) % tail_k.shape(1) == 0, kOp, "k: expected Hkv that divides Hq.");
   require(tail_k.dtype() == q.dtype() && tail_v.dtype() == q.dtype(), kOp, "k, v: expected q's dtype.");
   require(ring_end >= 0 && (ring || ring_end == 0) && (!window || *window >= 1), kOp, "ring, window: out of range.");
@@ -117,16 +128,18 @@ mx::array sliding_window_attention(const mx::array& q, const std::optional<mx::a
   Arrays inputs = contiguous_on_gpu({tail_k, tail_v}, stream);
   inputs.insert(inputs.begin(), q);
   if (ring) {
-    require(ring->ndim() == 5 && ring->shape(0) == 2 && ring->shape(1) == q.shape(0) &&
+    require(ring->ndim() == 5 && ring->shape(0) == 2 && (apart || ring->shape(1) == q.shape(0)) &&
                 ring->shape(2) == tail_k.shape(1) && ring->shape(3) >= 1 && has_rows_of(*ring, q),
             kOp, "ring: expected [2, B, Hkv, C, D] of q's dtype, or int8 [2, B, Hkv, C, D + 4].");
     inputs.push_back(*ring);
   }
+  if (apart) inputs.push_back(*streams);
   const Options options{ring_end,
                         std::min(window.value_or(kUnbounded), kUnbounded),
                         scale,
                         as_rows,
                         ring.has_value(),
+                        apart,
                         launches_of(launches)};
   auto primitive = std::make_shared<SlidingWindowAttention>(stream, options, composed);
   return mx::array(output_shape(q, as_rows), q.dtype(), std::move(primitive), std::move(inputs));
@@ -143,15 +156,17 @@ void SlidingWindowAttention::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   args.tail_v = v.data<void>();
   args.out = out.data<void>();
   args.q_batch = q.strides(0), args.q_head = q.strides(1), args.q_row = q.strides(2);
-  args.tail_k_batch = k.strides(0), args.tail_k_head = k.strides(1), args.tail_k_row = k.strides(2);
-  args.tail_v_batch = v.strides(0), args.tail_v_head = v.strides(1), args.tail_v_row = v.strides(2);
+  const int row = options_.streams ? 0 : 2;  // the axis of the tail's positions
+  args.tail_k_batch = k.strides(0), args.tail_k_head = k.strides(1), args.tail_k_row = k.strides(row);
+  args.tail_v_batch = v.strides(0), args.tail_v_head = v.strides(1), args.tail_v_row = v.strides(row);
   if (options_.as_rows) {
     args.out_head = q.shape(3), args.out_row = out.shape(1), args.out_batch = args.out_row * q.shape(2);
   } else {
     args.out_batch = out.strides(0), args.out_head = out.strides(1), args.out_row = out.strides(2);
   }
   args.batch = q.shape(0), args.heads = q.shape(1), args.kv_heads = k.shape(1), args.queries = q.shape(2);
-  args.dim = q.shape(3), args.tail = k.shape(2);
+  args.dim = q.shape(3), args.tail = k.shape(row);
+  if (options_.streams) args.streams = readable(inputs.back(), stream(), true).data<std::int32_t>();
   args.ring_end = options_.ring_end;
   args.window = options_.window;
   args.scale = options_.scale;
@@ -213,7 +228,7 @@ void SlidingWindowAttention::eval_gpu(const Arrays& inputs, Arrays& outputs) {
 const Binding binding([](nanobind::module_& m) {
   using namespace nanobind::literals;
   bind_op(m, kOp, &sliding_window_attention, "q"_a, "ring"_a.none(), "ring_end"_a, "tail_k"_a, "tail_v"_a,
-          "window"_a.none(), "scale"_a, "as_rows"_a);
+          "window"_a.none(), "scale"_a, "as_rows"_a, "streams"_a.none() = nanobind::none());
 });
 
 }  // namespace voxtral

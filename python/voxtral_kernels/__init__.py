@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .audio import AudioWarning
     from .audio.load import load_audio
     from .backends.select import use_backend
-    from .caches import LinearKVCache, RingKVCache
+    from .caches import LinearKVCache, RingKVCache, RingSlots
     from .models import load
     from .models.result import Result, Word
     from .models.voxtral import Voxtral
@@ -39,6 +39,7 @@ __all__ = [
     "Patched",  # what `accelerate` gives: report, undo
     "Result",  # a finished transcription: text, tokens, words
     "RingKVCache",  # keys and values of a window, flat in memory
+    "RingSlots",  # those of several streams, attended in one call
     "Stream",  # a live transcription: samples in, text out
     "StreamEvent",  # one decoded token of it
     "Voxtral",  # the offline model: whole recordings, questions
@@ -71,6 +72,7 @@ _HOME = {
     "Patched": ".patch",
     "Result": ".models.result",
     "RingKVCache": ".caches",
+    "RingSlots": ".caches",
     "Stream": ".models.voxtral_realtime",
     "StreamEvent": ".models.voxtral_realtime",
     "Voxtral": ".models.voxtral",

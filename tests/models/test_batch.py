@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mlx.utils import tree_flatten
 
 import voxtral_kernels as vk
 from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.models.voxtral_realtime import batch as batches
+from voxtral_kernels.models.voxtral_realtime import slots as seats
 
 TOKEN = 1280
 PIECES = 100  # of a stream's audio at most: feeds of one sample would make the plan longer than its turns
@@ -177,6 +179,39 @@ def test_wrong_arguments_take_no_slot(tiny, offline):
     with pytest.raises(ValueError, match=r"^\[batch\] samples: "):
         stream.feed([[0.0]])
     assert stream.duration_s == 0
+
+
+def test_slots_that_do_not_fit_are_refused(tiny, monkeypatch):
+    each, shorter = seats.slot_bytes(tiny, 16), seats.slot_bytes(tiny, 16, longest_s=0.1)
+    weights = 500_000_000 + sum(
+        a.nbytes
+        for _, a in tree_flatten([s.parameters() for s in (tiny.stem, tiny.encoder, tiny.adapter, tiny.decoder)])
+    )
+    monkeypatch.setattr(seats, "available", lambda: weights + 3 * each)
+    assert vk.Batch(tiny, slots=3).stream().backlog_s == 0
+    with pytest.raises(
+        ValueError, match=r"^\[batch\] slots: expected at most 3: a stream takes up to .* GB .*, got 4\."
+    ):
+        vk.Batch(tiny, slots=4)
+    assert shorter <= each
+    half = vk.Batch(tiny, slots=4, cache_bits=8)
+    assert half.stream()._bits == 8
+    with pytest.raises(ValueError, match=r"^\[batch\] cache_bits: expected at most 8"):
+        half.stream(cache_bits=16)
+    for options in ({"cache_bits": 3}, {"longest_s": 0}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            vk.Batch(tiny, **options)
+
+
+def test_what_a_slot_takes_is_counted(tiny, clip):
+    """By the rings that a stream has at full windows."""
+    with vk.Batch(tiny, slots=2) as batch:
+        stream = batch.stream()
+        stream.feed(np.tile(clip, 4))
+        for _ in range(150):
+            batch.step()
+        assert batch._slots.nbytes == seats.slot_bytes(tiny, 16)
+        assert seats.slot_bytes(tiny, 16) > seats.slot_bytes(tiny, 8) > seats.slot_bytes(tiny, 16) / 4
 
 
 def test_a_stream_that_fails_ends_alone(tiny, clip, monkeypatch):

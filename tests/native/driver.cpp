@@ -81,7 +81,7 @@ void attention(Index heads, Index kv_heads, Index dim, Index window, Index past,
   for (Index start = 0; start < past; start += step) {
     RingCommitArgs commit{};
     commit.ring = ring.data(), commit.k = k.at(start * dim), commit.v = v.at(start * dim);
-    commit.heads = commit.kv_heads = kv_heads, commit.capacity = window, commit.dim = dim;
+    commit.heads = commit.ring_heads = commit.kv_heads = kv_heads, commit.capacity = window, commit.dim = dim;
     commit.start = start, commit.count = std::min(step, past - start);
     commit.k_head = commit.v_head = all * dim, commit.k_row = commit.v_row = dim;
     commit.dtype = dtype, commit.scales = eight_bits ? scales.data() : nullptr;

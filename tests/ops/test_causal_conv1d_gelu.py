@@ -46,6 +46,30 @@ def test_no_frames_give_no_frames():
     assert (y.shape, state.shape) == ((2, 0, 5), (2, 2, 6))
 
 
+@settings(deadline=None, max_examples=15, derandomize=True)
+@given(lengths=st.lists(st.sampled_from([0, 2, 4, 6]), min_size=1, max_size=5), joins=st.integers(0, 4))
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16], ids=str)
+@pytest.mark.parametrize("backend", ["native", "composed"])
+def test_several_streams_in_one_call(backend, dtype, lengths, joins):
+    """Each at its own frames, one that joins later too: bit for bit what it gives alone on the extension."""
+    weight, bias = WEIGHT.astype(dtype), BIAS.astype(dtype)
+    streams = [normal(1, sum(lengths), 6).astype(dtype) for _ in range(3)]
+    states, alone, at = [None] * 3, [None] * 3, [0] * 3
+    with vk.use_backend(backend):
+        for turn, length in enumerate(lengths):
+            who = range(2 if turn < joins else 3)
+            x = mx.concatenate([streams[i][:, at[i] : at[i] + length] for i in who])
+            y, after = vk.causal_conv1d_gelu(x, weight, bias, stride=2, state=[states[i] for i in who])
+            for i in who:
+                part = streams[i][:, at[i] : at[i] + length]
+                expected, alone[i] = vk.causal_conv1d_gelu(part, weight, bias, stride=2, state=alone[i])
+                close = 0 if backend == "native" else 1e-6 if dtype == mx.float32 else 0.02
+                assert y[i : i + 1].shape == expected.shape
+                assert y.size == 0 or mx.abs(y[i : i + 1] - expected).max() <= close
+                assert mx.array_equal(after[i], alone[i])
+                states[i], at[i] = after[i], at[i] + length
+
+
 def test_symmetric_form_is_torch_and_whisper_padding():
     padded = mx.pad(X, [(0, 0), (1, 1), (0, 0)])
     expected = mx.conv1d(padded, WEIGHT, stride=2) + BIAS
@@ -65,6 +89,9 @@ def test_symmetric_form_is_torch_and_whisper_padding():
         ({"state": normal(1, 2, 6)}, r"state: expected shape \(2, 2, 6\), got \(1, 2, 6\)\."),
         ({"state": normal(2, 2, 5)}, r"state: expected shape \(2, 2, 6\), got \(2, 2, 5\)\."),
         ({"state": normal(2, 2, 6).astype(mx.bfloat16)}, r"state: expected float32, got bfloat16\."),
+        ({"state": [None]}, r"state: expected B = 2 states, one for each stream, got 1\."),
+        ({"state": [None, normal(1, 1, 6)]}, r"state: expected shape \(1, 2, 6\), got \(1, 1, 6\)\."),
+        ({"state": [normal(1, 2, 6).astype(mx.float16), None]}, r"state: expected float32, got float16\."),
     ],
 )
 def test_error_names_the_argument(arguments, message):

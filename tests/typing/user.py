@@ -82,7 +82,9 @@ def ops(x: mx.array, k: mx.array, v: mx.array, weight: mx.array) -> mx.array:
     ring, linear = vk.RingKVCache(window=750), vk.LinearKVCache()
     out: mx.array = vk.sliding_window_attention(both, k, v, cache=ring)
     out = out + vk.sliding_window_attention(both, k, v, window=750, scale=0.125, cache=linear)
-    bytes_held: int = ring.nbytes + linear.nbytes
+    slots = vk.RingSlots(window=750, bits=8)
+    out = out + vk.sliding_window_attention(both, k, v, cache=[slots.take(), slots.take(offset=3)])
+    bytes_held: int = ring.nbytes + linear.nbytes + slots.nbytes
     backend, variant, reasons = vk.explain("sliding_window_attention", both, k, v, cache=ring)
     print(backend.upper(), variant.upper(), [reason.upper() for reason in reasons], bytes_held, ring.offset + 1)
     with vk.use_backend("composed"):

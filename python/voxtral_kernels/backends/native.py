@@ -94,12 +94,14 @@ class _Attention(Native):
         function, held = self._function, dict[int, Any]()
         splits_at, n_tail = native_gpu.splits_at(request), request.tail_k.shape[2]
 
-        def attend(q: mx.array, ring: Any, ring_end: int, *fields: Any) -> mx.array:
+        def attend(q: mx.array, ring: Any, ring_end: int, k: mx.array, v: mx.array, *fields: Any) -> mx.array:
             # How many threadgroups share the keys is all that moves with the stream.
             splits = splits_at(ring_end, n_tail)
             if splits not in held:
                 held[splits] = self._launches(replace(request, ring_end=ring_end), None)
-            out: mx.array = function(q, ring, ring_end, *fields, None, held[splits])
+            window, scale, as_rows, *streams = fields
+            apart = streams[0] if streams else None
+            out: mx.array = function(q, ring, ring_end, k, v, window, scale, as_rows, apart, None, held[splits])
             return out
 
         return attend
@@ -108,14 +110,16 @@ class _Attention(Native):
         if device_type(None) == mx.cpu:
             planned: Callable[..., mx.array] = self.ext.ring_commit
             return planned
-        ext, held = self.ext, dict[tuple[int, int], Any]()
+        ext, held = self.ext, dict[tuple[int, int, int, int], Any]()
 
-        def commit(ring: mx.array, start: int, k: mx.array, v: mx.array, after: mx.array) -> mx.array:
+        def commit(
+            ring: mx.array, start: int, k: mx.array, v: mx.array, after: mx.array, streams: mx.array | None = None
+        ) -> mx.array:
             # Of a draft fewer rows are kept than were attended.
-            key = ring.shape[3], k.shape[2]
+            key = ring.shape[3], k.shape[2], k.shape[0], 0 if streams is None else streams.shape[0]
             if key not in held:
-                held[key] = native_gpu.given_to(ext, [native_gpu.commit(ring, k)])
-            written: mx.array = ext.ring_commit(ring, start, k, v, after, None, held[key])
+                held[key] = native_gpu.given_to(ext, [native_gpu.commit(ring, k, key[3])])
+            written: mx.array = ext.ring_commit(ring, start, k, v, after, streams, None, held[key])
             return written
 
         return commit
@@ -128,10 +132,11 @@ class _Attention(Native):
         v: mx.array,
         after: mx.array | None,
         stream: mx.Stream | mx.Device | None,
+        streams: mx.array | None = None,
     ) -> mx.array:
         if after is None:
-            return super().commit(ring, start, k, v, after, stream)
-        return ring_commit(ring, start, k, v, after, stream)
+            return super().commit(ring, start, k, v, after, stream, streams)
+        return ring_commit(ring, start, k, v, after, stream, streams)
 
 
 class _Stock(composed.Composed):
@@ -169,7 +174,13 @@ def backend(op: str) -> Backend:
 
 
 def ring_commit(
-    ring: mx.array, start: int, k: mx.array, v: mx.array, after: mx.array, stream: mx.Stream | mx.Device | None = None
+    ring: mx.array,
+    start: int,
+    k: mx.array,
+    v: mx.array,
+    after: mx.array,
+    stream: mx.Stream | mx.Device | None = None,
+    streams: mx.array | None = None,
 ) -> mx.array:
     """`reference.sliding_window_attention.commit` in place: the result takes over the memory of ``ring``.
 
@@ -178,8 +189,9 @@ def ring_commit(
     """
     ext, launches = extension(), None
     if device_type(stream) != mx.cpu:
-        launches = native_gpu.given_to(ext, [native_gpu.commit(ring, k)])
-    return ext.ring_commit(ring, start, k, v, after, stream, launches)
+        n_streams = 0 if streams is None else streams.shape[0]
+        launches = native_gpu.given_to(ext, [native_gpu.commit(ring, k, n_streams)])
+    return ext.ring_commit(ring, start, k, v, after, streams, stream, launches)
 
 
 # Measured: with more rows than this the tiles of the convolution are faster than `skinny_linear`.

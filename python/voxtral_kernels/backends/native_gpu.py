@@ -90,15 +90,23 @@ def record(op: str, request: Any) -> list[Launch]:
     return list(_noted)
 
 
-def commit(ring: mx.array, k: mx.array) -> Launch:
-    """The launch that writes ``k`` and its values into the ring."""
+def commit(ring: mx.array, k: mx.array, streams: int = 0) -> Launch:
+    """The launch that writes ``k`` and its values into the ring.
+
+    Args:
+        ring, k: As for `Backend.commit`.
+        streams: How many there are, with equally many rows each; 0: a ring of its own for each of the batch.
+    """
     batch, heads, length, dim = k.shape
+    if streams:
+        batch, length = streams, batch // streams
+    apart = ("STREAMS", bool(streams))
     rows = (min(length, ring.shape[3]), 2 * batch * heads)
     if is_quantised(ring):
         stem = f"{COMMIT}_bytes"
-        kernel, text = instance(stem, source.entry(stem), (("T", k.dtype),))
+        kernel, text = instance(stem, source.entry(stem), (("T", k.dtype), apart))
         return Launch(kernel, text, (32, *rows), (32, 1, 1), ())
-    kernel, text = instance(COMMIT, source.entry(COMMIT), (("T", ring.dtype),))
+    kernel, text = instance(COMMIT, source.entry(COMMIT), (("T", ring.dtype), apart))
     return Launch(kernel, text, (dim, *rows), (min(dim, 256), 1, 1), ())
 
 
@@ -148,6 +156,7 @@ def texts_of_cases() -> dict[str, str]:
                     texts |= {n.kernel: n.text for n in record(op, request)}
     for dtype in FLOATS:
         for bits in (16, 8):
-            launch = commit(empty_ring((1, 1), 4, 8, dtype, bits), mx.zeros((1, 1, 1, 8), dtype))
-            texts[launch.kernel] = launch.text
+            for streams in (0, 1):
+                launch = commit(empty_ring((1, 1), 4, 8, dtype, bits), mx.zeros((1, 1, 1, 8), dtype), streams)
+                texts[launch.kernel] = launch.text
     return texts

@@ -21,6 +21,7 @@ from ..reference.rope_append import RopeAppend
 from ..reference.silu_mul import SiluMul
 from ..reference.skinny_linear import SkinnyLinear
 from ..reference.sliding_window_attention import SlidingWindowAttention
+from ..reference.streams import table
 from . import native, select
 from .select import Backend, Choice
 
@@ -74,7 +75,7 @@ class Attention(NamedTuple):
     Args:
         append: ``(q, k, v, rotation, tail_k, tail_v, n_heads, n_kv_heads)`` to q ``[B, Hq, L, D]`` and both tails.
         attend: The fields of the request to rows ``[B * L, Hq * D]``.
-        commit: ``(ring, start, k, v, after)`` to the ring that holds them.
+        commit: ``(ring, start, k, v, after)``, of streams also ``streams``, to the ring that holds them.
         backend: Of the attention.
     """
 
@@ -103,6 +104,7 @@ class Plans:
         self.projection = functools.cache(self._projection)
         self.heads = functools.cache(self._heads)
         self.attentions: dict[tuple[Heads, int | None, int, int, int], Attention] = {}
+        self.streams: dict[tuple[Heads, int | None, int, int, int], Attention] = {}
         self._tailed: dict[tuple[Heads, int | None, int, int], tuple[SlidingWindowAttention, Choice, Attention]] = {}
         self._any_tail = True
 
@@ -198,6 +200,28 @@ class Plans:
         found = Attention(append, self._function(backend, request), backend.prepare_commit(request), backend)
         if n_tail:
             self._tailed[heads, window, capacity, bits] = request, choice, found
+        return found
+
+    def together(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int = 16) -> Attention:
+        """`attention` of as many streams as the batch, with a tail of so many rows in all; ``append`` has no tails."""
+        key = heads, window, capacity, n_tail, bits
+        found = self.streams.get(key)
+        if found is None:
+            rows = self._zeros(n_tail, heads.n_kv_heads, 1, heads.dim)
+            q = self._zeros(self.batch, heads.n_heads, self.length, heads.dim)
+            kv = self.batch, heads.n_kv_heads
+            ring = empty_ring(kv, capacity, heads.dim, self.dtype, bits) if capacity else None
+            where = table(tuple((i, capacity, i * self.length, self.length) for i in range(self.batch)))
+            scale = heads.dim**-0.5
+            request = SlidingWindowAttention(q, ring, capacity, rows, rows, window, scale, True, where)
+            choice = self._choice("sliding_window_attention", request, "streams", *key)
+            backend = choice.implementation
+            found = Attention(
+                self.heads(heads), self._function(backend, request), backend.prepare_commit(request), backend
+            )
+            if len(self.streams) >= _KEPT:
+                self.streams.clear()
+            self.streams[key] = found
         return found
 
     def _append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:

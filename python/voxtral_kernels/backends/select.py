@@ -19,6 +19,7 @@ import mlx.core as mx
 
 from .. import _check, _forked
 from ..reference import sliding_window_attention as reference
+from ..reference import streams as apart
 
 BACKENDS = ("native", "metal", "emulator", "composed")
 ORDER = {mx.gpu: ("native", "metal", "composed"), mx.cpu: ("native", "composed")}
@@ -66,9 +67,9 @@ class Backend:
         """What `commit` does behind every attention of this form on the default stream.
 
         Returns:
-            A function of ``ring, start, k, v, after``; ``after`` is never None.
+            A function of ``ring, start, k, v, after`` and for several streams ``streams``; ``after`` is never None.
         """
-        return lambda ring, start, k, v, after: self.commit(ring, start, k, v, after, None)
+        return lambda ring, start, k, v, after, streams=None: self.commit(ring, start, k, v, after, None, streams)
 
     def commit(
         self,
@@ -78,6 +79,7 @@ class Backend:
         v: mx.array,
         after: mx.array | None,
         stream: mx.Stream | mx.Device | None,
+        streams: mx.array | None = None,
     ) -> mx.array:
         """The ring of a cache with ``k`` and ``v`` written at positions ``start ..``.
 
@@ -86,8 +88,9 @@ class Backend:
             after: The last attention that reads ``ring``; None where others may still read it: the ring returned is
                 then a new one, whatever `in_place` says.
             stream: Stream or device to run on.
+            streams: Of several streams, see `reference.streams`: who is where, in place of ``start``.
         """
-        return reference.commit(ring, start, k, v)
+        return reference.commit(ring, start, k, v) if streams is None else apart.commit(ring, streams, k, v)
 
 
 class UnavailableError(RuntimeError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -140,13 +139,16 @@ class KVCache(Pending):
         _check.dtype(op, "v", v, k.dtype)
         self._refuse_infinite(op, k, v)
         with self.inside:
-            r = self._request(k, k, v, 1.0)
-            self._take(r.tail_k, r.tail_v, r.tail_k.shape[2])
-            if self._draft is not None:
-                self._note(k.shape[2])
-            else:
-                self._commit_appended()
-                self._under_way()
+            self._appended(k, v)
+
+    def _appended(self, k: mx.array, v: mx.array) -> None:
+        r = self._request(k, k, v, 1.0)
+        self._take(r.tail_k, r.tail_v, r.tail_k.shape[2])
+        if self._draft is not None:
+            self._note(k.shape[2])
+        else:
+            self._commit_appended()
+            self._under_way()
 
     def _commit_appended(self) -> None:
         # A new ring: attention that is not computed yet still reads the old one.
@@ -293,8 +295,3 @@ class KVCache(Pending):
         batch, kv_heads, _, dim = like.shape
         fresh = empty_ring((batch, kv_heads), size - have, dim, like.dtype, self.bits)
         return fresh if self._ring is None else grown(self._ring, fresh)
-
-
-def evaluate(caches: Iterable[KVCache], *more: Any) -> None:
-    """Compute what the caches hold, and ``more`` with it: what is left uncomputed only this thread can finish."""
-    mx.eval([c._arrays() for c in caches], *more)

@@ -67,7 +67,8 @@ def run(
     openers = [(i, partial(opened, i)) for i in longest_first(lengths)]
     total_s = sum(lengths) if sum(lengths) < float("inf") else None
     running: dict[int, BatchStream] = {}
-    with Batch(loaded.model, min(slots, len(outputs))) as batch, ending.mode(Mode.FINISH):
+    seats = min(slots, len(outputs))
+    with Batch(loaded.model, seats, cache_bits=asked.cache_bits) as batch, ending.mode(Mode.FINISH):
         new_stream = partial(
             batch.stream,
             delay,

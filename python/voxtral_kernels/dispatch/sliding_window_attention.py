@@ -23,6 +23,8 @@ NO_WINDOW = 1 << 30
 def unsupported(r: SlidingWindowAttention) -> list[str]:
     """Sentences that say why the kernels cannot serve the request; empty when they can."""
     dim = r.q.shape[3]
+    if r.streams is not None:
+        return ["streams that stand at positions of their own; the kernels take one for all of the batch."]
     fits = dim % 16 == 0 and dim <= 256
     return [] if fits else [f"D = {dim}; the kernels take multiples of 16 up to 256."]
 

@@ -13,7 +13,7 @@ import mlx.nn as nn
 from .. import _check
 from .._check import dtype_name
 from ..backends import plan, select, transforms
-from ..caches import GROWTH, CacheRows, KVCache, LinearKVCache, RingKVCache
+from ..caches import GROWTH, CacheRows, KVCache, LinearKVCache, RingKVCache, RingSlots
 from . import rope
 from .block import Block
 
@@ -81,6 +81,11 @@ class Stack(nn.Module):
         if window is None:
             return [LinearKVCache(bits=bits, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
         return [RingKVCache(window, bits=bits, offset=offset, phase=i / n, lazy=lazy) for i in range(n)]
+
+    def new_slots(self, bits: int = 16) -> list[RingSlots]:
+        """`RingSlots` for each layer; none where there is no window."""
+        window = self.config.window
+        return [] if window is None else [RingSlots(window, bits=bits, lazy=True) for _ in self.blocks]
 
     def step(
         self,

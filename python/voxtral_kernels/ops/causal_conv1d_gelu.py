@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, overload
 
 import mlx.core as mx
 
@@ -14,6 +15,7 @@ OP = "causal_conv1d_gelu"
 SYMMETRIC = "conv1d_gelu"
 
 
+@overload
 def causal_conv1d_gelu(
     x: mx.array,
     weight: mx.array,
@@ -23,7 +25,32 @@ def causal_conv1d_gelu(
     state: mx.array | None = None,
     gelu: bool = True,
     stream: mx.Stream | mx.Device | None = None,
-) -> tuple[mx.array, mx.array]:
+) -> tuple[mx.array, mx.array]: ...
+
+
+@overload
+def causal_conv1d_gelu(
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None = None,
+    *,
+    stride: int = 1,
+    state: Sequence[mx.array | None],
+    gelu: bool = True,
+    stream: mx.Stream | mx.Device | None = None,
+) -> tuple[mx.array, list[mx.array]]: ...
+
+
+def causal_conv1d_gelu(
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None = None,
+    *,
+    stride: int = 1,
+    state: mx.array | Sequence[mx.array | None] | None = None,
+    gelu: bool = True,
+    stream: mx.Stream | mx.Device | None = None,
+) -> tuple[mx.array, mx.array | list[mx.array]]:
     """Causal convolution over time: ``y[t] = gelu(bias + sum_k weight[:, k] @ frames[t * stride + k])``.
 
     ``frames`` are the frames carried by ``state`` followed by ``x``; a stream starts with ``K - stride`` zero frames
@@ -34,23 +61,26 @@ def causal_conv1d_gelu(
         weight: ``[C_out, K, C_in]`` with K >= stride, dtype of ``x``.
         bias: ``[C_out]``, dtype of ``x``; None for none.
         stride: Frames from one output to the next.
-        state: What the call before returned, ``[B, S, C_in]``: every frame not yet consumed. None starts a stream.
+        state: What the call before returned, ``[B, S, C_in]``: every frame not yet consumed. None starts a stream. Or
+            several streams': a list of B such states, ``[1, S, C_in]`` each or None.
         gelu: False leaves the activation out.
         stream: Stream or device to run on; None for MLX's default.
 
     Returns:
         ``(y, state)``: ``y`` ``[B, T_out, C_out]`` with ``T_out = floor((S + T - K) / stride) + 1`` or 0, dtype of
-        ``x``, accumulated in float32; ``state`` for the next call.
+        ``x``, accumulated in float32; ``state`` for the next call, a list where one was given.
 
     Raises:
-        ValueError: a shape or dtype differs from the above; a state of another B, C_in or dtype.
+        ValueError: a shape or dtype differs from the above; a state of another B, C_in or dtype; streams with another
+            number of frames in their states.
 
     Source: Voxtral Realtime's conv stem (left padding K - stride, erf GELU). Defined in
     ``reference/causal_conv1d_gelu.py``.
     """
     r = request(x, weight, bias, stride=stride, state=state, gelu=gelu)
     y = select.run(OP, r, stream)
-    return y, _unconsumed(r)
+    after = _unconsumed(r)
+    return y, _apart(after) if isinstance(state, (list, tuple)) else after
 
 
 def conv1d_gelu(
@@ -87,15 +117,22 @@ def conv1d_gelu(
 
 
 def planned_causal(
-    x: mx.array, weight: mx.array, bias: mx.array | None, *, stride: int, state: mx.array | None = None
-) -> tuple[mx.array, mx.array]:
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None,
+    *,
+    stride: int,
+    state: mx.array | Sequence[mx.array | None] | None = None,
+) -> tuple[mx.array, Any]:
     """`causal_conv1d_gelu` for models: a form that was served is neither checked nor chosen for again."""
-    form = _form(x), _form(weight), _form(bias), _form(state), stride
-    serve = planned.single(OP, form, lambda: request(x, weight, bias, stride=stride, state=state))
-    if state is None:
-        state = mx.zeros((x.shape[0], weight.shape[1] - stride, x.shape[2]), x.dtype)
-    y = serve(x, weight, bias, state, stride, 0, 0, True)
-    return y, _unconsumed(CausalConv1dGelu(x, weight, bias, state, stride, 0, 0, True))
+    context = _context(x, weight, stride, state)
+    form = _form(x), _form(weight), _form(bias), _form(context), stride
+    serve = planned.single(OP, form, lambda: request(x, weight, bias, stride=stride, state=context))
+    if context is None:
+        context = mx.zeros((x.shape[0], weight.shape[1] - stride, x.shape[2]), x.dtype)
+    y = serve(x, weight, bias, context, stride, 0, 0, True)
+    after = _unconsumed(CausalConv1dGelu(x, weight, bias, context, stride, 0, 0, True))
+    return y, _apart(after) if isinstance(state, (list, tuple)) else after
 
 
 def planned_symmetric(
@@ -117,7 +154,7 @@ def request(
     bias: mx.array | None = None,
     *,
     stride: int = 1,
-    state: mx.array | None = None,
+    state: mx.array | Sequence[mx.array | None] | None = None,
     gelu: bool = True,
 ) -> CausalConv1dGelu:
     """The checked call of the causal form."""
@@ -126,14 +163,15 @@ def request(
     kernel = weight.shape[1]
     if kernel < stride:
         raise _check.fail(OP, "stride", f"at most K = {kernel}", stride)
-    if state is None:
-        state = mx.zeros((batch, kernel - stride, c_in), x.dtype)
+    context = _context(x, weight, stride, state)
+    if context is None:
+        context = mx.zeros((batch, kernel - stride, c_in), x.dtype)
     else:
-        _check.floating(OP, state=state)
-        _check.ndim(OP, "state", state, "[B, S, C_in]")
-        _check.shape(OP, "state", state, (batch, state.shape[1], c_in))
-        _check.dtype(OP, "state", state, x.dtype)
-    return CausalConv1dGelu(x, weight, bias, state, stride, 0, 0, bool(gelu))
+        _check.floating(OP, state=context)
+        _check.ndim(OP, "state", context, "[B, S, C_in]")
+        _check.shape(OP, "state", context, (batch, context.shape[1], c_in))
+        _check.dtype(OP, "state", context, x.dtype)
+    return CausalConv1dGelu(x, weight, bias, context, stride, 0, 0, bool(gelu))
 
 
 def symmetric_request(
@@ -170,6 +208,29 @@ def _check_inputs(op: str, x: mx.array, weight: mx.array, bias: mx.array | None,
         _check.shape(op, "bias", bias, weight.shape[:1])
         _check.dtype(op, "bias", bias, x.dtype)
     return _check.integer(op, "stride", stride, 1)
+
+
+def _context(
+    x: mx.array, weight: mx.array, stride: int, state: mx.array | Sequence[mx.array | None] | None
+) -> mx.array | None:
+    """The state of the batch, of several streams' joined."""
+    if state is None or isinstance(state, mx.array) or not isinstance(state, (list, tuple)):
+        return state  # type: ignore[return-value]
+    batch, _, c_in = x.shape
+    if len(state) != batch:
+        raise _check.fail(OP, "state", f"B = {batch} states, one for each stream", len(state))
+    begun = mx.zeros((1, weight.shape[1] - stride, c_in), x.dtype)
+    found = [begun if of is None else of for of in state]
+    for of in found:
+        _check.floating(OP, state=of)
+        _check.ndim(OP, "state", of, "[1, S, C_in]")
+        _check.shape(OP, "state", of, (1, found[0].shape[1], c_in))
+        _check.dtype(OP, "state", of, x.dtype)
+    return mx.concatenate(found)
+
+
+def _apart(state: mx.array) -> list[mx.array]:
+    return [state[i : i + 1] for i in range(state.shape[0])]
 
 
 def _unconsumed(r: CausalConv1dGelu) -> mx.array:

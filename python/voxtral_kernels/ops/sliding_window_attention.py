@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 
 from .. import _check
 from ..backends import select, transforms
-from ..caches import KVCache
+from ..caches import KVCache, together
+from ..caches.slots import checked
 from ..reference.sliding_window_attention import SlidingWindowAttention
 
 OP = "sliding_window_attention"
@@ -19,7 +22,7 @@ def sliding_window_attention(
     *,
     scale: float | None = None,
     window: int | None = None,
-    cache: KVCache | None = None,
+    cache: KVCache | Sequence[KVCache] | None = None,
     stream: mx.Stream | mx.Device | None = None,
 ) -> mx.array:
     """Causal attention in which a query at position p sees keys ``p - window + 1 .. p``.
@@ -42,6 +45,8 @@ def sliding_window_attention(
         window: Visible keys including the query's own, >= 1. None for the cache's window, or plain causal without
             a cache.
         cache: `RingKVCache` or `LinearKVCache` that holds the earlier positions; None for a call that stands alone.
+            Or a list of caches from one `RingSlots`: then each of B is a stream, at the position of its own cache, and
+            its result does not depend on the others.
         stream: Stream or device to run on; None for MLX's default.
 
     Returns:
@@ -57,6 +62,14 @@ def sliding_window_attention(
     Source: sliding-window attention, Beltagy et al. 2020; online softmax, Milakov & Gimelshein 2018. Defined in
     ``reference/sliding_window_attention.py``.
     """
+    if isinstance(cache, (list, tuple)):
+        streams = checked(cache)
+        with streams[0].inside:
+            r = request(q, k, v, scale=scale, window=window, cache=streams, stream=stream)
+            choice = select.select(OP, r, stream)
+            out = choice.implementation.run(r, stream)
+            together.advance(streams, r, out, choice.implementation, stream)
+        return out
     if not isinstance(cache, KVCache):
         return select.run(OP, request(q, k, v, scale=scale, window=window, cache=cache, stream=stream), stream)
     with cache.inside:
@@ -74,7 +87,7 @@ def request(
     *,
     scale: float | None = None,
     window: int | None = None,
-    cache: KVCache | None = None,
+    cache: KVCache | Sequence[KVCache] | None = None,
     stream: mx.Stream | mx.Device | None = None,
 ) -> SlidingWindowAttention:
     """The checked call; the cache is not changed."""
@@ -95,15 +108,19 @@ def request(
         window = _check.integer(OP, "window", window, 1)
     if cache is None:
         return SlidingWindowAttention(q, None, 0, k, v, window, scale)
-    if not isinstance(cache, KVCache):
+    streams = checked(cache) if isinstance(cache, (list, tuple)) else None
+    held = cache if streams is None else streams[0]
+    if not isinstance(held, KVCache):
         raise _check.fail(OP, "cache", "a RingKVCache or LinearKVCache", type(cache).__name__)
-    if window is not None and window != cache.window:
-        expected = "None, as the cache has no window" if cache.window is None else f"the cache's {cache.window} or None"
+    if window is not None and window != held.window:
+        expected = "None, as the cache has no window" if held.window is None else f"the cache's {held.window} or None"
         raise _check.fail(OP, "window", expected, window)
     if transforms.in_transformation(q, k, v):
-        raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(cache).__name__)
-    cache._refuse_infinite(OP, k, v)
-    return cache._request(q, k, v, scale, stream)
+        raise _check.fail(OP, "cache", "None inside mx.compile, mx.grad or mx.vmap", type(held).__name__)
+    held._refuse_infinite(OP, k, v)
+    if streams is None:
+        return held._request(q, k, v, scale, stream)
+    return together.request(streams, q, k, v, scale)
 
 
 # Public name -> its checked call, for `explain`.

@@ -10,7 +10,7 @@ import mlx.core as mx
 
 from .._paths import PACKAGE
 
-_HELPERS = {"definitions", "ring", "rule"}
+_HELPERS = {"definitions", "ring", "rule", "streams"}
 
 
 def definition(op: str) -> Any:

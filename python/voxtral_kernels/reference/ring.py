@@ -66,11 +66,31 @@ def empty_ring(heads: Sequence[int], capacity: int, dim: int, dtype: mx.Dtype, b
     return mx.zeros((2, *heads, capacity, row), held)
 
 
+def side_by_side(rings: Sequence[mx.array], axis: int = 1) -> mx.array:
+    """One ring of several: of the heads of all, or with axis 3 of all their slots."""
+    if not is_quantised(rings[0]):
+        return mx.concatenate(list(rings), axis=axis)
+    return joined(*(mx.concatenate(list(of), axis=axis) for of in zip(*(parts(r) for r in rings), strict=True)))
+
+
 def grown(ring: mx.array, fresh: mx.array) -> mx.array:
     """The ring with the slots of ``fresh`` behind its own."""
+    return side_by_side([ring, fresh], axis=3)
+
+
+def slot(ring: mx.array, index: int) -> mx.array:
+    """The ring ``[2, 1, Hkv, C, D]`` of one of several."""
     if not is_quantised(ring):
-        return mx.concatenate([ring, fresh], axis=3)
-    return joined(*(mx.concatenate(list(pair), axis=3) for pair in zip(parts(ring), parts(fresh), strict=True)))
+        return ring[:, index : index + 1]
+    return joined(*(a[:, index : index + 1] for a in parts(ring)))
+
+
+def with_slot(ring: mx.array, index: int, one: mx.array) -> mx.array:
+    """The ring of several with another one in its place."""
+    at = mx.array([index])
+    if not is_quantised(ring):
+        return mx.slice_update(ring, one, at, axes=[1])
+    return joined(*(mx.slice_update(a, b, at, axes=[1]) for a, b in zip(parts(ring), parts(one), strict=True)))
 
 
 def commit(ring: mx.array, start: int, k: mx.array, v: mx.array) -> mx.array:

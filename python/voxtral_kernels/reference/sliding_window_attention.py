@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,10 @@ import mlx.core as mx
 import numpy as np
 
 from . import _unseen, rule
+from . import streams as apart
 from ._arrays import float64, normal, strided
+from ._attention_inputs import spoilt
+from ._in_order import in_order_of_use
 from .ring import commit as commit
 from .ring import dequantised, empty_ring, exact, is_quantised, parts
 
@@ -35,6 +37,7 @@ class SlidingWindowAttention:
     window: int | None  # visible keys including the query's own; None: plain causal
     scale: float
     as_rows: bool = False  # the result is [B * L, Hq * D]: a row a position, heads side by side
+    streams: mx.array | None = None  # each of B is a stream that stands elsewhere, see `streams`; ring_end: the largest
 
     @property
     def offset(self) -> int:
@@ -58,6 +61,8 @@ Request = SlidingWindowAttention
 
 def oracle(r: SlidingWindowAttention) -> np.ndarray:
     """Ground truth in float64, ``[B, Hq, L, D]`` or as rows. Never optimise this function."""
+    if r.streams is not None:
+        return np.concatenate([oracle(one) for one in apart.alone(r)])
     q, k, v = float64(r.q), float64(r.tail_k), float64(r.tail_v)
     if r.ring is not None:
         slots = np.arange(r.ring_start, r.ring_end) % r.ring.shape[3]
@@ -96,11 +101,13 @@ def served(r: SlidingWindowAttention) -> mx.array:
 
 
 def _attend(r: SlidingWindowAttention, attention: Callable[..., mx.array]) -> mx.array:
+    if r.streams is not None:
+        return mx.concatenate([_attend(one, attention) for one in apart.alone(r)])
     if r.ring is not None and is_quantised(r.ring):
         q, k, v = (a.astype(mx.float32) for a in (r.q, r.tail_k, r.tail_v))
         wide = replace(r, q=q, ring=dequantised(*parts(r.ring)), tail_k=k, tail_v=v)
         return _attend(wide, attention).astype(r.q.dtype)
-    keys, values, positions = _in_order_of_use(r)
+    keys, values, positions = in_order_of_use(r, BLOCK)
     length = r.q.shape[2]
     blocks = []
     for start in range(0, length, BLOCK):
@@ -117,26 +124,6 @@ def _attend(r: SlidingWindowAttention, attention: Callable[..., mx.array]) -> mx
         blocks.append(attention(q, keys[:, :, cut], values[:, :, cut], scale=r.scale, visible=visible))
     out = blocks[0] if len(blocks) == 1 else mx.concatenate(blocks, axis=2)
     return out.transpose(0, 2, 1, 3).reshape(-1, r.q.shape[1] * r.q.shape[3]) if r.as_rows else out
-
-
-def _in_order_of_use(r: SlidingWindowAttention) -> tuple[mx.array, mx.array, np.ndarray]:
-    """Keys, values and the position of each: ring then tail. In position order when the call is long or unwrapped."""
-    tail = np.arange(r.ring_end, r.ring_end + r.tail_k.shape[2])
-    if r.ring is None or r.ring_end == 0:
-        return r.tail_k, r.tail_v, tail
-    capacity = r.ring.shape[3]
-    if r.ring_end <= capacity:
-        ring, positions = r.ring[..., : r.ring_end, :], np.arange(r.ring_end)
-    else:
-        slots = np.arange(capacity)
-        ring, positions = r.ring, r.ring_end - 1 - (r.ring_end - 1 - slots) % capacity
-        if r.q.shape[2] > BLOCK:
-            turn = r.ring_end % capacity
-            ring = mx.concatenate([ring[..., turn:, :], ring[..., :turn, :]], axis=3)
-            positions = np.sort(positions)
-    keys = mx.concatenate([ring[0], r.tail_k], axis=2)
-    values = mx.concatenate([ring[1], r.tail_v], axis=2)
-    return keys, values, np.concatenate([positions, tail])
 
 
 def _stock(q: mx.array, keys: mx.array, values: mx.array, *, scale: float, visible: np.ndarray) -> mx.array:
@@ -171,12 +158,14 @@ class Case:
     as_rows: bool = False
     extreme: str = ""  # one of rule.EXTREMES
     bits: int = 16  # 8: of the ring
+    apart: int = 0  # B streams, each so many positions behind the one before, its tail shorter by one
 
     def __str__(self) -> str:
         state = f"past{self.past}+{self.tail}" if self.past else "fresh"
         size = f"-C{self.capacity}" if self.capacity else ""
         flags = "".join(f"-{n}" for n in ("outlier", "view", "as_rows") if getattr(self, n))
         flags += (f"-{self.extreme}" if self.extreme else "") + ("-bits8" if self.bits == 8 else "")
+        flags += f"-apart{self.apart}" if self.apart else ""
         return f"B{self.B}-H{self.Hq}.{self.Hkv}-L{self.L}-D{self.D}-W{self.window}-{state}{size}{flags}"
 
 
@@ -220,6 +209,15 @@ CASES = [
     Case(1, 2, 1, 600, 32, 50, past=70, tail=0, bits=8),  # several blocks of queries
 ]
 
+STREAMS = [
+    Case(3, 4, 2, 1, 32, 64, past=150, tail=4, apart=70),  # streams: wrapped, not yet, and a beginning
+    Case(3, 8, 2, 1, 128, 8192, past=1400, tail=2, apart=650, as_rows=True),  # decoder, few keys and many
+    Case(2, 4, 4, 4, 64, 750, past=800, tail=40, apart=300, as_rows=True),  # encoder, one token of audio each
+    Case(3, 4, 1, 11, 32, 24, past=60, tail=0, apart=25, view=True),
+    Case(3, 4, 2, 1, 32, 64, past=150, tail=4, apart=70, bits=8),
+    Case(2, 4, 1, 20, 160, 40, past=90, tail=6, apart=50, bits=8, as_rows=True),
+]
+
 EXTREMES = [
     case
     for kind in rule.EXTREMES
@@ -246,6 +244,8 @@ def cross() -> Iterator[Case]:
 
 def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SlidingWindowAttention:
     """Random inputs of the case, with the ring and tail that a stream would have left."""
+    if case.apart:
+        return _apart(case, dtype, seed)
     rng = np.random.default_rng(seed)
     total = case.past + case.L
     q = normal(rng, (case.B, case.Hq, case.L, case.D), dtype)
@@ -257,32 +257,21 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SlidingWindowAttentio
             k[:, :, position] = k[:, :, position] * size
             v[:, :, position] = v[:, :, position] + 100.0 * (position - first + 2)
     if case.extreme:
-        q, k, v = _extreme(case, q, k, v)
+        q, k, v = spoilt(case.extreme, case.past, q, k, v)
     if case.view:
         q, k, v = strided(q), strided(k), strided(v)
     r = from_sequence(q, k, v, case.window, case.past - case.tail, case.capacity or case.window, case.bits)
     return replace(r, as_rows=case.as_rows)
 
 
-def _extreme(case: Case, q: mx.array, k: mx.array, v: mx.array) -> tuple[mx.array, mx.array, mx.array]:
-    """Values of the case's kind, at keys that the first query sees but is not left alone with."""
-    half, past = q.dtype == mx.float16, case.past
-    if case.extreme == "huge":
-        q[..., 0], v = -1, v * (1e3 if half else 1e30)
-        k[:, :, past - 3, 0] = 6e4 if half else 1e37
-    elif case.extreme == "tiny":
-        small = 1e-5 if half else 1e-30
-        q, k, v = q * small, k * small, v * small
-    elif case.extreme == "infinite":
-        # The first query scores +inf at that key, hence NaN; the others -inf: a key that is not there.
-        q[..., 0] = 1
-        q[:, 0, 0, 0] = -1
-        k[:, 0, past - 3, 0] = -math.inf
-        v[:, 0, past - 2, 3], v[:, 0, past - 4, 5] = math.inf, -math.inf
-    else:
-        k[:, -1, past - 5, 1] = math.nan
-        v[:, 0, past - 2, 3] = v[:, 0, past + case.L - 1, 5] = math.nan
-    return q, k, v
+def _apart(case: Case, dtype: mx.Dtype, seed: int) -> SlidingWindowAttention:
+    alone = []
+    for i in range(case.B):
+        past = max(0, case.past - i * case.apart)
+        one = replace(case, B=1, past=past, tail=min(past, max(0, case.tail - i)), apart=0, view=False)
+        alone.append(example(one, dtype, seed + 100 * i))
+    r = apart.together(alone)
+    return replace(r, q=strided(r.q)) if case.view else r
 
 
 def from_sequence(

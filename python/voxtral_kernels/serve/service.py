@@ -55,7 +55,8 @@ class Service:
 
     def __init__(self, served: Served, access: Access, limits: Limits) -> None:
         self.served, self.access, self.limits = served, access, limits
-        self.batch = AsyncBatch(served.model, slots=served.slots)
+        bits, longest_s = served.cache_bits, limits.audio_s
+        self.batch = AsyncBatch(served.model, slots=served.slots, cache_bits=bits, longest_s=longest_s)
         self.rate = Rate(limits.per_minute)
         self.seats = Seats(served.slots, limits.waiting, limits.wait_s)
         self.metrics = Metrics(self)

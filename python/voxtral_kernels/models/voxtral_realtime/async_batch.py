@@ -30,14 +30,16 @@ class AsyncBatch:
     One worker thread steps as long as some stream has audio, so that the event loop never waits for the model.
 
     Args:
-        model, slots: As for `Batch`.
+        model, slots, cache_bits, longest_s: As for `Batch`.
 
     Raises:
         ValueError: as `Batch`.
     """
 
-    def __init__(self, model: VoxtralRealtime, slots: int = 8) -> None:
-        self._batch = batch = Shared(model, slots)
+    def __init__(
+        self, model: VoxtralRealtime, slots: int = 8, *, cache_bits: int = 16, longest_s: float | None = None
+    ) -> None:
+        self._batch = batch = Shared(model, slots, cache_bits=cache_bits, longest_s=longest_s)
         # The caller's `use_backend` counts in the worker too.
         run = contextvars.copy_context().run
         self._worker = threading.Thread(target=run, args=(_work, batch), name="voxtral-kernels-batch", daemon=True)
@@ -66,7 +68,7 @@ class AsyncBatch:
         sample_rate: float | None = None,
         block: bool | float = False,
         chunk_ms: int = 80,
-        cache_bits: int = 16,
+        cache_bits: int | None = None,
         retry_blanks: bool = False,
         backlog_s: float = 5.0,
     ) -> AsyncBatchStream:
@@ -104,8 +106,8 @@ class AsyncBatch:
 class Shared(Batch):
     """The batch of an `AsyncBatch`, which the worker holds."""
 
-    def __init__(self, model: VoxtralRealtime, slots: int) -> None:
-        super().__init__(model, slots)
+    def __init__(self, model: VoxtralRealtime, slots: int, **options: Any) -> None:
+        super().__init__(model, slots, **options)
         self.members: weakref.WeakSet[AsyncBatchStream] = weakref.WeakSet()
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = deque()
 

@@ -11,10 +11,11 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from ... import _check, _forked
-from ...caches import evaluate
+from ...caches import check_bits, evaluate
 from ..section import REALTIME
 from .batch_stream import OP, BatchStream
 from .rows import Piece, Rows
+from .slots import Slots, check_fits
 
 if TYPE_CHECKING:
     from .model import VoxtralRealtime
@@ -69,12 +70,17 @@ class Batch:
     Args:
         model: A realtime model.
         slots: Streams at once at most, >= 1.
+        cache_bits: Of streams that ask for nothing else, as for ``model.stream``.
+        longest_s: Seconds of audio of a stream, which slots are counted by; None: any length.
 
     Raises:
-        ValueError: an argument differs from the above.
+        ValueError: an argument differs from the above; or this machine has not the memory for so many streams of
+            that length.
     """
 
-    def __init__(self, model: VoxtralRealtime, slots: int = 8) -> None:
+    def __init__(
+        self, model: VoxtralRealtime, slots: int = 8, *, cache_bits: int = 16, longest_s: float | None = None
+    ) -> None:
         family = getattr(model, "family", None)
         if family != REALTIME:
             raise _check.fail(OP, "model", f"one of {REALTIME}", str(family or type(model).__name__))
@@ -82,7 +88,10 @@ class Batch:
             expected = "one in one process: which streams share a step depends on the time"
             raise _check.fail(OP, "model", expected, f"one over {model.ranks.size} ranks")
         self.model, self.slots = model, _check.integer(OP, "slots", slots, 1)
-        self._rows = Rows(model)
+        self.cache_bits = check_bits(OP, "cache_bits", cache_bits)
+        longest_s = None if longest_s is None else _check.positive(OP, "longest_s", longest_s)
+        check_fits(OP, model, self.slots, self.cache_bits, longest_s)
+        self._rows, self._slots = Rows(model), Slots(model)
         self._open: list[BatchStream] = []
         self._reserved, self._closed = 0, False
         # Guards what threads share; held for moments only. `_stepping` is held for a step.
@@ -105,14 +114,15 @@ class Batch:
         sample_rate: float | None = None,
         block: bool | float = False,
         chunk_ms: int = 80,
-        cache_bits: int = 16,
+        cache_bits: int | None = None,
         retry_blanks: bool = False,
         exact: bool = True,
     ) -> BatchStream:
         """A new stream, from the next step on.
 
         Args:
-            delay_ms, sample_rate, chunk_ms, cache_bits, retry_blanks: As for ``model.stream``.
+            delay_ms, sample_rate, chunk_ms, retry_blanks: As for ``model.stream``.
+            cache_bits: The same; None: the batch's. Not more than those: its slots are counted by them.
             block: What to do where every slot has its stream: False, refuse; True, wait until another thread's step
                 or ``close`` ends one; a number, wait so many seconds at most.
             exact: False: for recordings. Audio is taken in pieces as large as they come, as ``model.transcribe`` does:
@@ -122,6 +132,9 @@ class Batch:
             ValueError: as ``model.stream``; or the batch was closed.
             BatchFull: no slot is free.
         """
+        bits = self.cache_bits if cache_bits is None else check_bits(OP, "cache_bits", cache_bits)
+        if bits > self.cache_bits:
+            raise _check.fail(OP, "cache_bits", f"at most {self.cache_bits}, as the batch counts its slots", bits)
         wait = None if block is True else 0.0 if block is False else _check.positive(OP, "block", block, or_zero=True)
         with self._changed:
             self._refuse_if_closed()
@@ -139,7 +152,7 @@ class Batch:
                 self.model._tokenizer(),
                 delay_ms,
                 sample_rate=sample_rate,
-                cache_bits=cache_bits,
+                cache_bits=bits,
                 retry_blanks=retry_blanks,
                 chunk_ms=chunk_ms,
                 exact=exact,
@@ -166,6 +179,7 @@ class Batch:
             _forked.refuse(OP)
             start = time.perf_counter()
             streams = self.streams
+            self._free_slots()  # of those that left before: so no more are taken than there are
             self._embed(streams)
             rows = self._decode(streams)
             if rows:
@@ -224,10 +238,13 @@ class Batch:
         """Free what left; where a step is under way, it does so behind it."""
         if self._stepping.acquire(blocking=False):
             try:
-                while self._gone:
-                    self._gone.pop()._release()
+                self._free_slots()
             finally:
                 self._stepping.release()
+
+    def _free_slots(self) -> None:
+        while self._gone:
+            self._gone.pop()._release()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -239,12 +256,15 @@ class Batch:
             with _ends_with_an_error(stream):
                 if not stream._done and (piece := stream._piece()) is not None:
                     ready.append((stream, piece))
+        # Those that bring equally much, in rings of one kind, are attended in one call.
+        ready.sort(key=lambda item: (item[0]._bits, len(item[1].mel)))
         with _ends_with_an_error(*(stream for stream, _ in ready)):
             for (stream, _), audio in zip(ready, self._rows.embed([p for _, p in ready]), strict=True):
                 stream._embedded = [audio[:, i : i + 1] for i in range(audio.shape[1])]
 
     def _decode(self, streams: list[BatchStream]) -> int:
         turns = [(stream, turn) for stream in streams if not stream._done and (turn := stream._turn()) is not None]
+        turns.sort(key=lambda item: (item[0]._bits, len(item[1].ids)))
         said: list[int | None] = []
         with _ends_with_an_error(*(stream for stream, _ in turns)):
             said = self._rows.said([turn for _, turn in turns])

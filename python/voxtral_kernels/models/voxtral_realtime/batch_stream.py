@@ -14,6 +14,7 @@ from ...audio.samples import as_samples
 from .. import chunk
 from .audio_state import AudioState
 from .rows import Piece, Turn
+from .slots import give_back
 from .transcription import StreamEvent, Transcription
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class BatchStream(Transcription):
             chunk_ms=chunk_ms,
             exact=exact,
             again=again,
+            seated=False,
         )
+        self._bits = cache_bits
         self._exact = exact
         self._batch, self._changed = batch, batch._changed
         self._given: deque[np.ndarray] = deque()  # handed over, not taken yet
@@ -188,7 +191,8 @@ class BatchStream(Transcription):
             self._batch._left(self)
 
     def _release(self) -> None:
-        """Whoever keeps the stream for its text keeps no keys and values."""
+        """Whoever keeps the stream for its text keeps no keys and values; its slot is another's."""
+        give_back([*self._audio.caches, *self._decoding.caches])
         self._audio, self._embedded = AudioState(), []
         self._decoding.caches, self._decoding.scales = [], []
 
@@ -199,6 +203,8 @@ class BatchStream(Transcription):
 
     def _piece(self) -> Piece | None:
         """The audio to embed next, if there is enough of it and none waits."""
+        if not self._audio.caches:
+            self._audio.caches, self._decoding.caches = self._batch._slots.take(self._bits)
         if self._embedded:
             return None
         if self._exact:

@@ -16,6 +16,7 @@ from ..result import Passes
 from .drafts import Drafts
 
 if TYPE_CHECKING:
+    from ...caches import KVCache
     from .decoder import Decoder
     from .model import VoxtralRealtime
 
@@ -46,6 +47,7 @@ class Decoding:
         cache_bits: Of the keys and values held.
         drafts: What proposes tokens; None: nothing does.
         always: Drafts are verified wherever there is audio for them; False: where the tokens stay the same bit for bit.
+        caches: The decoder's, empty, at ``offset``; None: new ones.
     """
 
     def __init__(
@@ -58,11 +60,12 @@ class Decoding:
         cache_bits: int,
         drafts: Drafts | None,
         always: bool,
+        caches: list[KVCache] | None = None,
     ) -> None:
         decoder = model.decoder
         self._model, self._prompt, self._bits, self.delay = model, prompt, cache_bits, delay
         self.scales = decoder.scales(delay, model.time_dtype)
-        self.caches = decoder.new_caches(offset, bits=cache_bits, lazy=True)
+        self.caches = decoder.new_caches(offset, bits=cache_bits, lazy=True) if caches is None else caches
         self.passes, self.position = Passes(), 0
         self.last = mx.array([[0]])  # newest token [1, 1], perhaps not computed yet
         self._drafts, self._always = drafts, always

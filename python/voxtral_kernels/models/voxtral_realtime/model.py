@@ -263,7 +263,7 @@ class VoxtralRealtime(Module):
             (i, partial(blocks, recordings[i], sample_rate=sample_rate, seconds=PIECE_S))
             for i in longest_first([length(recording) for recording in recordings])
         ]
-        with Batch(self, slots) as batch:
+        with Batch(self, slots, cache_bits=cache_bits) as batch:
             new_stream = partial(
                 batch.stream,
                 delay_ms,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import mlx.core as mx
@@ -60,16 +61,22 @@ class Rows:
             if len(group) == 1 and (not shares or len(group[0].mel) > MAX_ROWS * c.mel_per_token // c.downsample):
                 found.append(model.embed_audio(mx.array(group[0].mel)[None], group[0].state))
                 continue
-            frames = []
-            for piece in group:
-                x, piece.state.stem = model.stem(mx.array(piece.mel)[None].astype(model.dtype), piece.state.stem)
-                frames.append(x)
-            counts = [x.shape[1] for x in frames]
-            x = mx.concatenate(frames, axis=1).swapaxes(0, 1)
+            frames = [self._frames(list(alike)) for _, alike in groupby(group, key=lambda piece: len(piece.mel))]
+            counts = [len(piece.mel) // c.mel_per_token * c.downsample for piece in group]
+            x = frames[0] if len(frames) == 1 else mx.concatenate(frames)
             x = model.encoder(x, _side_by_side([p.state.caches for p in group], counts))
             audio = model.adapter(x.swapaxes(0, 1))
             found += _split(audio, [n // c.downsample for n in counts], axis=1)
         return found
+
+    def _frames(self, pieces: list[Piece]) -> mx.array:
+        """What the encoder takes of pieces of one length, ``[rows, 1, D]``, one stream after the other."""
+        model = self._model
+        mel = mx.array(np.stack([piece.mel for piece in pieces])).astype(model.dtype)
+        x, states = model.stem.together(mel, [piece.state.stem for piece in pieces])
+        for piece, state in zip(pieces, states, strict=True):
+            piece.state.stem = state
+        return x.reshape(-1, 1, x.shape[-1])
 
     def said(self, turns: Sequence[Turn]) -> list[int | None]:
         """The likeliest token behind the last position of each; None where the prompt goes on there."""

@@ -16,6 +16,7 @@ from ...caches import check_bits
 from ...tokenizer import TextDecoder, Tokenizer
 from .. import chunk
 from ..result import Passes, Result, Word
+from .audio_state import AudioState
 from .decoding import Decoding
 from .drafts import Drafts
 from .guard import Guard, Span
@@ -53,6 +54,7 @@ class Transcription:
         model, tokenizer, delay_ms, sample_rate, offset, cache_bits, drafts, retry_blanks, chunk_ms, exact: As for
             `Stream`.
         again: Makes a fresh stream of these options, for blanks.
+        seated: False: it has no caches yet, whoever steps it gives it some.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Transcription:
         chunk_ms: int,
         exact: bool,
         again: Callable[[], Stream],
+        seated: bool = True,
     ) -> None:
         _forked.refuse(OP)
         cache_bits = check_bits(OP, "cache_bits", cache_bits)
@@ -80,7 +83,9 @@ class Transcription:
         self._per_token = model.config.samples_per_token
         self._prompt = tokenizer.realtime_prompt(delay_ms)
         self._right_pad = tokenizer.audio.right_pad_tokens(delay_ms)
-        self._audio = model.new_audio_state(offset, cache_bits=cache_bits, lazy=True)
+        self._audio = AudioState(lazy=True)
+        if seated:
+            self._audio = model.new_audio_state(offset, cache_bits=cache_bits, lazy=True)
         self._decoding = Decoding(
             model,
             self._prompt,
@@ -89,6 +94,7 @@ class Transcription:
             cache_bits=cache_bits,
             drafts=None if drafts is False else Drafts(tokenizer.pad_id, tokenizer.word_id, tokenizer.n_special),
             always=drafts is True and not exact,
+            caches=None if seated else [],
         )
         self._offset = offset
         self._mel = MelStream(model.mel_config)
