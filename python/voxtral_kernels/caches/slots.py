@@ -33,8 +33,8 @@ class RingSlots:
         one, another = slots.take(), slots.take()
         out = vk.sliding_window_attention(q, k, v, cache=[one, another])  # q: [2, Hq, L, D], a stream each
 
-    Each stream stands at its own position. There is one array for all: as many slots as were ever taken at once, each as
-    long as the longest stream needs it. It is freed with the last stream.
+    Each stream stands at its own position. There is one array for all: as many slots as were ever taken at once, each
+    as long as the longest stream needs it. It is freed with the last stream.
 
     Args:
         window, bits, lazy: As for `RingKVCache`; of every stream.
