@@ -67,12 +67,11 @@ def run(
     openers = [(i, partial(opened, i)) for i in longest_first(lengths)]
     total_s = sum(lengths) if sum(lengths) < float("inf") else None
     running: dict[int, BatchStream] = {}
-    seats = min(slots, len(outputs))
-    with Batch(loaded.model, seats, cache_bits=asked.cache_bits) as batch, ending.mode(Mode.FINISH):
+    seats, bits = min(slots, len(outputs)), asked.cache_bits
+    with Batch(loaded.model, seats, cache_bits=bits) as batch, ending.mode(Mode.FINISH):
         new_stream = partial(
             batch.stream,
             delay,
-            cache_bits=asked.cache_bits,
             retry_blanks=asked.retry_blanks,
             chunk_ms=asked.chunk_ms or 80,
             exact=False,

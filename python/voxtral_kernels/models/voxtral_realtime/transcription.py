@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -83,9 +84,8 @@ class Transcription:
         self._per_token = model.config.samples_per_token
         self._prompt = tokenizer.realtime_prompt(delay_ms)
         self._right_pad = tokenizer.audio.right_pad_tokens(delay_ms)
-        self._audio = AudioState(lazy=True)
-        if seated:
-            self._audio = model.new_audio_state(offset, cache_bits=cache_bits, lazy=True)
+        new_audio = partial(model.new_audio_state, offset, cache_bits=cache_bits) if seated else AudioState
+        self._audio = new_audio(lazy=True)
         self._decoding = Decoding(
             model,
             self._prompt,
@@ -98,8 +98,7 @@ class Transcription:
         )
         self._offset = offset
         self._mel = MelStream(model.mel_config)
-        left_pad = tokenizer.audio.left_pad_tokens * self._per_token
-        self._frames = [self._mel.feed(np.zeros(left_pad, np.float32))]
+        self._frames = [self._mel.feed(np.zeros(tokenizer.audio.left_pad_tokens * self._per_token, np.float32))]
         self._pieces = chunk.pieces(self._chunk, self._ready(), exact=exact)
         self._text = _Text(tokenizer)
         self._tracker = WordTracker(tokenizer, model.config.token_s)
