@@ -54,6 +54,7 @@ class RingSlots:
 
     def _empty(self) -> None:
         self._ring: mx.array | None = None
+        self._high = 0  # slots that were ever taken at once
         self._form: tuple[int, int, mx.Dtype] | None = None  # Hkv, D and dtype of what is appended
         self._plans: set[Plans] = set()  # whose form that is known to be
 
@@ -82,6 +83,7 @@ class RingSlots:
                 self._empty()
             slot = next(i for i in range(len(taken) + 1) if i not in taken)
             cache = self._caches[slot] = SlotKVCache(self, slot, offset, phase)
+            self._high = max(self._high, slot + 1)
         return cache
 
     def _give_back(self, slot: int) -> None:
@@ -105,7 +107,7 @@ class RingSlots:
         """
         ring, (_, kv_heads, _, dim) = self._ring, like.shape
         size = min(-(-positions // GROWTH) * GROWTH, self.window)
-        slots = max(self._caches) + 1
+        slots = self._high
         if ring is None:
             return rings.empty_ring((slots, kv_heads), size, dim, like.dtype, self.bits)
         have = ring.shape[1]
