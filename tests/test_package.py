@@ -23,6 +23,7 @@ SIGNATURES = {
     "ada_rms_norm": "x, weight=None, scale=None, *, eps=1e-05, residual=None, stream=None",
     "sliding_window_attention": "q, k, v, *, scale=None, window=None, cache=None, stream=None",
     "RingKVCache": "window, *, bits=16, offset=0, phase=0.0, lazy=False",
+    "RingSlots": "window, *, bits=16, lazy=False",
     "LinearKVCache": "*, bits=16, offset=0, phase=0.0, lazy=False",
     "explain": "op, *args, **kwargs",
     "use_backend": "name",
@@ -30,8 +31,8 @@ SIGNATURES = {
     "AsyncStream": (
         "model, delay_ms=480, *, sample_rate=None, offset=0, cache_bits=16, drafts=None, chunk_ms=80, exact=False"
     ),
-    "Batch": "model, slots=8",
-    "AsyncBatch": "model, slots=8",
+    "Batch": "model, slots=8, *, cache_bits=16, longest_s=None",
+    "AsyncBatch": "model, slots=8, *, cache_bits=16, longest_s=None",
     "load_audio": "source, *, sample_rate=None, argument='audio'",
     "accelerate": "model, *, semantics='right', decoder_window=None, cache_bits=16",
 }
