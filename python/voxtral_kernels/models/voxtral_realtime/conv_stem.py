@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -42,18 +43,20 @@ class ConvStem(nn.Module):
 
         ``state`` None starts a stream; any split of the frames gives the same frames.
         """
-        first, second = state or (None, None)
-        x, first = planned_causal(mel, self.conv1_weight, self.conv1_bias, stride=1, state=first)
-        x = all_channels(self.ranks, x)
-        x, second = planned_causal(x, self.conv2_weight, self.conv2_bias, stride=2, state=second)
-        return all_channels(self.ranks, x), (first, second)
+        x, first, second = self._through(mel, *(state or (None, None)))
+        return x, (first, second)
 
     def together(self, mel: mx.array, states: Sequence[State | None]) -> tuple[mx.array, list[State]]:
         """The same of several streams: ``mel [B, T, n_mels]`` and a state of each."""
         both = [state or (None, None) for state in states]
-        x, first = planned_causal(mel, self.conv1_weight, self.conv1_bias, stride=1, state=[of for of, _ in both])
-        x, second = planned_causal(x, self.conv2_weight, self.conv2_bias, stride=2, state=[of for _, of in both])
+        x, first, second = self._through(mel, [of for of, _ in both], [of for _, of in both])
         return x, list(zip(first, second, strict=True))
+
+    def _through(self, mel: mx.array, first: Any, second: Any) -> tuple[mx.array, Any, Any]:
+        x, first = planned_causal(mel, self.conv1_weight, self.conv1_bias, stride=1, state=first)
+        x = all_channels(self.ranks, x)
+        x, second = planned_causal(x, self.conv2_weight, self.conv2_bias, stride=2, state=second)
+        return all_channels(self.ranks, x), first, second
 
     def warm(self, frames: int) -> None:
         """Make the plans of a stream's steps of so many frames; on a GPU its kernels are compiled.
