@@ -78,7 +78,7 @@ METAL_FUNC void sliding_window_attention_staged(
     RingTail<T, R, D, HAS_RING> rows_kv,  // keys and values of this (batch, kv head)
     device O* out,                        // [B, L, Hq, D]; SPAN: float [B, Hq, L, n_splits, D], sums below the peak
     device float* stats,                  // SPAN: [B, Hq, L, n_splits, 2], peak and total
-    int n_heads, int n_kv_heads, int n_queries, int n_tail, int window, float scale,
+    int n_heads, int n_kv_heads, int n_queries, int window, float scale,
     threadgroup T* tile,        // [2 * KEYS * D], keys then values, first the queries
     threadgroup float* scales,  // [2 * KEYS], where the ring has any
     uint b, uint kv_head, uint at, uint n_threadgroups, uint tid, uint lane, uint simd) {
@@ -95,7 +95,7 @@ METAL_FUNC void sliding_window_attention_staged(
   const int row = block + int(simd) * ROWS;
   const uint part = lane % Layout::LANES;
   const int slot = int(lane / Layout::LANES);
-  const int last = rows_kv.ring_end + n_tail - 1;
+  const int last = rows_kv.ring_end + rows_kv.n_tail - 1;
   const int first = last - n_queries + 1;
 
   for (int i = int(tid); i < BLOCK * D; i += SIMDS * 32) {
@@ -187,13 +187,14 @@ METAL_FUNC void sliding_window_attention_staged(
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
 // state = {ring_end, window}. The splits are merged by sliding_window_attention_vector_merge.
-template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS, int KEYS>
+template <typename T, typename R, int D, bool HAS_RING, bool STREAMS, int ROWS, int SIMDS, int KEYS>
 [[kernel]] void sliding_window_attention_staged_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
     const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
     const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
     const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
-    const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]], device T* out [[buffer(10)]],
+    const constant int* state [[buffer(8)]], const constant int* streams [[buffer(9)]],
+    const constant float* scale [[buffer(10)]], device T* out [[buffer(11)]],
     uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
     uint3 threadgroups_per_grid [[threadgroups_per_grid]],
     uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
@@ -204,23 +205,24 @@ template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS, int
   threadgroup float scales[sizeof(R) == 1 ? 2 * KEYS : 1];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
-  const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                            q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  const auto rows_kv = ring_tail<STREAMS, T, R, D, HAS_RING>(ring, ring_shape, tail_k, tail_k_shape, tail_v, state[0],
+                                                             streams, q_shape[0], b, kv_head);
   sliding_window_attention_staged<T, R, D, ROWS, SIMDS, KEYS, HAS_RING, 0>(
-      q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0],
+      q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], state[1], scale[0],
       tile, scales, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x,
       thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }
 
-template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS, int KEYS, int SPAN>
+template <typename T, typename R, int D, bool HAS_RING, bool STREAMS, int ROWS, int SIMDS, int KEYS, int SPAN>
 [[kernel]] void sliding_window_attention_staged_split_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
     const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
     const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
     const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
-    const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]],
-    device float* partial [[buffer(10)]], device float* stats [[buffer(11)]],
+    const constant int* state [[buffer(8)]], const constant int* streams [[buffer(9)]],
+    const constant float* scale [[buffer(10)]], device float* partial [[buffer(11)]],
+    device float* stats [[buffer(12)]],
     uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
     uint3 threadgroups_per_grid [[threadgroups_per_grid]],
     uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
@@ -231,10 +233,10 @@ template <typename T, typename R, int D, bool HAS_RING, int ROWS, int SIMDS, int
   threadgroup float scales[sizeof(R) == 1 ? 2 * KEYS : 1];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
-  const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                            q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  const auto rows_kv = ring_tail<STREAMS, T, R, D, HAS_RING>(ring, ring_shape, tail_k, tail_k_shape, tail_v, state[0],
+                                                             streams, q_shape[0], b, kv_head);
   sliding_window_attention_staged<T, R, D, ROWS, SIMDS, KEYS, HAS_RING, SPAN>(
-      q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1],
+      q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], state[1],
       scale[0], tile, scales, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x,
       thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END

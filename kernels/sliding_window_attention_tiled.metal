@@ -83,7 +83,7 @@ METAL_FUNC void sliding_window_attention_tiled(
     const constant int64_t* q_strides,    // [4]
     RingTail<T, R, D, HAS_RING> rows_kv,  // keys and values of this (batch, kv head)
     device T* out,                        // [B, L, Hq, D]
-    int n_heads, int n_kv_heads, int n_queries, int n_tail, int window, float scale,
+    int n_heads, int n_kv_heads, int n_queries, int window, float scale,
     threadgroup T* queries,     // [BQ * LD], at the end the output
     threadgroup T* tile,        // [BK * LD], keys, then values
     threadgroup float* scales,  // [BK] of them, where the ring has any
@@ -94,7 +94,7 @@ METAL_FUNC void sliding_window_attention_tiled(
   const int group = n_heads / n_kv_heads;
   const int n_rows = group * n_queries;
   const int first_row = int(block) * BQ;
-  const int first = rows_kv.ring_end + n_tail - n_queries;
+  const int first = rows_kv.ring_end + rows_kv.n_tail - n_queries;
   const FragmentPlace at(lane);
 
   for (int i = int(tid); i < BQ * Tiles::PIECES; i += Tiles::THREADS) {
@@ -225,13 +225,14 @@ METAL_FUNC void sliding_window_attention_tiled(
 
 // Entry points: whole for the extension; between BODY and END for mx.fast.metal_kernel, which writes the signature.
 // state = {ring_end, window}.
-template <typename T, typename R, int D, bool HAS_RING, int BQ, int BK>
+template <typename T, typename R, int D, bool HAS_RING, bool STREAMS, int BQ, int BK>
 [[kernel]] void sliding_window_attention_tiled_kernel(
     const device T* q [[buffer(0)]], const constant int* q_shape [[buffer(1)]],
     const constant int64_t* q_strides [[buffer(2)]], const device R* ring [[buffer(3)]],
     const constant int* ring_shape [[buffer(4)]], const device T* tail_k [[buffer(5)]],
     const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
-    const constant int* state [[buffer(8)]], const constant float* scale [[buffer(9)]], device T* out [[buffer(10)]],
+    const constant int* state [[buffer(8)]], const constant int* streams [[buffer(9)]],
+    const constant float* scale [[buffer(10)]], device T* out [[buffer(11)]],
     uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
     uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
     uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
@@ -243,11 +244,10 @@ template <typename T, typename R, int D, bool HAS_RING, int BQ, int BK>
   threadgroup float scales[sizeof(R) == 1 ? BK : 1];
   const uint kv_head = threadgroup_position_in_grid.y;
   const uint b = threadgroup_position_in_grid.z;
-  const RingTail<T, R, D, HAS_RING> rows_kv(ring, tail_k, tail_v, state[0], ring_shape[3], tail_k_shape[2],
-                                            q_shape[0] * tail_k_shape[1], b * tail_k_shape[1] + kv_head);
+  const auto rows_kv = ring_tail<STREAMS, T, R, D, HAS_RING>(ring, ring_shape, tail_k, tail_k_shape, tail_v, state[0],
+                                                             streams, q_shape[0], b, kv_head);
   sliding_window_attention_tiled<T, R, D, BQ, BK, HAS_RING>(
-      q, q_strides, rows_kv, out, q_shape[1], tail_k_shape[1], q_shape[2], tail_k_shape[2], state[1], scale[0], queries,
-      tile, scales, b, kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,
+      q, q_strides, rows_kv, out, q_shape[1], tail_k_shape[1], q_shape[2], state[1], scale[0], queries, tile, scales, b, kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,
       thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }

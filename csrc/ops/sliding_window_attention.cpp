@@ -209,6 +209,7 @@ void SlidingWindowAttention::eval_gpu(const Arrays& inputs, Arrays& outputs) {
   attend.shape(tail_k);
   attend.input(tail_v);
   attend.ints({int(options_.ring_end), int(std::min<int64_t>(options_.window, kNoWindow))});
+  options_.streams ? attend.input(inputs.back()) : attend.ints({0, 0, 0, 0});
   attend.number(options_.scale);
   if (!split) {
     attend.output(out);

@@ -19,6 +19,7 @@ import pytest
 from tests import stages
 from voxtral_kernels import emulator, testing
 from voxtral_kernels.backends import native_gpu
+from voxtral_kernels.reference import streams
 from voxtral_kernels.reference.ring import commit, empty_ring
 from voxtral_kernels.reference.sliding_window_attention import SlidingWindowAttention, from_sequence
 
@@ -166,7 +167,23 @@ def test_the_commits_eval_gpu_writes_the_ring_on_the_emulator(gpu, length, bits)
     expected = commit(ring, 13, k, v)
     mx.eval(ring, expected)
     launches = native_gpu.given_to(gpu, [native_gpu.commit(ring, k)])
-    assert mx.array_equal(gpu.evaluated(gpu.ring_commit(ring, 13, k, v, k, mx.cpu, launches))[0], expected).item()
+    assert mx.array_equal(gpu.evaluated(gpu.ring_commit(ring, 13, k, v, k, None, mx.cpu, launches))[0], expected).item()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("bits", [16, 8])
+@pytest.mark.parametrize("length", [1, 20])
+def test_the_commits_of_streams_write_their_slots_alone(gpu, length, bits):
+    rng = np.random.default_rng(0)
+    ring = mx.array(rng.normal(size=(2, 4, 3, 16, 32)), mx.float16)
+    if bits == 8:
+        ring = commit(empty_ring((4, 3), 16, 32, mx.float16, 8), 0, ring[0], ring[1])
+    k, v = (mx.array(rng.normal(size=(2 * length, 3, 1, 32)), mx.float16) for _ in range(2))
+    where = streams.table(((3, 13, 0, length), (1, 40, length, length)))
+    expected = streams.commit(ring, where, k, v)
+    mx.eval(ring, expected)
+    launches = native_gpu.given_to(gpu, [native_gpu.commit(ring, k, 2)])
+    assert mx.array_equal(gpu.evaluated(gpu.ring_commit(ring, 0, k, v, k, where, mx.cpu, launches))[0], expected).item()
 
 
 @pytest.mark.soak

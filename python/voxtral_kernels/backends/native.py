@@ -92,7 +92,7 @@ class _Attention(Native):
         if device_type(None) == mx.cpu:
             return super().prepare(request)
         function, held = self._function, dict[int, Any]()
-        splits_at, n_tail = native_gpu.splits_at(request), request.tail_k.shape[2]
+        splits_at, n_tail = native_gpu.splits_at(request), request.n_tail
 
         def attend(q: mx.array, ring: Any, ring_end: int, k: mx.array, v: mx.array, *fields: Any) -> mx.array:
             # How many threadgroups share the keys is all that moves with the stream.

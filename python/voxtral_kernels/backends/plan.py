@@ -205,23 +205,21 @@ class Plans:
     def together(self, heads: Heads, window: int | None, capacity: int, n_tail: int, bits: int = 16) -> Attention:
         """`attention` of as many streams as the batch, with a tail of so many rows in all; ``append`` has no tails."""
         key = heads, window, capacity, n_tail, bits
-        found = self.streams.get(key)
-        if found is None:
-            rows = self._zeros(n_tail, heads.n_kv_heads, 1, heads.dim)
-            q = self._zeros(self.batch, heads.n_heads, self.length, heads.dim)
-            kv = self.batch, heads.n_kv_heads
-            ring = empty_ring(kv, capacity, heads.dim, self.dtype, bits) if capacity else None
-            where = table(tuple((i, capacity, i * self.length, self.length) for i in range(self.batch)))
-            scale = heads.dim**-0.5
-            request = SlidingWindowAttention(q, ring, capacity, rows, rows, window, scale, True, where)
-            choice = self._choice("sliding_window_attention", request, "streams", *key)
-            backend = choice.implementation
-            found = Attention(
-                self.heads(heads), self._function(backend, request), backend.prepare_commit(request), backend
-            )
-            if len(self.streams) >= _KEPT:
-                self.streams.clear()
-            self.streams[key] = found
+        general = heads, window, capacity, 0, bits
+        found = self.streams.get(general) or self.streams.get(key)
+        if found is not None:
+            return found
+        rows = self._zeros(n_tail, heads.n_kv_heads, 1, heads.dim)
+        q = self._zeros(self.batch, heads.n_heads, self.length, heads.dim)
+        kv = self.batch, heads.n_kv_heads
+        ring = empty_ring(kv, capacity, heads.dim, self.dtype, bits) if capacity else None
+        where = table(tuple((i, capacity, i * self.length, self.length) for i in range(self.batch)))
+        request = SlidingWindowAttention(q, ring, capacity, rows, rows, window, heads.dim**-0.5, True, where)
+        backend = self._choice("sliding_window_attention", request, "streams", *key).implementation
+        made = self.heads(heads), self._function(backend, request), backend.prepare_commit(request), backend
+        if len(self.streams) >= _KEPT:
+            self.streams.clear()
+        found = self.streams[general if backend.any_tail else key] = Attention(*made)
         return found
 
     def _append(self, heads: Heads, tails: list[Any]) -> Callable[..., Any]:

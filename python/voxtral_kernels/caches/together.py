@@ -78,7 +78,7 @@ def attend(
         if tailed:
             k, v = _behind_tails(caches, length, k, v)
         key = heads, window, 0 if ring is None else ring.shape[3], k.shape[0], slots.bits
-        _, serve, commit, backend = plans.streams.get(key) or plans.together(*key)
+        _, serve, commit, backend = plans.together(*key)
         out = serve(q, ring, end, k, v, window, scale, True, where)
         if tailed or not backend.in_place:
             _settle(caches, length, k, v, None if tailed else out, backend, None)

@@ -51,6 +51,8 @@ def splits_at(r: SlidingWindowAttention) -> Callable[[int, int], int]:
         return lambda ring_end, n_tail: 0
     if not is_cut(window, r.tail_k.shape[1]):
         return lambda ring_end, n_tail: 1
+    if r.streams is not None:
+        return lambda ring_end, n_tail: _most_splits(ring_end + n_tail, length, window)
     capacity = 0 if r.ring is None else r.ring.shape[3]
 
     def splits(ring_end: int, n_tail: int) -> int:
@@ -62,9 +64,15 @@ def splits_at(r: SlidingWindowAttention) -> Callable[[int, int], int]:
     return splits
 
 
+def _most_splits(end: int, length: int, window: int | None) -> int:
+    """Of any stream that stands at ``end`` or before: those beyond its own are empty."""
+    spans = -(-end // SPAN)
+    return spans if window is None else min(spans, (window + length - 2) // SPAN + 2)
+
+
 def n_splits(r: SlidingWindowAttention) -> int:
     """Threadgroups that share the keys of a kv head where the stream stands now; cut at multiples of `SPAN`."""
-    return splits_at(r)(r.ring_end, r.tail_k.shape[2])
+    return splits_at(r)(r.ring_end, r.n_tail)
 
 
 def variant(r: SlidingWindowAttention) -> tuple[str, str]:
@@ -76,7 +84,7 @@ def variant(r: SlidingWindowAttention) -> tuple[str, str]:
     name = "vector" if few else "staged"
     how = "share each key in registers" if few else "share each key in threadgroup memory"
     how = f"{rows} rows (queries times heads of a group) of D = {dim} {how}"
-    keys, splits = r.offset + length - r.first_key, n_splits(r)
+    keys, splits = r.offset + length - r.first_key, n_splits(r)  # of streams: at most
     if splits == 1:
         return name, f"{how}; one threadgroup a kv head takes all {keys} keys."
     return f"{name}_split", f"{how}; {splits} threadgroups a kv head share {keys} keys and a second launch merges them."

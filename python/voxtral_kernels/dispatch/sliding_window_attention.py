@@ -7,48 +7,23 @@ from typing import Any
 
 import mlx.core as mx
 
-from ..backends.source import Factory, floats, ints, kernel
+from ..backends.source import Factory, floats, ints
 from ..reference.sliding_window_attention import SlidingWindowAttention, from_sequence
-from . import _attention_variants as sizes
-from ._attention_variants import cpu_variant, splits_at, variant
+from ..reference.streams import together
+from ._attention_launches import form, template
+from ._attention_variants import bits_of, cpu_variant, splits_at, variant
 from ._canary import normal
 
-VECTOR, STAGED = "sliding_window_attention_vector", "sliding_window_attention_staged"
 __all__ = ["canary", "cpu_variant", "launch", "prepare", "splits_at", "template", "unsupported", "variant"]
 VARIANTS = ("vector", "vector_split", "staged", "staged_split", "tiled")
-INPUTS = ("q", "ring", "tail_k", "tail_v", "state", "scale")
 NO_WINDOW = 1 << 30
 
 
 def unsupported(r: SlidingWindowAttention) -> list[str]:
     """Sentences that say why the kernels cannot serve the request; empty when they can."""
     dim = r.q.shape[3]
-    if r.streams is not None:
-        return ["streams that stand at positions of their own; the kernels take one for all of the batch."]
     fits = dim % 16 == 0 and dim <= 256
     return [] if fits else [f"D = {dim}; the kernels take multiples of 16 up to 256."]
-
-
-def template(r: SlidingWindowAttention) -> list[tuple[str, Any]]:
-    """The template arguments: dtypes, sizes and options; nothing that changes as a stream moves."""
-    return _template(r, sizes.n_splits(r))
-
-
-def _template(r: SlidingWindowAttention, splits: int) -> list[tuple[str, Any]]:
-    file = _file(r)
-    if file == VECTOR:
-        form = [("ROWS", sizes.padded(sizes.rows_of(r)))]
-    elif file == STAGED:
-        form = [*zip(("ROWS", "SIMDS", "KEYS"), sizes.staged(r), strict=True)]
-    else:
-        form = [*zip(("BQ", "BK"), sizes.tiles(r), strict=True)]
-    cut = [("SPAN", sizes.SPAN)] if splits > 1 else []
-    held = r.q.dtype if r.ring is None else r.ring.dtype
-    return [("T", r.q.dtype), ("R", held), ("D", r.q.shape[3]), ("HAS_RING", r.ring is not None), *form, *cut]
-
-
-def _file(r: SlidingWindowAttention) -> str:
-    return f"sliding_window_attention_{variant(r)[0].partition('_')[0]}"
 
 
 def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
@@ -58,8 +33,12 @@ def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
     window, past = (600, 700) if name.endswith("_split") else (21, 50)
     q = normal(0, (1, group, length, dim), r.q.dtype)
     k, v = (normal(seed, (1, 1, past + length, dim), r.q.dtype) for seed in (1, 2))
-    end = 0 if r.ring is None else past - 3
-    return from_sequence(q, k, v, window, end, window + length + 7, sizes.bits_of(r))
+
+    def at(past: int) -> SlidingWindowAttention:
+        end, parts = 0 if r.ring is None else past - 3, (a[:, :, : past + length] for a in (k, v))
+        return from_sequence(q, *parts, window, end, window + length + 7, bits_of(r))
+
+    return at(past) if r.streams is None else together([at(past), at(past // 2)])
 
 
 def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.Device | None) -> mx.array:
@@ -67,7 +46,7 @@ def launch(r: SlidingWindowAttention, factory: Factory, stream: mx.Stream | mx.D
     tail_k, tail_v = (mx.contiguous(a, stream=stream) for a in (r.tail_k, r.tail_v))
     ring = None if r.ring is None else mx.contiguous(r.ring, stream=stream)
     attend = prepare(r, factory, stream)
-    return attend(r.q, ring, r.ring_end, tail_k, tail_v, r.window, r.scale, r.as_rows)
+    return attend(r.q, ring, r.ring_end, tail_k, tail_v, r.window, r.scale, r.as_rows, r.streams)
 
 
 def prepare(
@@ -78,40 +57,23 @@ def prepare(
     forms: dict[int, Callable[[list[Any]], mx.array]] = {}
 
     def attend(
-        q: mx.array, ring: Any, ring_end: int, tail_k: mx.array, tail_v: mx.array, window: Any, scale: float, *_: bool
+        q: mx.array,
+        ring: Any,
+        ring_end: int,
+        tail_k: mx.array,
+        tail_v: mx.array,
+        window: Any,
+        scale: float,
+        _: bool,
+        streams: mx.array | None = None,
     ) -> mx.array:
         # How many threadgroups share the keys is all that moves with the stream.
-        splits = moving(ring_end, tail_k.shape[2])
+        splits = moving(ring_end, tail_k.shape[2 if streams is None else 0])
         if splits not in forms:
-            forms[splits] = _form(r, splits, factory, stream)
+            forms[splits] = form(r, splits, factory, stream)
         state = ints(ring_end, NO_WINDOW if window is None else min(window, NO_WINDOW))
-        y = forms[splits]([q, tail_k if ring is None else ring, tail_k, tail_v, state, floats(scale)])
+        where = ints(0, 0, 0, 0) if streams is None else streams
+        y = forms[splits]([q, tail_k if ring is None else ring, tail_k, tail_v, state, where, floats(scale)])
         return y if r.as_rows else y.transpose(0, 2, 1, 3)
 
     return attend
-
-
-def _form(
-    r: SlidingWindowAttention, splits: int, factory: Factory, stream: mx.Stream | mx.Device | None
-) -> Callable[[list[Any]], mx.array]:
-    """The launches of one variant from the kernels' inputs; 0 splits: in matrix tiles."""
-    batch, heads, length, dim = r.q.shape
-    shape = (batch * length, heads * dim) if r.as_rows else (batch, length, heads, dim)
-    out = {"output_shapes": [shape], "output_dtypes": [r.q.dtype], "stream": stream}
-    file = _file(r)
-    threads, groups = sizes.threadgroups(r, splits)
-    grid = (threads * groups, r.tail_k.shape[1], batch)
-    over = {"template": _template(r, splits), "grid": grid, "threadgroup": (threads, 1, 1)}
-    if splits <= 1:
-        run = kernel(factory, f"{file}.metal", file, INPUTS, ("out",), False)
-        return lambda inputs: run(inputs=inputs, **over, **out)[0]
-    part = kernel(factory, f"{file}.metal", f"{file}_split", INPUTS, ("partial", "stats"), False)
-    parts = {
-        "output_shapes": [(batch, heads, length, splits, n) for n in (dim, 2)],
-        "output_dtypes": [mx.float32, mx.float32],
-        "stream": stream,
-    }
-    merge = kernel(factory, f"{VECTOR}.metal", f"{VECTOR}_merge", ("partial", "stats"), ("out",))
-    lanes = 32 * -(-dim // 32)
-    behind = {"grid": (lanes, batch * heads * length, 1), "threadgroup": (lanes, 1, 1), "template": [("T", r.q.dtype)]}
-    return lambda inputs: merge(inputs=part(inputs=inputs, **over, **parts), **behind, **out)[0]

@@ -40,9 +40,14 @@ class SlidingWindowAttention:
     streams: mx.array | None = None  # each of B is a stream that stands elsewhere, see `streams`; ring_end: the largest
 
     @property
+    def n_tail(self) -> int:
+        """Positions in the tail; of streams all of them."""
+        return self.tail_k.shape[2 if self.streams is None else 0]
+
+    @property
     def offset(self) -> int:
-        """Position of the first query."""
-        return self.ring_end + self.tail_k.shape[2] - self.q.shape[2]
+        """Position of the first query; of streams none is beyond it."""
+        return self.ring_end + self.n_tail - self.q.shape[2]
 
     @property
     def ring_start(self) -> int:
@@ -198,6 +203,12 @@ CASES = [
     Case(
         1, 8, 1, 9, 128, 640, past=1659, tail=9, bits=8
     ),  # the same in several blocks of rows, the first split not of all
+    Case(3, 4, 2, 1, 32, 64, past=150, tail=4, apart=70),  # streams: wrapped, not yet, and a beginning
+    Case(3, 8, 2, 1, 128, 8192, past=1400, tail=2, apart=650, as_rows=True),  # decoder, few keys and many
+    Case(2, 4, 4, 4, 64, 750, past=800, tail=40, apart=300, as_rows=True),  # encoder, one token of audio each
+    Case(3, 4, 1, 11, 32, 24, past=60, tail=0, apart=25, view=True),
+    Case(3, 4, 2, 1, 32, 64, past=150, tail=4, apart=70, bits=8),
+    Case(2, 4, 1, 20, 160, 40, past=90, tail=6, apart=50, bits=8, as_rows=True),
     Case(1, 8, 2, 1, 128, 8192, past=20000, tail=0, bits=8),  # decoder at a full window, keys split
     Case(1, 8, 2, 1, 128, 300, past=420, tail=19, bits=8),
     Case(1, 8, 8, 4, 64, 750, past=2000, tail=63, bits=8, as_rows=True),  # encoder, one token of audio
@@ -207,15 +218,6 @@ CASES = [
     Case(1, 2, 2, 8, 64, 64, past=200, tail=9, bits=8, outlier=True),
     Case(1, 4, 2, 5, 64, None, past=70, tail=6, capacity=256, bits=8),  # unbounded cache
     Case(1, 2, 1, 600, 32, 50, past=70, tail=0, bits=8),  # several blocks of queries
-]
-
-STREAMS = [
-    Case(3, 4, 2, 1, 32, 64, past=150, tail=4, apart=70),  # streams: wrapped, not yet, and a beginning
-    Case(3, 8, 2, 1, 128, 8192, past=1400, tail=2, apart=650, as_rows=True),  # decoder, few keys and many
-    Case(2, 4, 4, 4, 64, 750, past=800, tail=40, apart=300, as_rows=True),  # encoder, one token of audio each
-    Case(3, 4, 1, 11, 32, 24, past=60, tail=0, apart=25, view=True),
-    Case(3, 4, 2, 1, 32, 64, past=150, tail=4, apart=70, bits=8),
-    Case(2, 4, 1, 20, 160, 40, past=90, tail=6, apart=50, bits=8, as_rows=True),
 ]
 
 EXTREMES = [
