@@ -70,9 +70,10 @@ class Browser:
             if "method" in answer:
                 self._events.append(answer)
 
-    def events(self, method):
-        """What happened since the start."""
-        return [event["params"] for event in self._events if event["method"] == method]
+    def events(self, method, tab=None):
+        """What happened since the start, in all tabs or in one."""
+        own = [event for event in self._events if tab is None or event.get("sessionId") == tab._session]
+        return [event["params"] for event in own if event["method"] == method]
 
 
 class Tab:

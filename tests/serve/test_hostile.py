@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import time
+import urllib.request
 
 import numpy as np
 import openai
@@ -255,6 +256,23 @@ def test_sigterm_in_the_middle_of_a_recording_delivers_what_was_heard():
     assert "".join(event.delta for event in events[:-1]) == events[-1].text
     assert (events[-1].complete, events[-1].reason) == (False, "the server was ended")
     assert len(events[-1].text.split()) >= 3
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 on this machine")
+def test_the_other_loopback_address():
+    """``--host ::1``: no key is needed, the address is printed as a browser takes it."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no ::1 on this machine: {error}")
+    started = Started("--host", "::1")
+    try:
+        assert f"http://[::1]:{started.port}/" in started.said
+        for path in ("/health", "/"):
+            with urllib.request.urlopen(f"http://[::1]:{started.port}{path}", timeout=20) as answer:
+                assert answer.status == 200
+    finally:
+        assert started.stop()[0] == 143
 
 
 def test_an_address_in_use_is_told(server):

@@ -74,6 +74,35 @@ def test_the_caption_is_the_command_lines_text(chromium, guarded, tmp_path):
     assert text == command("transcribe", SPEECH).strip()
 
 
+@pytest.mark.soak
+def test_two_tabs_listen_at_once(chromium, guarded):
+    """Each with a slot, a text and a key of its own; a third one is told that there is no slot."""
+    tabs = []
+    for _ in range(3):
+        tab = chromium.tab(f"{guarded.url}/")
+        tab.wait(f"{STATUS} == 'This server asks for a key.'")
+        tab.call("Input.insertText", text=KEY)
+        tab.press("Enter")
+        tab.wait(f"{STATUS} == 'Ready: tiny.'")
+        tabs.append(tab)
+    *listening, third = tabs
+    for tab in listening:
+        tab.run("document.getElementById('start').click()")
+        tab.wait(f"{STATUS} == 'Listening.'")
+    third.run("document.getElementById('start').click()")
+    third.wait(f"/slot|busy|taken/i.test({STATUS})")
+    for tab in listening:
+        while sum(map(len, audio_sent(chromium, tab))) < LENGTH_S * 16_000:
+            tab.wait("new Promise(done => setTimeout(done, 250, true))")
+    for tab in listening:
+        tab.run("document.getElementById('start').click()")
+        tab.wait(f"{STATUS} == 'Ready: tiny.'")
+        sent = np.concatenate(list(audio_sent(chromium, tab)))
+        assert tab.run(TEXT) == command("transcribe", "-", "--raw", stdin=sent.tobytes()).strip()
+    third.run("document.getElementById('start').click()")
+    third.wait(f"{STATUS} == 'Listening.'")
+
+
 def focus(tab, name):
     """Go there by the Tab key."""
     for _ in range(20):
@@ -88,8 +117,8 @@ def seconds(chromium):
     return sum(map(len, audio_sent(chromium))) / 16_000
 
 
-def audio_sent(chromium):
-    for frame in chromium.events("Network.webSocketFrameSent"):
+def audio_sent(chromium, tab=None):
+    for frame in chromium.events("Network.webSocketFrameSent", tab):
         message = json.loads(frame["response"]["payloadData"])
         if message["type"] == "input_audio_buffer.append":
             yield np.frombuffer(base64.b64decode(message["audio"]), "<i2")
