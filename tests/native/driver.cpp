@@ -70,19 +70,25 @@ void convolution(Index length, Index in, Index out, Index kernel, Index stride, 
   expect("causal_conv1d_gelu", y, truth);
 }
 
-// A ring filled by commits of the given length, then a call with `queries` in the tail; `eight_bits`: of the ring.
+// A ring filled by commits of the given length, then a call with `queries` in the tail; `eight_bits`: of the ring. With
+// slots the ring is the last of so many, and the tail stands behind all that was committed.
 void attention(Index heads, Index kv_heads, Index dim, Index window, Index past, Index step, Index queries, Dtype dtype,
-               bool eight_bits) {
+               bool eight_bits, Index slots = 0) {
+  const Index rings = std::max<Index>(slots, 1), ring_heads = rings * kv_heads;
+  const auto ring_head = [&](Index h) { return (h / kv_heads * rings + rings - 1) * kv_heads + h % kv_heads; };
   const Index all = past + queries, row = dim * (eight_bits ? 1 : item_size(dtype));
   Array q(heads * queries * dim, dtype), k(kv_heads * all * dim, dtype), v(kv_heads * all * dim, dtype);
-  std::vector<char> ring(std::size_t(2 * kv_heads * window * row));
-  std::vector<float> scales(std::size_t(eight_bits ? 2 * kv_heads * window : 0));
+  std::vector<char> ring(std::size_t(2 * ring_heads * window * row));
+  std::vector<float> scales(std::size_t(eight_bits ? 2 * ring_heads * window : 0));
   Array out(heads * queries * dim, dtype, false);
   for (Index start = 0; start < past; start += step) {
     RingCommitArgs commit{};
     commit.ring = ring.data(), commit.k = k.at(start * dim), commit.v = v.at(start * dim);
-    commit.heads = commit.ring_heads = commit.kv_heads = kv_heads, commit.capacity = window, commit.dim = dim;
+    commit.heads = commit.kv_heads = kv_heads, commit.ring_heads = ring_heads, commit.capacity = window, commit.dim = dim;
     commit.start = start, commit.count = std::min(step, past - start);
+    const std::int32_t where[] = {std::int32_t(rings - 1), std::int32_t(start), std::int32_t(start),
+                                  std::int32_t(commit.count)};
+    if (slots) commit.k = k.data(), commit.v = v.data(), commit.streams = where;
     commit.k_head = commit.v_head = all * dim, commit.k_row = commit.v_row = dim;
     commit.dtype = dtype, commit.scales = eight_bits ? scales.data() : nullptr;
     launch(commit);
@@ -90,9 +96,9 @@ void attention(Index heads, Index kv_heads, Index dim, Index window, Index past,
   // What the ring holds is the truth from here on, if it is near what was committed.
   for (Index h = 0; eight_bits && h < 2 * kv_heads; ++h) {
     for (Index p = std::max<Index>(0, past - window); p < past; ++p) {
-      const char* from = ring.data() + (h * window + p % window) * row;
+      const char* from = ring.data() + (ring_head(h) * window + p % window) * row;
       double* to = &(h < kv_heads ? k : v).values[std::size_t((h % kv_heads * all + p) * dim)];
-      const float scale = scales[std::size_t(h * window + p % window)];
+      const float scale = scales[std::size_t(ring_head(h) * window + p % window)];
       for (Index d = 0; d < dim; ++d) {
         const double value = double(scale) * static_cast<signed char>(from[d]);
         if (!(std::abs(value - to[d]) <= 0.501 * scale)) ++failures;
@@ -102,13 +108,15 @@ void attention(Index heads, Index kv_heads, Index dim, Index window, Index past,
   }
   SlidingWindowAttentionArgs args{};
   args.q = q.data(), args.out = out.data();
-  args.ring_k = ring.data(), args.ring_v = ring.data() + kv_heads * window * row;
+  args.ring_k = ring.data(), args.ring_v = ring.data() + ring_heads * window * row;
   args.tail_k = k.at(past * dim), args.tail_v = v.at(past * dim);
   args.q_head = args.out_head = queries * dim, args.q_row = args.out_row = dim;
   args.tail_k_head = args.tail_v_head = all * dim, args.tail_k_row = args.tail_v_row = dim;
   args.batch = 1, args.heads = heads, args.kv_heads = kv_heads, args.queries = args.tail = queries, args.dim = dim;
   args.capacity = window, args.ring_end = past, args.window = window, args.scale = 0.2f, args.dtype = dtype;
-  if (eight_bits) args.ring_k_scales = scales.data(), args.ring_v_scales = scales.data() + kv_heads * window;
+  if (eight_bits) args.ring_k_scales = scales.data(), args.ring_v_scales = scales.data() + ring_heads * window;
+  const std::int32_t where[] = {std::int32_t(rings - 1), std::int32_t(past), std::int32_t(past), std::int32_t(queries)};
+  if (slots) args.tail_k = k.data(), args.tail_v = v.data(), args.ring_end = args.tail = 0, args.streams = where;
   launch(args);
   std::vector<double> truth;
   for (Index h = 0; h < heads; ++h) {
@@ -205,6 +213,8 @@ void all_shapes(Dtype dtype) {
     attention(2, 1, 20, 37, 90, 11, 4, dtype, eight_bits);
     attention(2, 2, 6, 37, 90, 11, 7, dtype, eight_bits);
     attention(8, 8, 64, 300, 700, 90, 70, dtype, eight_bits);  // several tasks
+    attention(8, 2, 64, 50, 121, 7, 4, dtype, eight_bits, 3);  // a stream of three
+    attention(2, 2, 24, 16, 33, 20, 9, dtype, eight_bits, 1);
   }
 }
 

@@ -154,6 +154,32 @@ def test_a_slot_is_a_cache(backend):
         assert mx.abs(vk.sliding_window_attention(*cut(stream, 0, 4), cache=cache) - whole).max() <= 2e-5
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("bits", [16, 8])
+@pytest.mark.parametrize(("window", "length", "dim"), [(600, 1, 32), (600, 4, 32), (64, 1, 32), (24, 13, 64)], ids=str)
+def test_on_the_shaders_a_stream_is_as_it_is_alone(window, length, dim, bits):
+    """Emulated and checked: bit for bit, though one stream's keys are few and another's cut in splits."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return mx.array(rng.normal(size=shape).astype(np.float32)).astype(mx.bfloat16)
+
+    slots, alone = vk.RingSlots(window, bits=bits), [vk.RingKVCache(window, bits=bits) for _ in range(3)]
+    caches = [slots.take() for _ in alone]
+    for cache, other, past in zip(caches, alone, (0, 530, 1300), strict=True):
+        if past:
+            k, v = normal(1, KV, past, dim), normal(1, KV, past, dim)
+            cache.append(k, v)
+            other.append(k, v)
+    with vk.use_backend("emulator"):
+        for who in ([0, 1, 2], [0, 2], [2, 1, 0]):
+            q, k, v = (normal(len(who), heads, length, dim) for heads in (H, KV, KV))
+            out = vk.sliding_window_attention(q, k, v, cache=[caches[i] for i in who])
+            for j, i in enumerate(who):
+                own = (a[j : j + 1] for a in (q, k, v))
+                assert mx.array_equal(out[j : j + 1], vk.sliding_window_attention(*own, cache=alone[i]))
+
+
 def call(cache, batch=1, dim=D, kv=KV):
     q, k = mx.zeros((batch, H, 1, dim)), mx.zeros((batch, kv, 1, dim))
     return vk.sliding_window_attention(q, k, k, cache=cache)
