@@ -51,8 +51,9 @@ def splits_at(r: SlidingWindowAttention) -> Callable[[int, int], int]:
         return lambda ring_end, n_tail: 0
     if not is_cut(window, r.tail_k.shape[1]):
         return lambda ring_end, n_tail: 1
-    if r.streams is not None:
-        return lambda ring_end, n_tail: _most_splits(ring_end + n_tail, length, window)
+    if r.streams is not None:  # of any that stands there or before: those beyond a stream's own are empty
+        most = None if window is None else (window + length - 2) // SPAN + 2
+        return lambda ring_end, n_tail: min(-(-(ring_end + n_tail) // SPAN), most or n_tail + ring_end)
     capacity = 0 if r.ring is None else r.ring.shape[3]
 
     def splits(ring_end: int, n_tail: int) -> int:
@@ -62,12 +63,6 @@ def splits_at(r: SlidingWindowAttention) -> Callable[[int, int], int]:
         return (end - 1) // SPAN - first // SPAN + 1
 
     return splits
-
-
-def _most_splits(end: int, length: int, window: int | None) -> int:
-    """Of any stream that stands at ``end`` or before: those beyond its own are empty."""
-    spans = -(-end // SPAN)
-    return spans if window is None else min(spans, (window + length - 2) // SPAN + 2)
 
 
 def n_splits(r: SlidingWindowAttention) -> int:

@@ -35,8 +35,8 @@ def canary(r: SlidingWindowAttention) -> SlidingWindowAttention:
     k, v = (normal(seed, (1, 1, past + length, dim), r.q.dtype) for seed in (1, 2))
 
     def at(past: int) -> SlidingWindowAttention:
-        end, parts = 0 if r.ring is None else past - 3, (a[:, :, : past + length] for a in (k, v))
-        return from_sequence(q, *parts, window, end, window + length + 7, bits_of(r))
+        end, all_k, all_v = 0 if r.ring is None else past - 3, k[:, :, : past + length], v[:, :, : past + length]
+        return from_sequence(q, all_k, all_v, window, end, window + length + 7, bits_of(r))
 
     return at(past) if r.streams is None else together([at(past), at(past // 2)])
 
