@@ -1,9 +1,9 @@
 // Formula   y[t, n] = gelu(bias[n] + sum_k sum_c weight[n, k, c] * frames[t * STRIDE + k, c])
 // Layout    frames: pad_left zeros, context [B, S, c_in], x [B, T, c_in], zeros; weight [c_out, K, c_in]
-// Grid      vector: 256 threads per (32 channels, batch); tiled: 128 threads per (BN channels, BM frames, batch)
+// Grid      256 threads per (32 channels, F frames, batch); tiled: 128 threads per (BN channels, BM frames, batch)
 // Numerics  products and sums in float32 (tiled: 8x8 matrices widened from T), erf GELU; rounded once, at the store
-// Traffic   vector: weight once, frames once per 32 channels; tiled: weight per BM frames, frames K times per BN channels
-// Limits    vector: n_out <= F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 256 bytes, or (BM + BN) * LD elements
+// Traffic   weight per F frames, frames per 32 channels; tiled: weight per BM frames, frames K times per BN channels
+// Limits    vector: F <= 8; threadgroup memory ((F - 1) * STRIDE + K) * 256 bytes, or (BM + BN) * LD elements
 // Source    Voxtral Realtime's conv stem (causal), Whisper's (symmetric); implicit GEMM
 #include <metal_stdlib>
 
@@ -38,13 +38,14 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
                                           W weight,     // [c_out, K, c_in]
                                           P bias,       // [c_out]
                                           device T* y,  // [n_out, c_out] of this batch
-                                          uint c_out, uint n_out,
+                                          uint c_out, uint n_out, uint block_t,
                                           threadgroup T* staged,       // [N_FRAMES * CHUNK]
                                           threadgroup float* results,  // [F * LD]
                                           uint block, uint tid, uint lane, uint simd) {
   using Conv = ConvVector<T, F, K, STRIDE>;
   constexpr int V = Conv::V;
   const uint first = block * Conv::CHANNELS + simd * Conv::PER_SIMD;
+  const uint first_t = block_t * F;
   float sum[Conv::PER_SIMD][F];
 #pragma unroll
   for (int o = 0; o < Conv::PER_SIMD; ++o) {
@@ -56,7 +57,7 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
   for (uint c = 0; c < frames.c_in; c += Conv::CHUNK) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = tid; i < Conv::N_FRAMES * 32; i += Conv::SIMDS * 32) {
-      store_packed<V>(staged + i * V, frames.template load<V>(int(i / 32), c + i % 32 * V));
+      store_packed<V>(staged + i * V, frames.template load<V>(int(first_t * STRIDE + i / 32), c + i % 32 * V));
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (int k = 0; k < K; ++k) {
@@ -97,10 +98,10 @@ METAL_FUNC void causal_conv1d_gelu_vector(Frames<T, X, S> frames,
     results[lane / Conv::PER_SIMD * Conv::LD + simd * Conv::PER_SIMD + o] = conv_epilogue<GELU>(mine);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  const uint frame = tid / Conv::CHANNELS;
+  const uint frame = first_t + tid / Conv::CHANNELS;
   const uint channel = block * Conv::CHANNELS + tid % Conv::CHANNELS;
   if (frame < n_out && channel < c_out) {
-    y[size_t(frame) * c_out + channel] = T(results[frame * Conv::LD + tid % Conv::CHANNELS]);
+    y[size_t(frame) * c_out + channel] = T(results[(frame - first_t) * Conv::LD + tid % Conv::CHANNELS]);
   }
 }
 
@@ -224,9 +225,9 @@ template <typename T, int K, int STRIDE, int F, bool HAS_BIAS, bool GELU>
   const uint b = threadgroup_position_in_grid.z;
   const auto frames = frames_of_batch<T>(x, context, b, state[0], state[1], state[3], x_shape[2]);
   causal_conv1d_gelu_vector<T, F, K, STRIDE, HAS_BIAS, GELU>(
-      frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], uint(weight_shape[0]), uint(state[2]), staged,
-      results, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
-      simdgroup_index_in_threadgroup);
+      frames, weight, bias, y + size_t(b) * state[2] * weight_shape[0], uint(weight_shape[0]), uint(state[2]),
+      threadgroup_position_in_grid.y, staged, results, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,
+      thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }
 

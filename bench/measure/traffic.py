@@ -79,11 +79,14 @@ def _attention_tiled(r: Any) -> int:
 
 def _conv_vector(r: Any) -> int:
     (c_out, taps, c_in), size, batch = r.weight.shape, r.x.dtype.size, r.x.shape[0]
-    blocks = -(-c_out // conv.CHANNELS)
-    padded = 1 << (r.n_out - 1).bit_length()
-    frames = min((padded - 1) * r.stride + taps, r.pad_left + r.n_context + r.x.shape[1]) - r.pad_left
-    bias = 0 if r.bias is None else blocks * conv.CHANNELS * padded
-    return size * batch * (blocks * conv.CHANNELS * taps * c_in + blocks * frames * c_in + bias + r.n_out * c_out)
+    across, down = -(-c_out // conv.CHANNELS), -(-r.n_out // conv.BLOCK)
+    padded = min(conv.BLOCK, 1 << (r.n_out - 1).bit_length())
+    stored = range(r.pad_left, r.pad_left + r.n_context + r.x.shape[1])
+    staged = range((padded - 1) * r.stride + taps)
+    frames = sum(block * padded * r.stride + t in stored for block in range(down) for t in staged)
+    bias = 0 if r.bias is None else across * down * conv.CHANNELS * padded
+    weights = across * down * conv.CHANNELS * taps * c_in
+    return size * batch * (weights + across * frames * c_in + bias + r.n_out * c_out)
 
 
 def _conv_tiled(r: Any) -> int:

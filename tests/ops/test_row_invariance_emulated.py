@@ -1,4 +1,4 @@
-"""Attention and norm on the shaders: a row's result is bit for bit the same whatever rows stand beside it."""
+"""On the shaders a row of attention, convolution and norm is the same, bit for bit, whatever rows stand beside it."""
 
 from dataclasses import replace
 
@@ -20,7 +20,12 @@ FEW = [
     ((4, 1), 32, 505, 600, (0, 16), (0, 6, 7, 15)),  # as a decoder's draft, where the keys come to lie in two splits
 ]
 # Of `row_invariance`, where the shaders take the head size.
-FORMS = [i for i, (_, form) in enumerate(FAMILIES["sliding_window_attention"]) if form.get("dim", 64) % 16 == 0]
+FORMS = [
+    (op, i)
+    for op in ("sliding_window_attention", "causal_conv1d_gelu")
+    for i, (_, form) in enumerate(FAMILIES[op])
+    if form.get("dim", 64) % 16 == 0
+]
 
 
 def same(a, b):
@@ -46,9 +51,14 @@ def test_a_query_does_not_depend_on_its_company(heads, dim, past, window, taken,
             assert same(attend(i, i + 1, i - 5), together[:, :, i - first : i - first + 1]), i
 
 
+def test_frames_of_240_ms_are_those_of_80():
+    with vk.use_backend("emulator"), emulated.settings(mode="plain"):
+        check("causal_conv1d_gelu", 1, mx.float32, [0, 11])
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("form", FORMS)
-def test_any_queries_together_are_each_alone(form):
+@pytest.mark.parametrize(("op", "form"), FORMS)
+def test_any_rows_together_are_each_alone(op, form):
     @given(
         ends=st.tuples(st.integers(0, MOST - 1), st.integers(0, MOST - 1)),
         dtype=st.sampled_from(testing.FLOATS),
@@ -58,7 +68,7 @@ def test_any_queries_together_are_each_alone(form):
     @settings(max_examples=25, deadline=None)
     def law(ends, dtype, spoilt, seed):
         with vk.use_backend("emulator"), emulated.settings(mode="plain"):
-            check("sliding_window_attention", form, dtype, list(ends), spoilt, seed)
+            check(op, form, dtype, list(ends), spoilt, seed)
 
     law()
 

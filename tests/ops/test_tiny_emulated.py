@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import mlx.core as mx
+import numpy as np
 import pytest
 
 import voxtral_kernels as vk
@@ -44,3 +46,17 @@ def test_a_stream_in_feeds_of_80_ms_gives_the_same_tokens(model):
             stream.feed(samples[start : start + 1280])
         stream.finish()
     assert list(stream.tokens) == list(tokens(model, "human-card-1.wav", "composed"))
+
+
+@pytest.mark.soak
+def test_audio_is_the_same_bits_in_chunks_of_80_and_of_240_ms(model):
+    """Stem, encoder and adapter in bfloat16, past the window's end."""
+    per_token, rng = model.config.mel_per_token, np.random.default_rng(0)
+    mel = mx.array(rng.normal(size=(1, 15 * per_token, model.config.encoder.n_mels)).astype(np.float32))
+    heard = []
+    with vk.use_backend("emulator"), emulated.settings(mode="plain"):
+        for tokens in (1, 3):
+            state, n = model.new_audio_state(), tokens * per_token
+            pieces = [model.embed_audio(mel[:, at : at + n], state) for at in range(0, mel.shape[1], n)]
+            heard.append(np.array(mx.concatenate(pieces, axis=1).astype(mx.float32)).view(np.uint32))
+    assert np.array_equal(*heard)

@@ -121,6 +121,7 @@ CASES = [
     Case(2, 9, 33, 100, stride=2, context=1, view=True),
     Case(3, 5, 17, 19, K=5, stride=2, context=3, bias=False),
     Case(1, 6, 3, 5, K=1, context=0, gelu=False),
+    Case(2, 21, 33, 40, context=2),  # several tokens of audio
     Case(1, 60, 128, 128, padding=1),  # offline, symmetric
     Case(2, 61, 128, 64, stride=2, padding=1),
     Case(1, 30, 40, 48, padding=1, gelu=False, bias=False),
