@@ -110,6 +110,12 @@ def test_scores_far_beyond_the_range_of_exp(length, keys):
     testing.assert_matches(out, ref.oracle(request), ref.composed(request))
 
 
+def test_more_splits_than_a_simdgroup_has_lanes():
+    case = testing.definition("sliding_window_attention").Case(1, 1, 1, 1, 16, None, past=17000, tail=3, capacity=17152)
+    with emulated.settings(mode="plain"):
+        testing.check_case("sliding_window_attention", case, mx.float32, "emulator")
+
+
 @pytest.mark.parametrize("transform", [mx.compile, mx.grad, mx.vmap])
 def test_an_emulated_call_inside_a_transformation_raises(transform):
     x = mx.ones((2, 32))
