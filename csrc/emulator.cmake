@@ -31,7 +31,8 @@ pybind11_add_module(_emulator
   csrc/emulator/grid.cpp
   csrc/emulator/library.cpp
   csrc/emulator/memory.cpp
-  csrc/emulator/scheduler.cpp)
+  csrc/emulator/scheduler.cpp
+  csrc/emulator/team.cpp)
 # metal/abi.h, the interface with compiled kernels, lies beside the headers that kernels are compiled with.
 target_include_directories(_emulator PRIVATE csrc csrc/emulator python/voxtral_kernels/emulator/include)
 target_compile_options(_emulator PRIVATE -Wall -Wextra -fno-stack-protector)

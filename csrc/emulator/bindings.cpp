@@ -14,6 +14,7 @@
 #include "faults.h"
 #include "launch.h"
 #include "library.h"
+#include "team.h"
 
 namespace py = pybind11;
 
@@ -26,6 +27,7 @@ struct Result {
   std::vector<Finding> findings;
   uint64_t findings_total = 0;
   bool completed = false;
+  bool used_atomics = false;  // on several threads, which is refused
   py::dict counters;
 };
 
@@ -84,6 +86,7 @@ void start_anew() {
   one_at_a_time = new std::mutex;
   kept_launch = nullptr;
   forget_launch();
+  forget_helpers();
 }
 
 Launch& the_launch() {
@@ -111,7 +114,14 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
   {
     py::gil_scoped_release release;
     prepare(l, library, entry, buffers, options);
-    run(l);
+    const Outcome outcome = options.threads > 1 ? run_together(l) : Outcome::alone;
+    result.used_atomics = outcome == Outcome::used_atomics;
+    if (outcome == Outcome::alone) {
+      Options one = options;
+      one.threads = 1;
+      if (options.threads > 1) prepare(l, library, entry, buffers, one);
+      run(l);
+    }
   }
   if (l.interrupted && PyErr_CheckSignals() != 0) throw py::error_already_set();
   result.findings = l.findings.list();
@@ -188,6 +198,7 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readwrite("grid", &Options::grid)
       .def_readwrite("threadgroup", &Options::threadgroup)
       .def_readwrite("seed", &Options::seed)
+      .def_readwrite("threads", &Options::threads)
       .def_readwrite("step_limit", &Options::step_limit)
       .def_readwrite("seconds_limit", &Options::seconds_limit)
       .def_readwrite("threadgroup_arguments", &Options::threadgroup_arguments)
@@ -197,6 +208,7 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readonly("findings", &Result::findings)
       .def_readonly("findings_total", &Result::findings_total)
       .def_readonly("completed", &Result::completed)
+      .def_readonly("used_atomics", &Result::used_atomics)
       .def_readonly("counters", &Result::counters);
   py::class_<Library>(m, "Library").def(py::init<const std::string&>(), py::arg("path"));
   m.def("launch", &launch_kernel, py::arg("library"), py::arg("entry"), py::arg("buffers"), py::arg("options"),

@@ -18,11 +18,7 @@ uintptr_t number(const void* p) { return reinterpret_cast<uintptr_t>(p); }
 // Most accesses of most kernels read inputs: in bounds, and with nothing else to do, they are counted here.
 inline void on_access(uintptr_t address, size_t size, Access access, const void* pc) {
   Launch& l = *launch;
-  if (access == Access::read && l.totals.steps < l.unwatched_steps && l.pending.empty() &&
-      l.memory.is_read_only(address, size)) {
-    ++l.totals.steps;
-    return;
-  }
+  if (access == Access::read && l.memory.is_read_only(address, size) && l.step()) return;
   check_access(address, size, access, pc);
 }
 
@@ -154,7 +150,15 @@ void division(const SourceLocation* where, const void*, const void*) {
 }
 
 void atomic_access(const void* p, unsigned size, unsigned is_write) {
-  if (launch->options.mode == Mode::plain) return;
+  Launch& l = *launch;
+  if (l.is_shared) {
+    const Region* region = l.memory.find(number(p));
+    if (region != nullptr && region->live && region->on_device()) {
+      l.used_atomics = true;
+      l.abandon();
+    }
+  }
+  if (l.options.mode == Mode::plain) return;
   on_access(number(p), size, is_write ? Access::atomic_write : Access::atomic_read, PC);
 }
 

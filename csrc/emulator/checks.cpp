@@ -75,6 +75,7 @@ void report_race(const Region& region, size_t offset, const Stamp& other, bool o
   PendingRace race{std::move(f), region.start + offset, region.granule, {}};
   memcpy(race.before.data(), reinterpret_cast<const void*>(race.address), race.size);
   launch->pending.push_back(std::move(race));
+  launch->watch();
 }
 
 void note_read(Cell& cell, const Stamp& now) {
@@ -210,6 +211,7 @@ void settle_races(Launch& l) {
     if (!same) l.findings.add(std::move(race.finding));
   }
   l.pending.clear();
+  l.watch();
 }
 
 void check_outputs(Launch& l) {

@@ -25,8 +25,8 @@ namespace {
 constexpr std::array<int, 7> kSignals{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGVTALRM, SIGINT};
 constexpr int kWatchdogSignal = SIGVTALRM;
 
-pthread_t launching_thread;
-volatile bool due = false;  // the watchdog wants the launch to end
+Launch* volatile guarded = nullptr;  // the launch as a whole, whatever threads run it
+volatile bool due = false;           // the watchdog wants it to end
 
 const void* interrupted_pc(void* context) {
   auto* c = static_cast<ucontext_t*>(context);
@@ -100,11 +100,11 @@ void pass_on(int signal, siginfo_t* info, void* context) {
 }
 
 void handle(int signal, siginfo_t* info, void* context) {
-  const bool ours = launch != nullptr && launch->current != nullptr && pthread_equal(pthread_self(), launching_thread);
+  const bool ours = launch != nullptr && launch->current != nullptr;  // of this thread
   const void* pc = interrupted_pc(context);
   if (signal == SIGINT) {
-    if (launch != nullptr) {
-      launch->interrupted = true;
+    if (guarded != nullptr) {
+      guarded->interrupted = true;
       due = true;
     }
     return pass_on(signal, info, context);
@@ -114,6 +114,7 @@ void handle(int signal, siginfo_t* info, void* context) {
     if (!ours) return;
     launch->expired = true;
     launch->unwatched_steps = 0;
+    launch->interrupted = guarded->interrupted;
     // Inside the runtime it may hold locks; there the next access or rendezvous sees `expired`.
     if (launch->relative(pc) >= 0) leave(signal, "step-limit", launch->why_stopped(), pc);
     return;
@@ -126,40 +127,52 @@ void handle(int signal, siginfo_t* info, void* context) {
 
 }  // namespace
 
-struct FaultGuard::Saved {
+struct FaultGuard::Thread::Saved {
   stack_t stack{};
   std::vector<char> memory;
 };
 
-FaultGuard::FaultGuard(double seconds) : saved_(new Saved) {
-  launching_thread = pthread_self();
+FaultGuard::Thread::Thread(FaultGuard& guard, Launch& l) : guard_(guard), saved_(new Saved) {
   saved_->memory.resize(size_t(64) << 10);
   stack_t own{};
   own.ss_sp = saved_->memory.data();
   own.ss_size = saved_->memory.size();
   sigaltstack(&own, &saved_->stack);
+  std::lock_guard lock(guard_.mutex_);
+  guard_.threads_.push_back(pthread_self());
+  if (due) l.expired = true, l.watch();  // one that starts late
+}
+
+FaultGuard::Thread::~Thread() {
+  {
+    std::lock_guard lock(guard_.mutex_);
+    std::erase_if(guard_.threads_, [](pthread_t t) { return pthread_equal(t, pthread_self()) != 0; });
+  }
+  if (saved_->stack.ss_flags & SS_DISABLE || saved_->stack.ss_sp == nullptr) saved_->stack.ss_flags = SS_DISABLE;
+  sigaltstack(&saved_->stack, nullptr);
+  delete saved_;
+}
+
+FaultGuard::FaultGuard(Launch& l, double seconds) {
   struct sigaction action{};
   action.sa_sigaction = handle;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   due = false;
+  guarded = &l;
   for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &previous_actions[i]);
   watchdog_ = std::thread([this, seconds] { watch(seconds); });
 }
 
 FaultGuard::~FaultGuard() {
-  if (watchdog_.joinable()) {
-    {
-      std::lock_guard lock(mutex_);
-      over_ = true;
-    }
-    wake_.notify_all();
-    watchdog_.join();
+  {
+    std::lock_guard lock(mutex_);
+    over_ = true;
   }
+  wake_.notify_all();
+  watchdog_.join();
   for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous_actions[i], nullptr);
-  if (saved_->stack.ss_flags & SS_DISABLE || saved_->stack.ss_sp == nullptr) saved_->stack.ss_flags = SS_DISABLE;
-  sigaltstack(&saved_->stack, nullptr);
-  delete saved_;
+  guarded = nullptr;
 }
 
 void FaultGuard::watch(double seconds) {
@@ -168,12 +181,14 @@ void FaultGuard::watch(double seconds) {
   while (!wake_.wait_for(lock, std::chrono::milliseconds(20), [this] { return over_; })) {
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
     if (seconds > 0 && passed.count() >= seconds) due = true;
-    if (due) pthread_kill(launching_thread, kWatchdogSignal);
+    if (!due) continue;
+    for (pthread_t thread : threads_) pthread_kill(thread, kWatchdogSignal);
   }
 }
 
 void forget_launch() {
-  if (launch == nullptr) return;
+  if (guarded == nullptr) return;
+  guarded = nullptr;
   launch = nullptr;
   for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous_actions[i], nullptr);
 }

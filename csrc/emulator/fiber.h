@@ -2,8 +2,8 @@
 #pragma once
 #include <cstddef>
 
-// Saves the running context to *save and continues the one at `to`.
-extern "C" void vk_switch_fiber(void** save, void* to);
+// Saves the running context to *save and continues the one at `to`, whose own call of this returns `result`.
+extern "C" const void* vk_switch_fiber(void** save, void* to, const void* result);
 
 namespace emulator {
 

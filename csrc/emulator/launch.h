@@ -1,6 +1,7 @@
 // One launch of a kernel: its lanes, its memory, what it may do and what it did. One runs at a time in a process.
 #pragma once
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,30 +18,63 @@ constexpr size_t kStackBytes = size_t(256) << 10;
 constexpr unsigned kMostVariables = 1u << 20;  // of one text
 
 enum class Mode { plain, checked, counted };
-enum class State { ready, at_simd, at_barrier, done };
 
 struct Simdgroup;
 
-struct Lane {
+// What a switch needs stands first, in one cache line.
+struct alignas(64) Lane {
   void* context = nullptr;
-  State state = State::done;
+  Simdgroup* group = nullptr;
   const void* pc = nullptr;  // where it waits
   unsigned operation = 0, mem_flags = 0;
-  msl_slot* slot = nullptr;
-  msl_group* granted = nullptr;  // set for the leader of a rendezvous
-  Simdgroup* group = nullptr;
-  unsigned order = 0;
+  unsigned index = 0;  // in its simdgroup
+  unsigned order = 0;  // its turn there
   char* stack = nullptr;
   msl_lane ids{};
 };
 
+inline unsigned first_of(uint32_t lanes) { return static_cast<unsigned>(std::countr_zero(lanes)); }
+
+// The lanes that wait at one kind of meeting: bit i is lane i. As a rule they all do at one place.
+struct Meeting {
+  uint32_t waiting = 0;
+  bool alike = true;
+  const void* pc = nullptr;
+  unsigned operation = 0;
+
+  void arrive(Lane& lane, const void* at, unsigned what) {
+    lane.pc = at;
+    lane.operation = what;
+    if (waiting == 0) {
+      alike = true;
+      pc = at;
+      operation = what;
+    } else if (pc != at || operation != what) {
+      alike = false;
+    }
+    waiting |= 1u << lane.index;
+  }
+};
+
+// A lane is ready, waits at an operation of the simdgroup, waits at a barrier of the threadgroup, or has returned.
 struct Simdgroup {
-  std::array<Lane*, 32> lanes{};
+  uint32_t ready = 0;  // bit i is the lane whose turn is i
+  unsigned size = 0;
+  Meeting simd, barrier;
   std::array<Lane*, 32> order{};
-  unsigned size = 0, ready = 0;
   msl_group group{};
+  std::array<Lane*, 32> lanes{};
   uint32_t epoch = 1;                    // simdgroup barriers passed
   std::array<uint32_t, 2> synced{0, 0};  // epoch of the last one that ordered [threadgroup, device] memory
+
+  uint32_t all() const { return size == 32 ? ~0u : (1u << size) - 1; }
+  void make_ready(uint32_t waiting) {
+    if (waiting == all()) {
+      ready = waiting;
+      return;
+    }
+    for (; waiting; waiting &= waiting - 1) ready |= 1u << lanes[first_of(waiting)]->order;
+  }
 };
 
 struct Module {
@@ -62,6 +96,7 @@ struct Options {
   Mode mode = Mode::checked;
   std::array<uint32_t, 3> grid{}, threadgroup{};
   uint64_t seed = 0;
+  unsigned threads = 1;
   uint64_t step_limit = 0;  // 0: none
   double seconds_limit = 0;
   std::vector<std::pair<unsigned, size_t>> threadgroup_arguments;
@@ -86,6 +121,7 @@ struct PendingRace {
 
 class Counters;
 
+// Of a launch on several threads each has one, for its lanes and its threadgroups' memory; they share the buffers.
 struct Launch {
   Memory memory;
   Findings findings;
@@ -102,9 +138,12 @@ struct Launch {
   std::vector<Simdgroup> groups;
   Lane* current = nullptr;
   void* main_context = nullptr;
+  char* stacks = nullptr;  // of all lanes, each above an unmapped page; never freed
   bool failed = false;
+  bool is_shared = false;                      // other threads run threadgroups of the same launch
+  bool used_atomics = false;                   // in device memory, where they are shared
   volatile bool expired = false;               // it is to be stopped
-  volatile uint64_t unwatched_steps = 0;       // until then a step needs no look at limits; 0: each does, or is counted
+  volatile uint64_t unwatched_steps = 0;       // until then a step needs no look at anything; see watch()
   volatile bool interrupted = false;           // because the user wants so
   uint32_t threadgroup = 0;                    // linear
   uint32_t epoch = 1;                          // threadgroup barriers passed
@@ -121,6 +160,18 @@ struct Launch {
     return slots[id];
   }
 
+  // Sets how many steps need no look at limits, at races that wait or at counters.
+  void watch() {
+    unwatched_steps = counters || !pending.empty() ? 0 : options.step_limit ? options.step_limit : UINT64_MAX;
+    if (expired) unwatched_steps = 0;  // a signal may have said so in between
+  }
+  // Counts a step; false if it needs a look.
+  bool step() {
+    if (totals.steps >= unwatched_steps) return false;
+    ++totals.steps;
+    return true;
+  }
+
   int64_t relative(const void* pc) const {
     auto at = reinterpret_cast<uintptr_t>(pc);
     return at > module.start && at <= module.end ? static_cast<int64_t>(at - module.start) - 1 : -1;
@@ -134,7 +185,12 @@ struct Launch {
   [[noreturn]] void abandon();
 };
 
-extern Launch* launch;  // the one that runs
+// The one that runs on this thread.
+#if defined(__linux__)
+extern thread_local constinit Launch* launch __attribute__((tls_model("initial-exec")));
+#else
+extern thread_local constinit Launch* launch;
+#endif
 
 void run(Launch& launch);
 

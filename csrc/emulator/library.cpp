@@ -45,33 +45,41 @@ void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
     if (checked && b.space == Space::output) region.cells.reset((b.size + b.granule - 1) / b.granule);
     l.buffers[b.index] = to;
   }
-  for (auto [index, size] : l.options.threadgroup_arguments) {
-    Region& region = l.memory.place(Memory::kFirstArgument + index, "threadgroup(" + std::to_string(index) + ")",
-                                    Space::threadgroup, size, 1);
-    region.initialised = false;
-    if (checked) region.cells.reset(size);
-    l.totals.threadgroup_memory_bytes += size;
-  }
+  place_threadgroup_arguments(l);
 }
 
 }  // namespace
 
-void prepare(Launch& l, const Library& library, const std::string& entry, const std::vector<BufferSpec>& buffers,
-             const Options& options) {
+void place_threadgroup_arguments(Launch& l) {
+  for (auto [index, size] : l.options.threadgroup_arguments) {
+    Region& region = l.memory.place(Memory::kFirstArgument + index, "threadgroup(" + std::to_string(index) + ")",
+                                    Space::threadgroup, size, 1);
+    region.initialised = false;
+    if (l.options.mode != Mode::plain) region.cells.reset(size);
+    l.totals.threadgroup_memory_bytes += size;
+  }
+}
+
+void begin(Launch& l, const Options& options, const Module& module, Entry entry) {
   l.findings.clear();
   l.options = options;
-  l.module = library.module();
+  l.module = module;
   l.totals = Totals{};
   l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
-  l.entry = reinterpret_cast<Entry>(library.symbol(entry));
-  l.failed = false;
+  l.entry = entry;
+  l.failed = l.is_shared = l.used_atomics = false;
   l.expired = false;
-  l.unwatched_steps = l.counters ? 0 : options.step_limit ? options.step_limit : UINT64_MAX;
   l.interrupted = false;
   l.pending.clear();
+  l.watch();
   l.early_reads.clear();
   l.slots.clear();
   l.next_slot = Memory::kFirstVariable;
+}
+
+void prepare(Launch& l, const Library& library, const std::string& entry, const std::vector<BufferSpec>& buffers,
+             const Options& options) {
+  begin(l, options, library.module(), reinterpret_cast<Entry>(library.symbol(entry)));
   place_buffers(l, buffers);
 }
 

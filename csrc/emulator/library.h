@@ -22,6 +22,10 @@ class Library {
   Module module_;
 };
 
+// Parts of prepare: what an earlier launch left is gone; threadgroup memory that the host set.
+void begin(Launch& launch, const Options& options, const Module& module, Entry entry);
+void place_threadgroup_arguments(Launch& launch);
+
 // Everything of `launch` but the run itself; what an earlier one left is gone.
 void prepare(Launch& launch, const Library& library, const std::string& entry, const std::vector<BufferSpec>& buffers,
              const Options& options);

@@ -28,7 +28,7 @@ size_t page_bytes() {
 Memory::Memory() {
   void* p = mmap(nullptr, kSlotBytes * kSlots, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
-  base_ = reinterpret_cast<uintptr_t>(p);
+  base_ = buffers_ = reinterpret_cast<uintptr_t>(p);
 }
 
 Memory::~Memory() { munmap(reinterpret_cast<void*>(base_), kSlotBytes * kSlots); }
@@ -59,7 +59,7 @@ Region& Memory::place(unsigned slot, std::string name, Space space, size_t size,
   region.cells.reset(0);
   region.traffic = Traffic{};
   const bool is_read_only = space == Space::input || space == Space::constant;
-  read_only_[slot] = {region.start, is_read_only ? size : 0};
+  if (slot < kBuffers) read_only_[slot] = {region.start, is_read_only ? size : 0};
   const size_t before = std::min<size_t>(64, end - bytes - region.mapped_from);
   memset(reinterpret_cast<void*>(region.start - before), kGuardByte, before);
   memset(reinterpret_cast<void*>(region.start + size), kGuardByte, bytes - size);
@@ -78,6 +78,24 @@ void Memory::clear() {
       void* p = reinterpret_cast<void*>(slot + region.mapped_from);
       madvise(p, region.mapped_to - region.mapped_from, MADV_DONTNEED);
     }
+  }
+}
+
+void Memory::adopt_buffers(const Memory& other) {
+  buffers_ = other.buffers_;
+  read_only_ = other.read_only_;
+  for (unsigned slot = 0; slot < kBuffers; ++slot) {
+    const Region& theirs = other.regions_[slot];
+    Region& own = regions_[slot];
+    own.live = theirs.live;
+    own.cells.reset(theirs.cells.size());
+    if (!theirs.live) continue;
+    own.name = theirs.name;
+    own.space = theirs.space;
+    own.start = theirs.start;
+    own.size = theirs.size;
+    own.granule = theirs.granule;
+    own.initialised = theirs.initialised;
   }
 }
 

@@ -122,16 +122,20 @@ class Memory {
   // Makes `slot` hold `size` bytes that end next to an unmapped page.
   Region& place(unsigned slot, std::string name, Space space, size_t size, unsigned granule);
   void clear();  // forgets all regions; their pages stay for the next launch
+  // Takes another memory's buffers for its own, at their addresses; the history of accesses is its own.
+  void adopt_buffers(const Memory& other);
 
   // The region whose addresses `address` belongs to, in bounds or not; null outside of all slots.
   Region* find(uintptr_t address) {
-    uintptr_t distance = address - base_;
+    uintptr_t distance = address - buffers_;
+    if (distance < kSlotBytes * kBuffers) return &regions_[distance / kSlotBytes];
+    distance = address - base_;
     return distance < kSlotBytes * kSlots ? &regions_[distance / kSlotBytes] : nullptr;
   }
   // Whether `address` and what follows lie in an input or constant, of which a read needs no more than that.
   bool is_read_only(uintptr_t address, size_t size) const {
-    const uintptr_t distance = address - base_;
-    if (distance >= kSlotBytes * kSlots) return false;
+    const uintptr_t distance = address - buffers_;
+    if (distance >= kSlotBytes * kBuffers) return false;
     const ReadOnly& r = read_only_[distance / kSlotBytes];
     const uintptr_t offset = address - r.start;
     return offset < r.size && size <= r.size - offset;
@@ -146,8 +150,9 @@ class Memory {
     size_t size = 0;  // 0: no such region
   };
   uintptr_t base_ = 0;
+  uintptr_t buffers_ = 0;  // where the slots of buffers are: the same, or another memory's
   std::array<Region, kSlots> regions_;
-  std::array<ReadOnly, kSlots> read_only_;  // of the regions, close together
+  std::array<ReadOnly, kBuffers> read_only_;  // of the buffers, close together
 };
 
 }  // namespace emulator

@@ -3,6 +3,7 @@
 #include "scheduler.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
 #include "checks.h"
@@ -11,7 +12,7 @@
 
 namespace emulator {
 
-Launch* launch = nullptr;
+thread_local constinit Launch* launch = nullptr;
 
 namespace {
 
@@ -27,9 +28,16 @@ bool needs_all_lanes(unsigned operation) {
          operation == MSL_OP_simdgroup_multiply_accumulate;
 }
 
-void continue_main(void** save) {
+const msl_group* continue_main(void** save) {
   launch->current = nullptr;
-  vk_switch_fiber(save, launch->main_context);
+  return static_cast<const msl_group*>(vk_switch_fiber(save, launch->main_context, nullptr));
+}
+
+// Switches to a lane, for whom the operation that it waits for is over; `granted` is not null for the one that leads.
+inline const msl_group* go_on(Launch& l, void** save, Lane* next, const msl_group* granted) {
+  l.current = next;
+  if (l.counters) l.counters->set_lane(next->ids.simdgroup, next->ids.lane);
+  return static_cast<const msl_group*>(vk_switch_fiber(save, next->context, granted));
 }
 
 // True if lane `i` may be missing from an operation that the lanes in `mask` reached: only for quads, of which none is.
@@ -42,16 +50,18 @@ void check_divergence(const Simdgroup& group, const Lane& first, uint32_t mask) 
   for (unsigned i = 0; i < group.size; ++i) {
     const Lane& other = *group.lanes[i];
     if (mask >> i & 1 || may_miss(first.operation, i, mask)) continue;
-    if (other.state == State::done && !needs_all_lanes(first.operation)) continue;
+    const bool at_barrier = group.barrier.waiting >> i & 1;
+    const bool is_done = !at_barrier && !(group.simd.waiting >> i & 1);
+    if (is_done && !needs_all_lanes(first.operation)) continue;
     std::string detail = std::string(kOperationNames[first.operation]) + " is reached by " +
-                         std::to_string(__builtin_popcount(mask)) + " of " + std::to_string(group.size) +
-                         " lanes; lane " + std::to_string(other.ids.lane);
-    detail += other.state == State::done         ? " has returned"
-              : other.state == State::at_barrier ? " waits at a threadgroup barrier"
-                                                 : std::string(" waits at ") + kOperationNames[other.operation];
+                         std::to_string(std::popcount(mask)) + " of " + std::to_string(group.size) + " lanes; lane " +
+                         std::to_string(other.ids.lane);
+    detail += is_done      ? " has returned"
+              : at_barrier ? " waits at a threadgroup barrier"
+                           : std::string(" waits at ") + kOperationNames[other.operation];
     Finding f = l.finding("simd-divergence", detail, first.pc);
     f.lane = first.ids.index;
-    f.other_pc = other.state == State::done ? -1 : l.relative(other.pc);
+    f.other_pc = is_done ? -1 : l.relative(other.pc);
     f.other_lane = other.ids.index;
     launch->findings.add(std::move(f));
     return;
@@ -66,55 +76,49 @@ void check_divergence(const Simdgroup& group, const Lane& first, uint32_t mask) 
   }
 }
 
-// No lane of the group can run on. Completes the simdgroup operation that waits, if one does; the leader comes back.
-Lane* resolve(Simdgroup& group) {
-  Launch& l = *launch;
-  Lane* first = nullptr;
-  for (unsigned i = 0; i < group.size && !first; ++i) {
-    if (group.lanes[i]->state == State::at_simd) first = group.lanes[i];
-  }
-  if (l.counters && (first || group.size)) l.counters->meet(group.lanes[0]->ids.simdgroup);
-  if (!first) return nullptr;
+// The lanes that wait where the first of them does.
+uint32_t alike(const Simdgroup& group, const Lane& first) {
+  if (group.simd.alike) return group.simd.waiting;
   uint32_t mask = 0;
   for (unsigned i = 0; i < group.size; ++i) {
-    Lane* lane = group.lanes[i];
-    if (lane->state != State::at_simd || lane->pc != first->pc || lane->operation != first->operation) continue;
-    mask |= 1u << i;
-    group.group.slots[i] = lane->slot;
-    lane->state = State::ready;
-    ++group.ready;
+    const Lane& lane = *group.lanes[i];
+    const bool waits = group.simd.waiting >> i & 1;
+    if (waits && lane.pc == first.pc && lane.operation == first.operation) mask |= 1u << i;
   }
+  return mask;
+}
+
+// No lane of the group of `lane`, which has come to a halt, can run on. Completes the simdgroup operation that waits,
+// if one does, and goes on with the lane that leads it: any that arrived may, and the one that runs needs no switch.
+const msl_group* resolve(Launch& l, Lane* lane) {
+  Simdgroup& group = *lane->group;
+  if (l.counters) l.counters->meet(group.lanes[0]->ids.simdgroup);
+  if (group.simd.waiting == 0) return continue_main(&lane->context);
+  Lane* first = group.lanes[first_of(group.simd.waiting)];
+  const uint32_t mask = alike(group, *first);
+  group.simd.waiting &= ~mask;
+  group.make_ready(mask);
   group.group.mask = mask;
-  const uint32_t full = group.size == 32 ? ~0u : (1u << group.size) - 1;
-  const bool partial = mask != full || (group.size < 32 && needs_all_lanes(first->operation));
+  const bool partial = mask != group.all() || (group.size < 32 && needs_all_lanes(first->operation));
   if (partial && l.options.mode != Mode::plain) check_divergence(group, *first, mask);
   ++l.totals.operations[first->operation];
+  const msl_group* granted = &group.group;
   if (first->operation == MSL_OP_simdgroup_barrier) {
     ++group.epoch;
     if (first->mem_flags & 2) group.synced[0] = group.epoch;
     if (first->mem_flags & 1) group.synced[1] = group.epoch;
-    return first;
+    granted = nullptr;
   }
-  first->granted = &group.group;
-  return first;
+  if (mask >> lane->index & 1) return granted;
+  return go_on(l, &lane->context, first, granted);
 }
 
 // The current lane waits: the next of its simdgroup runs, or the leader of the operation that is now complete.
-void block(Lane* lane) {
+inline const msl_group* halt(Launch& l, Lane* lane) {
   Simdgroup& group = *lane->group;
-  Lane* next = nullptr;
-  if (--group.ready == 0) {
-    next = resolve(group);
-    if (next == nullptr) return continue_main(&lane->context);
-    // Any of the arrived lanes may lead; the one that runs needs no switch.
-    if (lane->state == State::ready && lane->pc == next->pc) {
-      std::swap(lane->granted, next->granted);
-      return;
-    }
-  } else {
-    next = next_ready(group, lane->order);
-  }
-  continue_lane(&lane->context, next);
+  group.ready &= ~(1u << lane->order);
+  if (group.ready == 0) return resolve(l, lane);
+  return go_on(l, &lane->context, next_ready(group, lane->order), nullptr);
 }
 
 void check_expired(const void* pc) {
@@ -128,29 +132,13 @@ void check_expired(const void* pc) {
 
 }  // namespace
 
-void continue_lane(void** save, Lane* next) {
-  Launch& l = *launch;
-  l.current = next;
-  if (l.counters) l.counters->set_lane(next->ids.simdgroup, next->ids.lane);
-  vk_switch_fiber(save, next->context);
-}
-
-Lane* next_ready(const Simdgroup& group, unsigned after) {
-  for (unsigned i = 0, at = after; i < group.size; ++i) {
-    if (++at >= group.size) at = 0;
-    Lane* lane = group.order[at];
-    if (lane->state == State::ready) return lane;
-  }
-  return nullptr;
-}
+void continue_lane(void** save, Lane* next) { go_on(*launch, save, next, nullptr); }
 
 void lane_main() {
   Launch& l = *launch;
   l.entry(l.buffers.data());
   if (!l.pending.empty()) settle_races(l);
-  Lane* lane = l.current;
-  lane->state = State::done;
-  block(lane);
+  halt(l, l.current);
   __builtin_trap();  // a finished lane is never continued
 }
 
@@ -185,39 +173,38 @@ const msl_lane* msl_this_lane() { return &launch->current->ids; }
 
 unsigned msl_lane_index() { return launch->current->ids.lane; }
 
-const msl_group* msl_rendezvous(msl_slot* slot, unsigned operation) {
+// A lane that waits here leaves by the switch, which returns into the kernel.
+const msl_group* msl_rendezvous(const void* in, void* out, unsigned argument, unsigned operation) {
   const void* pc = __builtin_return_address(0);
-  emulator::check_expired(pc);
-  emulator::Lane* lane = launch->current;
-  lane->pc = pc;
-  lane->operation = operation;
-  lane->slot = slot;
-  lane->state = emulator::State::at_simd;
-  emulator::block(lane);
-  const msl_group* granted = lane->granted;
-  lane->granted = nullptr;
-  return granted;
+  emulator::Launch& l = *launch;
+  if (!l.step()) emulator::check_expired(pc);
+  emulator::Lane* lane = l.current;
+  emulator::Simdgroup& group = *lane->group;
+  group.group.in[lane->index] = in;
+  group.group.out[lane->index] = out;
+  group.group.argument[lane->index] = argument;
+  group.simd.arrive(*lane, pc, operation);
+  return emulator::halt(l, lane);
 }
 
 void msl_simdgroup_barrier(unsigned mem_flags) {
   const void* pc = __builtin_return_address(0);
-  emulator::check_expired(pc);
-  emulator::Lane* lane = launch->current;
-  lane->pc = pc;
-  lane->operation = MSL_OP_simdgroup_barrier;
+  emulator::Launch& l = *launch;
+  if (!l.step()) emulator::check_expired(pc);
+  emulator::Lane* lane = l.current;
   lane->mem_flags = mem_flags;
-  lane->state = emulator::State::at_simd;
-  emulator::block(lane);
+  lane->group->simd.arrive(*lane, pc, MSL_OP_simdgroup_barrier);
+  emulator::halt(l, lane);
 }
 
 void msl_threadgroup_barrier(unsigned mem_flags) {
   const void* pc = __builtin_return_address(0);
-  emulator::check_expired(pc);
-  emulator::Lane* lane = launch->current;
-  lane->pc = pc;
+  emulator::Launch& l = *launch;
+  if (!l.step()) emulator::check_expired(pc);
+  emulator::Lane* lane = l.current;
   lane->mem_flags = mem_flags;
-  lane->state = emulator::State::at_barrier;
-  emulator::block(lane);
+  lane->group->barrier.arrive(*lane, pc, 0);
+  emulator::halt(l, lane);
 }
 
 void msl_fence(unsigned) { emulator::check_expired(__builtin_return_address(0)); }

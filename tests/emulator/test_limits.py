@@ -84,7 +84,7 @@ using namespace metal;
 kernel void k(device float* y [[buffer(0)]]) { while (y[0] < 1) y[1] = 2; }
 ''', mode=sys.argv[1])
 zeros = np.zeros(2, np.float32)
-def endless(): kernels.run("k", {0: zeros}, (1, 1, 1), (1, 1, 1), outputs=[0], step_limit=int(sys.argv[2]))
+def endless(): kernels.run("k", {0: zeros}, (3, 1, 1), (1, 1, 1), outputs=[0], threads=int(sys.argv[2]))
 try: kernels.run("k", {0: zeros + 1}, (1, 1, 1), (1, 1, 1), outputs=[0])
 except emulator.KernelError: pass
 """
@@ -120,9 +120,9 @@ os._exit(0)
 @pytest.mark.parametrize(
     ("program", "said"), [(INTERRUPT, "interrupted True"), (FORK, "child 7")], ids=["interrupt", "fork"]
 )
-@pytest.mark.parametrize("mode", ["plain", "checked"])
-def test_signals_and_forks_during_a_launch(program, said, mode):
-    command = [sys.executable, "-W", "ignore", "-c", program, mode, "0"]
+@pytest.mark.parametrize(("mode", "threads"), [("plain", "1"), ("checked", "1"), ("plain", "2")])
+def test_signals_and_forks_during_a_launch(program, said, mode, threads):
+    command = [sys.executable, "-W", "ignore", "-c", program, mode, threads]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110, env=dict(os.environ))
     assert done.stdout.strip() == said, done.stderr
 

@@ -74,6 +74,21 @@ def test_raises(libraries, bug):
         run(libraries["bug"], bug)
 
 
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_several_threads_find_the_same(libraries, bug):
+    for name, library in libraries.items():
+        options = {"fixed": name == "fixed", "raise_findings": False}
+        one = list(map(bytes, run(library, bug, **options)))
+        report = str(library.report)
+        if "device atomic" in bug.text:
+            with pytest.raises(emulator.KernelError, match="uses atomics in device memory"):
+                run(library, bug, threads=3, **options)
+            continue
+        several = list(map(bytes, run(library, bug, threads=3, **options)))
+        assert str(library.report) == report
+        assert several == one
+
+
 def test_the_corpus_is_wide_enough():
     assert len(BUGS) >= 50
     assert {bug.kind for bug in BUGS} >= set(emulator.report.KINDS) - {"crash"}

@@ -119,6 +119,7 @@ class MetalKernel:
         seed: int | None = None,
         raise_findings: bool | None = None,
         step_limit: int | None = None,
+        threads: int | None = None,
     ) -> list[mx.array]:
         """Runs the kernel. What stands behind ``stream`` overrides the kernel's own settings for this call.
 
@@ -129,7 +130,7 @@ class MetalKernel:
         import mlx.core as mx
 
         settings = self._settings.with_changes(
-            mode=mode, seed=seed, raise_findings=raise_findings, step_limit=step_limit
+            mode=mode, seed=seed, raise_findings=raise_findings, step_limit=step_limit, threads=threads
         )
         given = [x if isinstance(x, mx.array) else mx.array(cast(Any, x)) for x in inputs]
         arrays.require_values(*given)
@@ -246,6 +247,7 @@ def metal_kernel(
     step_limit: int = 0,
     time_limit: float = 120.0,
     isolate: bool = False,
+    threads: int = 1,
     language_version: str = dialect.DEFAULT_VERSION,
 ) -> MetalKernel:
     """A kernel declared as for ``mx.fast.metal_kernel``, run on the CPU.
@@ -263,6 +265,9 @@ def metal_kernel(
         isolate: Whether the compiler and each launch run in a process of their own that has limits, no environment
             and, on Linux, no network and no file but those of the kernel: for texts of others. Costs about 0.1 s a
             launch. A crash there is a finding.
+        threads: Cores that a launch may take, each for some of the threadgroups: 1 to 16, neither with ``isolate``
+            nor counted. Findings are those of one thread: where there is one, or threadgroups touch the
+            same bytes, the launch is run again by one. A kernel with atomics in device memory raises KernelError.
         language_version: Of Metal: for the dialect check and ``__METAL_VERSION__``.
 
     Returns:
@@ -283,5 +288,5 @@ def metal_kernel(
         compile_options,
     )
     return MetalKernel(
-        declaration, Settings(mode, seed, raise_findings, step_limit, time_limit, isolate), language_version
+        declaration, Settings(mode, seed, raise_findings, step_limit, time_limit, isolate, threads), language_version
     )

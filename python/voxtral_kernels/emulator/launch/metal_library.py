@@ -84,6 +84,7 @@ class Library:
         seed: int | None = None,
         raise_findings: bool | None = None,
         step_limit: int | None = None,
+        threads: int | None = None,
         uninitialised: Sequence[int] = (),
     ) -> list[mx.array]:
         """Runs one kernel.
@@ -97,7 +98,7 @@ class Library:
             threadgroup_memory: Bytes of each ``[[threadgroup(n)]]`` argument.
             outputs: Indices of the buffers that the kernel may write, to return in shape and dtype as given. A write to
                 another one is a finding.
-            mode, seed, raise_findings, step_limit: As in ``library``, for this run.
+            mode, seed, raise_findings, step_limit, threads: As in ``library``, for this run.
             uninitialised: Outputs whose given values do not count: they start as NaN, and reading them before a write,
                 or never writing them, is a finding.
 
@@ -109,6 +110,7 @@ class Library:
             "seed": seed,
             "raise_findings": raise_findings,
             "step_limit": step_limit,
+            "threads": threads,
         }
         args = (entry, buffers, grid, threadgroup, constants, threadgroup_memory, outputs, uninitialised)
         data = self.launch(*args, **options)
@@ -188,6 +190,7 @@ def library(
     step_limit: int = 0,
     time_limit: float = 120.0,
     isolate: bool = False,
+    threads: int = 1,
     language_version: str = dialect.DEFAULT_VERSION,
     trusted: Sequence[str] = (),
     entries: Sequence[str] = (),
@@ -197,12 +200,12 @@ def library(
     Args:
         source: The text; or a ``Path`` to a file.
         include_dirs: Where ``#include "..."`` looks; MLX's own headers are found without.
-        mode, seed, raise_findings, step_limit, time_limit, isolate, language_version: As in ``metal_kernel``.
+        mode, seed, raise_findings, step_limit, time_limit, isolate, threads, language_version: As in ``metal_kernel``.
         path: What findings call the text.
         entries: Instances or template ids to compile in one go with the first that runs; saves time.
         trusted: Folders whose files the dialect check passes over; MLX's headers always are.
     """
-    settings = Settings(mode, seed, raise_findings, step_limit, time_limit, isolate)
+    settings = Settings(mode, seed, raise_findings, step_limit, time_limit, isolate, threads)
     folders = list(include_dirs)
     if isinstance(source, os.PathLike):
         file = Path(source)

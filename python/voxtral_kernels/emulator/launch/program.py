@@ -46,7 +46,11 @@ class Entry:
         path = path or self.path
         if self.isolate:
             return isolated.launch(path, self.symbol, buffers, options)
-        return runtime().launch(_loaded(path), self.symbol, [b.native() for b in buffers], options)
+        result = runtime().launch(_loaded(path), self.symbol, [b.native() for b in buffers], options)
+        if result.used_atomics:
+            what = f"expected 1 for {self.kernel.name}, which uses atomics in device memory, got {options.threads}"
+            raise KernelError(f"[emulator] threads: {what}.")
+        return result
 
 
 @lru_cache(256)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from ..runtime import runtime
 
 _MOST = 2**32 - 1
+MOST_THREADS = 16  # each keeps the stacks of 1024 lanes, of which a process may map only so many
 Mode = Literal["plain", "checked", "counted"]
 
 
@@ -27,10 +28,21 @@ class Settings:
     step_limit: int = 0
     time_limit: float = 120.0
     isolate: bool = False
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise ValueError(f"[emulator] mode: expected one of {', '.join(get_args(Mode))}, got {self.mode!r}.")
+        if not isinstance(self.threads, int) or not 1 <= self.threads <= MOST_THREADS:
+            raise ValueError(f"[emulator] threads: expected 1 to {MOST_THREADS}, got {self.threads!r}.")
+        if self.threads > 1:
+            self._require_sharing()
+
+    def _require_sharing(self) -> None:
+        """Raises ValueError where a launch cannot have several threads."""
+        alone = "counted" if self.mode == "counted" else "isolate=True" if self.isolate else ""
+        if alone:
+            raise ValueError(f"[emulator] threads: expected 1 with {alone}, got {self.threads}.")
 
     def with_changes(self, **changes: Any) -> Settings:
         """The settings of one run: None leaves one as it is."""
@@ -49,7 +61,7 @@ class Settings:
         native = runtime()
         options = native.Options()
         options.mode = getattr(native.Mode, self.mode)
-        options.seed = self.seed
+        options.seed, options.threads = self.seed, self.threads
         options.step_limit, options.seconds_limit = self.step_limit, self.time_limit
         options.grid = [int(n) for n in grid]
         options.threadgroup = cut

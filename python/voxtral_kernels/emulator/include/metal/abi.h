@@ -16,16 +16,12 @@ typedef struct msl_lane {
   unsigned dispatch_simdgroups;  // of a full threadgroup
 } msl_lane;
 
-// What one lane brings to a simdgroup operation and where it wants the result.
-typedef struct msl_slot {
-  const void* in;
-  void* out;
-  unsigned argument;
-} msl_slot;
-
-// All lanes that reached a simdgroup operation; bit i of `mask` is lane i.
+// All lanes that reached a simdgroup operation, what each brings and where it wants the result. Bit i of `mask` is
+// lane i.
 typedef struct msl_group {
-  msl_slot* slots[32];
+  const void* in[32];
+  void* out[32];
+  unsigned argument[32];
   unsigned mask;
 } msl_group;
 
@@ -60,7 +56,7 @@ extern "C" {
 const msl_lane* msl_this_lane();
 unsigned msl_lane_index();  // in the simdgroup
 // Waits for the lanes of the simdgroup. One of them, the leader, gets the group and computes; the others get null.
-MSL_MEETING const msl_group* msl_rendezvous(msl_slot* slot, unsigned operation);
+MSL_MEETING const msl_group* msl_rendezvous(const void* in, void* out, unsigned argument, unsigned operation);
 MSL_MEETING void msl_threadgroup_barrier(unsigned mem_flags);
 MSL_MEETING void msl_simdgroup_barrier(unsigned mem_flags);
 void msl_fence(unsigned mem_flags);

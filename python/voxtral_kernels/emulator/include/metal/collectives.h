@@ -20,9 +20,9 @@ template <typename T>
 struct msl_lanes {
   const __generic msl_group* group;
   MSL_FN bool has(uint lane) const { return group->mask >> lane & 1; }
-  MSL_FN T in(uint lane) const { return *(const __generic T*)group->slots[lane]->in; }
-  MSL_FN void out(uint lane, T value) const { *(__generic T*)group->slots[lane]->out = value; }
-  MSL_FN uint argument(uint lane) const { return group->slots[lane]->argument; }
+  MSL_FN T in(uint lane) const { return *(const __generic T*)group->in[lane]; }
+  MSL_FN void out(uint lane, T value) const { *(__generic T*)group->out[lane] = value; }
+  MSL_FN uint argument(uint lane) const { return group->argument[lane]; }
 };
 
 // What a lane that did not take part would have given: NaN for floats.
@@ -88,6 +88,17 @@ struct msl_xor {
 template <uint Width, typename Op, typename T>
 MSL_HIDDEN void msl_reduce_group(const __generic msl_group* group) {
   msl_lanes<T> lanes{group};
+  if (group->mask == ~0u) {  // nearly always; the same tree without a question at each of its nodes
+    T value[32];
+    for (uint i = 0; i < 32; ++i) value[i] = lanes.in(i);
+    for (uint first = 0; first < 32; first += Width) {
+      for (uint step = Width / 2; step; step /= 2) {
+        for (uint i = first; i < first + step; ++i) value[i] = Op::apply(value[i], value[i + step]);
+      }
+      for (uint i = 0; i < Width; ++i) lanes.out(first + i, value[first]);
+    }
+    return;
+  }
   for (uint first = 0; first < 32; first += Width) {
     T value[Width];
     bool has[Width];
@@ -166,20 +177,20 @@ MSL_HIDDEN void msl_fill_group(const __generic msl_group* group) {
   msl_filled<T> value[32];
   for (uint lane = 0; lane < 32; ++lane) {
     if (group->mask >> lane & 1) {
-      value[lane] = *(const __generic msl_filled<T>*)group->slots[lane]->in;
+      value[lane] = *(const __generic msl_filled<T>*)group->in[lane];
     } else {
       value[lane] = msl_filled<T>{msl_undefined<T>(), msl_undefined<T>()};
     }
   }
   for (uint lane = 0; lane < 32; ++lane) {
     if (!(group->mask >> lane & 1)) continue;
-    uint delta = group->slots[lane]->argument & 0xffff, modulo = group->slots[lane]->argument >> 16;
+    uint delta = group->argument[lane] & 0xffff, modulo = group->argument[lane] >> 16;
     uint first = lane / modulo * modulo;
     int from = int(lane - first) + (Up ? -int(delta) : int(delta));
     T result = from < 0              ? value[first + uint((from + int(modulo)) % int(modulo))].fill
                : from >= int(modulo) ? value[first + uint(from) % modulo].fill
                                      : value[first + uint(from)].data;
-    *(__generic T*)group->slots[lane]->out = result;
+    *(__generic T*)group->out[lane] = result;
   }
 }
 
@@ -203,12 +214,12 @@ template <uint Width>
 MSL_HIDDEN void msl_vote_group(const __generic msl_group* group) {
   uint set = 0;
   for (uint lane = 0; lane < 32; ++lane) {
-    if (group->mask >> lane & 1 && *(const __generic bool*)group->slots[lane]->in) set |= 1u << lane;
+    if (group->mask >> lane & 1 && *(const __generic bool*)group->in[lane]) set |= 1u << lane;
   }
   for (uint lane = 0; lane < 32; ++lane) {
     if (!(group->mask >> lane & 1)) continue;
     uint shift = Width == 32 ? 0 : lane / Width * Width, keep = Width == 32 ? ~0u : (1u << (Width & 31)) - 1;
-    *(__generic msl_votes*)group->slots[lane]->out = msl_votes{set >> shift & keep, group->mask >> shift & keep};
+    *(__generic msl_votes*)group->out[lane] = msl_votes{set >> shift & keep, group->mask >> shift & keep};
   }
 }
 

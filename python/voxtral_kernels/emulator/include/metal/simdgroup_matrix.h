@@ -47,8 +47,7 @@ MSL_FN simdgroup_matrix<T, Rows, Cols> make_diagonal_simdgroup_matrix(T value) {
 // All lanes must take part: the checked modes rendezvous, plain mode trusts.
 MSL_FN void msl_all_lanes(unsigned operation) {
 #ifdef MSL_CHECKED
-  msl_slot slot{0, 0, 0};
-  msl_rendezvous(&slot, operation);
+  msl_rendezvous(0, 0, 0, operation);
 #endif
 }
 
@@ -111,7 +110,7 @@ MSL_HIDDEN void msl_multiply_group(const __generic msl_group* group) {
   for (uint lane = 0; lane < 32; ++lane) {
     msl_place at = msl_matrix_place(lane);
     bool present = group->mask >> lane & 1;
-    auto in = (const __generic msl_operands<A, B, C>*)(present ? group->slots[lane]->in : 0);
+    auto in = (const __generic msl_operands<A, B, C>*)(present ? group->in[lane] : 0);
     for (uint j = 0; j < 2; ++j) {
       a[at.row][at.column + j] = present ? float(in->a[j]) : __builtin_nanf("");
       b[at.row][at.column + j] = present ? float(in->b[j]) : __builtin_nanf("");
@@ -124,7 +123,7 @@ MSL_HIDDEN void msl_multiply_group(const __generic msl_group* group) {
   for (uint lane = 0; lane < 32; ++lane) {
     if (!(group->mask >> lane & 1)) continue;
     msl_place at = msl_matrix_place(lane);
-    *(__generic vec<D, 2>*)group->slots[lane]->out = vec<D, 2>{D(d[at.row][at.column]), D(d[at.row][at.column + 1])};
+    *(__generic vec<D, 2>*)group->out[lane] = vec<D, 2>{D(d[at.row][at.column]), D(d[at.row][at.column + 1])};
   }
 }
 
@@ -133,8 +132,8 @@ MSL_FN void simdgroup_multiply_accumulate(thread simdgroup_matrix<D, 8, 8>& d, s
                                           simdgroup_matrix<B, 8, 8> b, simdgroup_matrix<C, 8, 8> c) {
   msl_operands<A, B, C> operands{a.elements, b.elements, c.elements};
   vec<D, 2> result;
-  msl_slot slot{&operands, &result, 0};
-  if (const __generic msl_group* group = msl_rendezvous(&slot, MSL_OP_simdgroup_multiply_accumulate)) {
+  const unsigned operation = MSL_OP_simdgroup_multiply_accumulate;
+  if (const __generic msl_group* group = msl_rendezvous(&operands, &result, 0, operation)) {
     msl_multiply_group<D, A, B, C>(group);
   }
   d.elements = result;
