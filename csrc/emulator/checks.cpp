@@ -43,9 +43,19 @@ std::string bytes_of(Access access, size_t size) {
   return (read ? "read of " : "write of ") + std::to_string(size) + (size == 1 ? " byte" : " bytes");
 }
 
+bool is_own_stack(const Launch& l, uintptr_t address) {
+  return address - reinterpret_cast<uintptr_t>(l.current->stack) < kStackBytes;
+}
+// Tables, and what connects the kernel with the runtime: whoever may write there calls what he likes.
+bool is_in_module(const Launch& l, uintptr_t address) { return address >= l.module.start && address < l.module.end; }
+
 void outside(uintptr_t address, size_t size, Access access, const void* pc) {
   const Launch& l = *launch;
-  if (is_private(l, address)) return;
+  const bool writes = access == Access::write || access == Access::atomic_write;
+  if (is_own_stack(l, address) || (!writes && is_in_module(l, address))) return;
+  if (is_in_module(l, address)) {
+    fatal(l.finding("write-to-input", bytes_of(access, size) + " to what the program keeps for itself", pc));
+  }
   const Astray astray = where_astray(address);
   fatal(l.finding(astray.kind, bytes_of(access, size) + " " + astray.where, pc));
 }
@@ -183,11 +193,7 @@ void check_access(uintptr_t address, size_t size, Access access, const void* pc)
   }
 }
 
-bool is_private(const Launch& l, uintptr_t address) {
-  const auto stack = reinterpret_cast<uintptr_t>(l.current->stack);
-  if (address >= stack && address < stack + kStackBytes) return true;
-  return address >= l.module.start && address < l.module.end;
-}
+bool is_private(const Launch& l, uintptr_t address) { return is_own_stack(l, address) || is_in_module(l, address); }
 
 Astray where_astray(uintptr_t address) {
   // A null pointer and an index of 32 bits; nothing of the process lies there.

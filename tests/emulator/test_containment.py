@@ -1,7 +1,9 @@
 """Hostile texts: each way out of the language that is known is refused by name or contained, isolated or not."""
 
 import os
+import pathlib
 import re
+import runpy
 import subprocess
 import sys
 import time
@@ -15,58 +17,7 @@ from voxtral_kernels.emulator.containment import confine, process
 HEAD = "#include <metal_stdlib>\nusing namespace metal;\n"
 KERNEL = "kernel void k(device float* y [[buffer(0)]], uint i [[thread_position_in_grid]]) {{ {body} }}\n"
 
-# A text before the kernel, the kernel's body, and what the refusal of line 3 names.
-ESCAPES = {
-    "inline assembly": ("", 'asm("nop"); y[i] = 1;', "asm"),
-    "inline assembly, spelled otherwise": ("", '__asm__ volatile("nop"); y[i] = 1;', "__asm__"),
-    "a constructor": ("__attribute__((constructor)) void f() {}", "y[i] = 1;", "constructor"),
-    "a constructor in brackets": ("[[gnu::constructor]] void f() {}", "y[i] = 1;", "gnu::constructor"),
-    "a vendor for all": ("[[using gnu: constructor]] void f() {}", "y[i] = 1;", "using"),
-    "a destructor beside what is harmless": (
-        "__attribute__((noinline, __destructor__)) void f() {}",
-        "y[i] = 1;",
-        "__destructor__",
-    ),
-    "a macro's constructor": ("#define A __attribute__((constructor))\nA void f() {}", "y[i] = 1;", "constructor"),
-    "a section": ('__attribute__((section(".init_array"))) constant void* p = nullptr;', "y[i] = 1;", "section"),
-    "a weak import": ('extern "C" __attribute__((weak)) int system(constant char*);', "y[i] = 1;", "weak"),
-    "a weak import by pragma": ("#pragma weak system", "y[i] = 1;", "#pragma weak"),
-    "an alias": ('extern "C" void g() __attribute__((alias("f")));', "y[i] = 1;", "alias"),
-    "an ifunc": ('extern "C" void g() __attribute__((ifunc("f")));', "y[i] = 1;", "ifunc"),
-    "hidden from the checks": ('__attribute__((no_sanitize("thread"))) void f() {}', "y[i] = 1;", "no_sanitize"),
-    "hidden altogether": (
-        "__attribute__((disable_sanitizer_instrumentation)) void f() {}",
-        "y[i] = 1;",
-        "disable_sanitizer_instrumentation",
-    ),
-    "attributes by pragma": (
-        "#pragma clang attribute push(__attribute__((constructor)), apply_to = function)",
-        "y[i] = 1;",
-        "#pragma clang attribute",
-    ),
-    "attributes by operator": ('_Pragma("clang section text=\\"x\\"")', "y[i] = 1;", "#pragma clang section"),
-    "a builtin of the processor": ("", "y[i] = float(__builtin_ia32_rdtsc());", "__builtin_ia32_rdtsc"),
-    "the frame of the host": ("", "y[i] = __builtin_frame_address(0) != nullptr;", "__builtin_frame_address"),
-    "a name of the emulator": ("extern \"C\" void msl_fence(unsigned);", "y[i] = 1;", "msl_fence"),
-    "the checks' own functions": ('extern "C" void __tsan_read4(void*);', "y[i] = 1;", "__tsan_read4"),
-    "#embed": ('#embed "/etc/hostname"', "y[i] = 1;", "#embed"),
-    "an absolute include": ('#include "/etc/hostname"', "y[i] = 1;", "#include"),
-    "an absolute include in angles": ("#include </etc/hostname>", "y[i] = 1;", "#include"),
-    "an include that climbs": ('#include "../../../../../../../../etc/hostname"', "y[i] = 1;", "#include"),
-    "a digraph": ('%:include "/etc/hostname"', "y[i] = 1;", "#include"),
-    "a split directive": ('#inc\\\nlude "/etc/hostname"', "y[i] = 1;", "#include"),
-    "behind a comment": ('/* */ # /* */ include "/etc/hostname"', "y[i] = 1;", "#include"),
-    "#import": ('#import "/etc/hostname"', "y[i] = 1;", "#import"),
-    "a question": ('#if __has_include("/etc/hostname")\n#endif', "y[i] = 1;", "__has_include"),
-    "a question of embed": ('#if __has_embed("/etc/hostname")\n#endif', "y[i] = 1;", "__has_embed"),
-    "a trusted name": (f'#line 1 "{process.CONFINE.parents[1] / "include/metal/math.h"}"', "y[i] = 1;", "#line"),
-    "a computed marker": ("#define L 7\n#line L", "y[i] = 1;", "#line"),
-    "arithmetic of Python": (
-        "constant int c [[function_constant(9**9**9)]];",
-        "y[i] = 1;",
-        "a function constant has a number",
-    ),
-}  # fmt: skip
+ESCAPES = runpy.run_path(str(pathlib.Path(__file__).parent / "escapes.py"))["ESCAPES"]
 
 
 def library(before, body, **options):
@@ -101,9 +52,19 @@ def test_what_kernels_write_is_let_through():
     assert np.array_equal(np.array(y), np.arange(64))
 
 
-def test_a_macro_that_asks_for_a_file_is_refused():
-    with pytest.raises(emulator.KernelError, match="'/etc/hostname': a file outside of the given folders"):
-        library('#define ASK(x) __has_include(x)\n#if ASK("/etc/hostname")\n#endif', "y[i] = 1;")
+def test_a_kernel_does_not_write_to_its_own_program():
+    before = "constant float t[2] = {1, 2};"
+    at = "ulong a = (ulong)&t[i & 1] & ~4095ul; "
+    body = at + "for (ulong b = a; b < a + (1 << 20); b += 8) *(device ulong*)b = 1;"
+    kernels = library(before, body)
+    run(kernels, raise_findings=False)
+    (finding,) = kernels.report.findings
+    assert finding.kind == "write-to-input"
+
+
+def test_a_comparison_of_memory_is_checked():
+    body = "float a[4] = {y[0]}; y[i] = __builtin_memcmp(a, (thread void*)((ulong)(y + 60)), 32 * (y[0] + 1));"
+    assert kinds(library("", body)) == ["out-of-bounds"]
 
 
 def test_folders_by_what_they_really_are(tmp_path):

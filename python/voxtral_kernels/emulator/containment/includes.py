@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-_SPLICE = re.compile(r"\\[ \t]*\r?\n")
-_PIECE = re.compile(
-    r"""(?:u8|[uUL])?R"(?P<fence>[^()\\\s]{0,16})\([\s\S]*?\)(?P=fence)"|"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*[\s\S]*?\*/"""
-)
-_DIRECTIVE = re.compile(r"^[ \t\f\v]*(?:#|%:)[ \t]*(\w*)(.*)$", re.MULTILINE)
+from .directives import Odd, directives
+
 _OPERAND = re.compile(r"""[ \t]*(?:"([^"\n]*)"|<([^>\n]*)>)""")
-_ASKED = re.compile(r"""__has_(include(?:_next)?|embed)[ \t]*\([ \t]*(?:"([^"\n]*)"|<([^>\n]*)>)""")
+_ASKED = re.compile(
+    r"""(?P<defined>\bdefined[ \t]*\(?[ \t]*)?\b__has_(?P<kind>include(?:_next)?|embed)\b"""
+    r"""(?:[ \t]*\([ \t]*(?:"([^"\n]*)"|<([^>\n]*)>))?"""
+)
 _MARKER = re.compile(r"""[ \t]*(\d+)[ \t]*(?:"((?:\\.|[^"\\\n])*)"[ \t\d]*)?$""")
 _MOST_FILES = 4096
 
@@ -55,7 +55,11 @@ def refusals(text: str, path: str, folders: Folders) -> Iterator[str]:
     waiting = [(text, path, "")]
     while waiting and len(seen) < _MOST_FILES:
         content, name, at = waiting.pop()
-        for line, word, rest in _directives(content):
+        for found in directives(content):
+            if isinstance(found, Odd):
+                yield f"{name}:{found.line}: '{found.what}': {found.why} [contained]"
+                continue
+            line, word, rest = found
             for what, why in _judge(word, rest, at, folders):
                 yield f"{name}:{line}: '{what}': {why} [contained]"
             if word in ("include", "include_next", "import") and (target := _target(rest, at, folders)):
@@ -75,40 +79,13 @@ def _read(path: str) -> str:
         return ""
 
 
-def _directives(text: str) -> Iterator[tuple[int, str, str]]:
-    """Line, name and operands of each directive; splices joined, comments gone, the text's own line numbers kept."""
-
-    def blank(found: re.Match[str]) -> str:
-        piece = found.group()
-        return piece if piece[0] == '"' else " " + "\n" * piece.count("\n")
-
-    clean = _PIECE.sub(blank, _join(text))
-    for found in _DIRECTIVE.finditer(clean):
-        yield clean.count("\n", 0, found.start()) + 1, found[1], found[2]
-
-
-def _join(text: str) -> str:
-    """Lines joined at their splices; the line ends move behind the joined line."""
-    out, held = [], 0
-    at = 0
-    for found in _SPLICE.finditer(text):
-        piece = text[at : found.start()]
-        if held and "\n" in piece:
-            first, rest = piece.split("\n", 1)
-            piece, held = first + "\n" * (held + 1) + rest, 0
-        out.append(piece)
-        held += 1
-        at = found.end()
-    piece = text[at:]
-    if held and "\n" in piece:
-        first, rest = piece.split("\n", 1)
-        piece = first + "\n" * (held + 1) + rest
-    return "".join([*out, piece])
-
-
 def _judge(word: str, rest: str, at: str, folders: Folders) -> Iterator[tuple[str, str]]:
-    for kind, quoted, angled in _ASKED.findall(rest):
-        if not _may_name(quoted or angled, at, folders):
+    for is_defined, kind, quoted, angled in [] if word in ("ifdef", "ifndef") else _ASKED.findall(rest):
+        if is_defined:
+            continue
+        if not quoted and not angled:
+            yield f"__has_{kind}", "a file that a macro names"
+        elif not _may_name(quoted or angled, at, folders):
             yield f"__has_{kind}", "a file outside of the given folders"
     if word == "embed":
         yield "#embed", "there is no #embed in Metal"

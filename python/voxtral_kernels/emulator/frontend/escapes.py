@@ -6,6 +6,7 @@ its processor, or hide code from the checks.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -42,7 +43,6 @@ _ALLOWED = frozenset(
         "unavailable",
         "availability",
         "diagnose_if",
-        "address_space",
         "maybe_unused",
         "nodiscard",
     ]
@@ -54,7 +54,14 @@ _BUILTINS = re.compile(
     r"|operator_|function_start|get_device_side|counted_by_ref|va_|ms_va|stdarg|prefetch_i|dump_struct|printf|fprintf)"
     r"|__(rdtsc|cpuid|sev|syscall|svc|builtin_ptrauth)\w*"
 )
-_OURS = re.compile(r"__(tsan|ubsan|asan|msan|sanitizer)_\w+|msl_imports|msl_run_\d+")
+_OURS = re.compile(r"__(tsan|ubsan|asan|msan|sanitizer|safestack)_\w+|(msl|MSL)_\w*")
+# Of the language that a kernel is translated to; there a kernel has the name that the loader sees.
+_OPENCL = frozenset(
+    f"__{word}"
+    for word in ("kernel", "global", "local", "private", "constant", "generic", "read_only", "write_only", "read_write")
+)
+_LOADED = ("_init", "_fini")  # what the loader calls
+_OPERAND_ENDS = (")", "]", "}", ">", "++", "--", "...")
 _PRAGMAS = {
     "unroll", "nounroll", "once", "mark", "message", "region", "endregion", "METAL", "STDC", "OPENCL", "pack",
     "ident", "loop", "push_macro", "pop_macro",
@@ -73,12 +80,15 @@ def refusals(tokens: Sequence[Token], imports: Sequence[str] = ()) -> Iterator[s
         tokens: Of the preprocessed text, whatever file they come from.
         imports: Names by which a compiled kernel calls the emulator; a text may not call them itself.
     """
-    ours = {name for name in imports if name.startswith("msl_")}
+    is_c = any(a.text == "extern" and b.kind == tk.STRING for a, b in itertools.pairwise(tokens))
+    ours = {*imports, *_LOADED} if is_c else set()
     for i, token in enumerate(tokens):
         if token.kind == tk.DIRECTIVE:
             yield from _pragma(token)
         elif token.kind == tk.IDENTIFIER:
             yield from _identifier(tokens, i, ours)
+        elif token.text == "^" and i and _begins_operand(tokens[i - 1]):
+            yield _refused(token, "^", "there are no blocks in Metal")
         elif token.text == "[" and i + 1 < len(tokens) and tokens[i + 1].text == "[":
             yield from _brackets(tokens, i)
 
@@ -93,8 +103,17 @@ def _identifier(tokens: Sequence[Token], i: int, ours: set[str]) -> Iterator[str
                 yield _refused(name, name.text, "an attribute that the emulator does not let through")
     elif token.text[0] == "_" and _BUILTINS.match(token.text):
         yield _refused(token, token.text, "a builtin of the host's processor or process")
-    elif token.text in ours or (token.text[0] in "_m" and _OURS.fullmatch(token.text)):
+    elif token.text in _OPENCL:
+        yield _refused(token, token.text, "a word of OpenCL")
+    elif token.text in ours:
+        yield _refused(token, token.text, 'a name of the host\'s, beside extern "C"')
+    elif token.text[0] in "_mM" and _OURS.fullmatch(token.text):
         yield _refused(token, token.text, "a name of the emulator's own")
+
+
+def _begins_operand(before: Token) -> bool:
+    """Whether an operand follows ``before``, and no operator."""
+    return before.text == "return" or (before.kind == tk.PUNCTUATOR and before.text not in _OPERAND_ENDS)
 
 
 def _names(tokens: Sequence[Token], i: int) -> Iterator[Token]:

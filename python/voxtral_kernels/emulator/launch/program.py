@@ -83,7 +83,8 @@ class Program:
         self._folders = Folders(include_dirs, toolchain.INCLUDE, trusted)
         self.sources = Sources(path, text)
         self._text = text
-        _require(includes.refusals(text, path, self._folders))
+        with deadline():
+            _require(includes.refusals(text, path, self._folders))
         major, minor = language_version.split(".")
         marked = f'# 1 "{_quoted(path)}"\n{text}'
         with self._confined():

@@ -12,6 +12,7 @@ _AT_LOAD = {
     "elf": (b".preinit_array", b".init_array", b".fini_array", b".ctors", b".dtors", b".init", b".fini"),
     "mach-o": (b"__mod_init_func", b"__init_offsets", b"__mod_term_func", b"__thread_init"),
 }
+_RUN_BY_TAG = {12: "_init", 13: "_fini"}  # what an ELF file's table for the loader names as functions of their own
 _CODE = {
     "elf": (b".text", b".rodata", b".data"),
     "mach-o": (b"__text", b"__const", b"__cstring", b"__literal4", b"__literal8", b"__literal16", b"__data"),
@@ -49,7 +50,9 @@ def code(image: bytes) -> list[bytes]:
 def run_at_load(image: bytes) -> dict[str, int]:
     """The sections whose functions the system calls when it loads the file or lets it go, and their sizes in bytes."""
     names = _AT_LOAD[_kind(image)]
-    return {s.name.decode(): s.size for s in _sections(image) if s.name in names and s.size}
+    found = {s.name.decode(): s.size for s in _sections(image) if s.name in names and s.size}
+    table = next((_bytes(image, s) for s in _sections(image) if s.name == b".dynamic"), b"")
+    return found | {_RUN_BY_TAG[tag]: 8 for tag, _ in struct.iter_unpack("<qQ", table) if tag in _RUN_BY_TAG}
 
 
 def line_program(image: bytes) -> bytes:

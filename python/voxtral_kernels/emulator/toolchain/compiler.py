@@ -46,6 +46,7 @@ _CODE = [
         "-ferror-limit=8",
         "-fno-caret-diagnostics",
         "-fno-color-diagnostics",
+        "-fno-crash-diagnostics",
     ),
 ]
 # Access callbacks (csrc/emulator/callbacks.cpp answers them), with one callback for each access as it was written.
@@ -125,6 +126,7 @@ class Preprocessed(NamedTuple):
 def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], defines: Sequence[str] = ()) -> Preprocessed:
     """Includes and macros expanded."""
     arguments = ["clang", *_target(), "-E", "-x", "c++", "-std=c++17", "-nostdinc", "-fno-caret-diagnostics"]
+    arguments += ["-fno-crash-diagnostics"]
     arguments += [f"-D{d}" for d in ("__METAL__=1", "__METAL_MACOS__=1", "__HAVE_BFLOAT__=1", *defines)]
     arguments += [f"-I{os.path.abspath(d)}" for d in include_dirs] + ["-isystem", str(INCLUDE)]
     with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
@@ -132,6 +134,9 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
         done = _run([*arguments, "-MD", "-MF", listed, "-MT", "t", "-"], text)
         if done.returncode:
             raise KernelError(readable(done.stderr))
+        if asked := _DEPENDENCY.search(done.stderr):
+            at, what = asked.groups(), "a file outside of the given folders"
+            raise KernelError(f"{at[0]}:{at[1]}: '#pragma GCC dependency': {what} [contained]")
         with open(listed, encoding="utf-8", errors="surrogateescape") as file:
             files = dependencies(file.read())
     if len(done.stdout) > _MOST_TEXT:
@@ -140,6 +145,8 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
 
 
 _MOST_TEXT = 32 << 20
+# Of a pragma that macros have made: it says whether a file is there.
+_DEPENDENCY = re.compile(r"^(.+?):(\d+):\d+: warning: current file is older than dependency", re.MULTILINE)
 
 
 # Our own headers leave variables unset where no lane can see it; what a kernel leaves unset, the fill sets.
