@@ -17,7 +17,7 @@ from ..report import images
 from ..runtime import runtime
 from . import repairs, targets
 from .cache import cache_dir, is_kept, keep
-from .messages import INCLUDE, dependencies, readable
+from .messages import INCLUDE, asked_for, dependencies, readable
 
 # C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
 _DIALECT = [
@@ -134,9 +134,8 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
         done = _run([*arguments, "-MD", "-MF", listed, "-MT", "t", "-"], text)
         if done.returncode:
             raise KernelError(readable(done.stderr))
-        if asked := _DEPENDENCY.search(done.stderr):
-            at, what = asked.groups(), "a file outside of the given folders"
-            raise KernelError(f"{at[0]}:{at[1]}: '#pragma GCC dependency': {what} [contained]")
+        if asked := asked_for(done.stderr):
+            raise KernelError(asked)
         with open(listed, encoding="utf-8", errors="surrogateescape") as file:
             files = dependencies(file.read())
     if len(done.stdout) > _MOST_TEXT:
@@ -145,8 +144,6 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
 
 
 _MOST_TEXT = 32 << 20
-# Of a pragma that macros have made: it says whether a file is there.
-_DEPENDENCY = re.compile(r"^(.+?):(\d+):\d+: warning: current file is older than dependency", re.MULTILINE)
 
 
 # Our own headers leave variables unset where no lane can see it; what a kernel leaves unset, the fill sets.

@@ -43,6 +43,13 @@ def readable(stderr: str) -> str:
     return text
 
 
+def asked_for(stderr: str) -> str:
+    """A refusal where a pragma that macros have made asked whether a file is there."""
+    found = re.search(r"^(.+?):(\d+):\d+: warning: current file is older than dependency", stderr, re.MULTILINE)
+    why = "a file outside of the given folders"
+    return f"{found[1]}:{found[2]}: '#pragma GCC dependency': {why} [contained]" if found else ""
+
+
 def dependencies(makefile: str) -> list[str]:
     """The files of a rule ``t: a b\\ c``."""
     words = re.findall(r"(?:\\[^\n]|[^\s\\])+", makefile.split(":", 1)[-1].replace("\\\n", " "))
