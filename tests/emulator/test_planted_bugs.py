@@ -88,6 +88,8 @@ def test_several_threads_find_the_same(libraries, bug):
         if refusal:
             assert "uses atomics in device memory" in refusal
             assert "device atomic" in bug.text
+        elif bug.kind == "step-limit" and name == "bug":  # where it is stopped may be a matter of time
+            assert {f.kind for f in library.report.findings} == {"step-limit"}
         else:
             assert str(library.report) == report
             assert several == one
