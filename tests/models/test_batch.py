@@ -228,6 +228,25 @@ def test_a_stream_that_fails_ends_alone(tiny, clip, monkeypatch):
                 call()
 
 
+def test_who_leaves_within_a_step_leaves_nothing_undone(tiny, clip, monkeypatch):
+    """The ring is everybody's: what one wrote on another thread must be computed there."""
+    with vk.Batch(tiny, slots=2) as batch:
+        stays, leaves = batch.stream(), batch.stream()
+        stays.feed(clip[:9000])
+        leaves.feed(np.tile(clip, 8))
+        for _ in range(60):
+            batch.step()
+        embed = batch._embed
+        monkeypatch.setattr(batch, "_embed", lambda streams: (embed(streams), leaves.close()))
+        thread = threading.Thread(target=batch.step)
+        thread.start()
+        thread.join()
+        monkeypatch.undo()
+        stays.feed(clip[9000:])
+        stays.finish()
+    assert stays.tokens == alone(tiny, clip).tokens
+
+
 def test_a_newcomer_takes_few_rows_a_step(tiny, clip, monkeypatch):
     counts = []
     said = batches.Rows.said

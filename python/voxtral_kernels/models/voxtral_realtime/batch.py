@@ -268,9 +268,10 @@ class Batch:
         said: list[int | None] = []
         with _ends_with_an_error(*(stream for stream, _ in turns)):
             said = self._rows.said([turn for _, turn in turns])
-            # MLX's streams belong to a thread, and the next step may be made by another.
-            caches = [c for s, _ in turns for c in (*s._audio.caches, *s._decoding.caches)]
-            evaluate(caches, [s._audio.stem for s, _ in turns], [s._embedded for s, _ in turns])
+            # MLX's streams belong to a thread, and the next step may be made by another. A ring holds all streams: also
+            # what one wrote that left meanwhile.
+            caches = [c for s in streams for c in (*s._audio.caches, *s._decoding.caches)]
+            evaluate(caches, [s._audio.stem for s in streams], [s._embedded for s in streams])
         for (stream, turn), token in zip(turns, said, strict=False):
             with _ends_with_an_error(stream):
                 stream._advance(turn, token)
