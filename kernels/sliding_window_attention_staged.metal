@@ -208,9 +208,9 @@ template <typename T, typename R, int D, bool HAS_RING, bool STREAMS, int ROWS, 
   const auto rows_kv = ring_tail<STREAMS, T, R, D, HAS_RING>(ring, ring_shape, tail_k, tail_k_shape, tail_v, state[0],
                                                              streams, q_shape[0], b, kv_head);
   sliding_window_attention_staged<T, R, D, ROWS, SIMDS, KEYS, HAS_RING, 0>(
-      q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], state[1], scale[0],
-      tile, scales, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x,
-      thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+      q, q_strides, rows_kv, out, nullptr, q_shape[1], tail_k_shape[1], q_shape[2], state[1], scale[0], tile, scales, b,
+      kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x, thread_position_in_threadgroup.x,
+      thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }
 
@@ -222,8 +222,7 @@ template <typename T, typename R, int D, bool HAS_RING, bool STREAMS, int ROWS, 
     const constant int* tail_k_shape [[buffer(6)]], const device T* tail_v [[buffer(7)]],
     const constant int* state [[buffer(8)]], const constant int* streams [[buffer(9)]],
     const constant float* scale [[buffer(10)]], device float* partial [[buffer(11)]],
-    device float* stats [[buffer(12)]],
-    uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
+    device float* stats [[buffer(12)]], uint3 threadgroup_position_in_grid [[threadgroup_position_in_grid]],
     uint3 threadgroups_per_grid [[threadgroups_per_grid]],
     uint3 thread_position_in_threadgroup [[thread_position_in_threadgroup]],
     uint thread_index_in_simdgroup [[thread_index_in_simdgroup]],
@@ -236,8 +235,8 @@ template <typename T, typename R, int D, bool HAS_RING, bool STREAMS, int ROWS, 
   const auto rows_kv = ring_tail<STREAMS, T, R, D, HAS_RING>(ring, ring_shape, tail_k, tail_k_shape, tail_v, state[0],
                                                              streams, q_shape[0], b, kv_head);
   sliding_window_attention_staged<T, R, D, ROWS, SIMDS, KEYS, HAS_RING, SPAN>(
-      q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], state[1],
-      scale[0], tile, scales, b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x,
-      thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+      q, q_strides, rows_kv, partial, stats, q_shape[1], tail_k_shape[1], q_shape[2], state[1], scale[0], tile, scales,
+      b, kv_head, threadgroup_position_in_grid.x, threadgroups_per_grid.x, thread_position_in_threadgroup.x,
+      thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
   // END
 }

@@ -247,7 +247,8 @@ template <typename T, typename R, int D, bool HAS_RING, bool STREAMS, int BQ, in
   const auto rows_kv = ring_tail<STREAMS, T, R, D, HAS_RING>(ring, ring_shape, tail_k, tail_k_shape, tail_v, state[0],
                                                              streams, q_shape[0], b, kv_head);
   sliding_window_attention_tiled<T, R, D, BQ, BK, HAS_RING>(
-      q, q_strides, rows_kv, out, q_shape[1], tail_k_shape[1], q_shape[2], state[1], scale[0], queries, tile, scales, b, kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x,
-      thread_index_in_simdgroup, simdgroup_index_in_threadgroup);
+      q, q_strides, rows_kv, out, q_shape[1], tail_k_shape[1], q_shape[2], state[1], scale[0], queries, tile, scales, b,
+      kv_head, threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
+      simdgroup_index_in_threadgroup);
   // END
 }

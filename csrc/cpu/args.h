@@ -44,9 +44,9 @@ struct SlidingWindowAttentionArgs {
   const void* ring_v;  // same
   const float*
       ring_k_scales;  // [batch, kv_heads, capacity]: the ring is signed bytes, each row times its scale; or null
-  const float* ring_v_scales;    // same
-  const void* tail_k;            // [batch, kv_heads, tail, dim], positions [ring_end, ring_end + tail)
-  const void* tail_v;            // same
+  const float* ring_v_scales;  // same
+  const void* tail_k;          // [batch, kv_heads, tail, dim], positions [ring_end, ring_end + tail)
+  const void* tail_v;          // same
   // null, or [batch, 4]: each of the batch is a stream of its own, with a slot of the ring (which is then of as many
   // slots as there are), a ring_end, a first position in the one tail [kv_heads, all tails, dim], and so many there.
   const std::int32_t* streams;
