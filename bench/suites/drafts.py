@@ -25,7 +25,7 @@ import numpy as np
 
 import voxtral_kernels as vk
 from voxtral_kernels.audio.load import load_audio
-from voxtral_kernels.models.passes import MOST, Costs
+from voxtral_kernels.models.passes import MOST, PLAIN, SIZES, Costs
 from voxtral_kernels.models.result import Passes
 from voxtral_kernels.models.voxtral_realtime.decoding import Decoding
 from voxtral_kernels.models.voxtral_realtime.drafts import Drafts
@@ -46,6 +46,8 @@ DISTURBED = 0.15
 PAD, WORD, TEXT = 32, 33, 1000
 # Time of so many rows over that of one, least and most published for an M4 Pro: mlx#3839, quantised weights.
 PUBLISHED = {"least": {1: 1.0, 4: 1.14, 8: 1.73}, "most": {1: 1.0, 4: 1.57, 8: 2.69}}
+# In plain steps, by rows; PLAIN: a plain step.
+Table = dict[int, float]
 
 
 @cache
@@ -107,8 +109,14 @@ def in_turn(run: Callable[[bool | None], Any], rounds: int, clock: str) -> tuple
     return Times(ratio(*([pair[d] for pair in used] for d in (None, False))), "cpu" if used is every else "wall"), found
 
 
-def files(rounds: int, clock: str) -> tuple[float, Times]:
-    """Passes a token over all recordings; time of the longest, which holds the others."""
+def table(model: Any) -> Table:
+    """What passes take, as the model has measured it."""
+    costs = model.costs.here()
+    return {rows: round(costs(rows), 2) for rows in (PLAIN, *SIZES)}
+
+
+def files(rounds: int, clock: str) -> tuple[float, Times, Table]:
+    """Passes a token over all recordings; time of the longest, which holds the others; what passes take."""
     model = vk.load("tiny")
     longest = load_audio(EXAMPLES / "one-minute.wav")
     times, _ = in_turn(lambda drafts: model.transcribe(longest, drafts=drafts), rounds, clock)
@@ -118,7 +126,7 @@ def files(rounds: int, clock: str) -> tuple[float, Times]:
         result, plain = (model.transcribe(samples, drafts=drafts) for drafts in (None, False))
         assert result.tokens == plain.tokens, f"{name}: drafts changed a token"
         made, tokens = made + result.passes.made, tokens + len(result.tokens)
-    return made / tokens, times
+    return made / tokens, times, table(model)
 
 
 def dense(rounds: int, clock: str) -> Times:
@@ -129,8 +137,8 @@ def dense(rounds: int, clock: str) -> Times:
         return in_turn(lambda drafts: model.transcribe(samples, drafts=drafts), rounds, clock)[0]
 
 
-def shapes(n_tokens: int, rounds: int, clock: str) -> tuple[Times, Passes]:
-    """Time of the 4B shapes' decoder over the recordings' tokens."""
+def shapes(n_tokens: int, rounds: int, clock: str) -> tuple[Times, Passes, Table]:
+    """Time of the 4B shapes' decoder over the recordings' tokens; what passes take."""
     model = random_model.cut(1, 2)
     model.encoder.blocks.clear()
     tokens = list(chain.from_iterable(r.tokens for r in recordings().values()))[:n_tokens]
@@ -148,27 +156,28 @@ def shapes(n_tokens: int, rounds: int, clock: str) -> tuple[Times, Passes]:
     begins = len(prompt) - 1
     with scripted(model.decoder, lambda n: tokens[n - begins], 1e-9, lambda n: astray[n - begins]):
         times, found = in_turn(run, rounds, clock)
-    return times, found[-1]
+    return times, found[-1], table(model)
 
 
 class _Given(Costs):
     """Times that are given, linear in between and beyond."""
 
-    def __init__(self, times: dict[int, float]) -> None:
+    def __init__(self, times: Table) -> None:
         super().__init__()
-        sizes = list(times)
+        sizes = [rows for rows in times if rows != PLAIN]
         slope = (times[sizes[-1]] - times[sizes[-2]]) / (sizes[-1] - sizes[-2])
-        table = times | {MOST: times[sizes[-1]] + slope * (MOST - sizes[-1])}
-        self._given = np.interp(range(MOST + 1), list(table), list(table.values()))
+        known = {rows: times[rows] for rows in sizes} | {MOST: times[sizes[-1]] + slope * (MOST - sizes[-1])}
+        passes = np.interp(range(1, MOST + 1), list(known), list(known.values()))
+        self._given = [times.get(PLAIN, times[1]), *passes.tolist()]
 
     def __call__(self, rows: int) -> float:
-        return float(self._given[max(1, rows)])
+        return self._given[rows]
 
     def wanted(self, rows: int) -> int | None:
         return None
 
 
-def computed(times: dict[int, float]) -> tuple[float, float]:
+def computed(times: Table) -> tuple[float, float]:
     """Passes a token and time over plain decoding's, if passes took these times; no machine is asked."""
     made, spent, costs = 0, 0.0, _Given(times)
     for tokens, astray in recordings().values():
@@ -182,7 +191,7 @@ def computed(times: dict[int, float]) -> tuple[float, float]:
                 right += 1
             n = steps or right + 1
             made += steps or 1
-            spent += steps * costs(1) if steps else costs(len(draft) + 1)
+            spent += steps * costs(PLAIN) if steps else costs(len(draft) + 1)
             if not steps:
                 behind = astray[at + n : at + len(draft) + 1]
                 text = [a.text - TEXT for a in behind]
@@ -191,7 +200,12 @@ def computed(times: dict[int, float]) -> tuple[float, float]:
                 drafts.push(token)
             at += n
     total = sum(len(r.tokens) for r in recordings().values())
-    return made / total, spent / total
+    return made / total, spent / total / costs(PLAIN)
+
+
+def _shown(costs: Table) -> str:
+    sizes, times = (", ".join(map(str, values)) for values in (SIZES, (costs[n] for n in SIZES)))
+    return f"passes of {sizes} rows take {times} plain steps"
 
 
 def main(argv: list[str]) -> int:
@@ -218,15 +232,18 @@ def main(argv: list[str]) -> int:
         print(f"{name:24}{text}{asked}{'  MORE' if over else ''}", flush=True)
 
     if options.only in "recordings, files":
-        passes, times = files(options.rounds, clock)
+        passes, times, costs = files(options.rounds, clock)
         line("recordings", passes, PASSES, f"{passes:.3f} passes a token, tiny model")
-        line("files", times.ratio.median, FILES, f"{times}, tiny model")
+        line("files", times.ratio.median, FILES, f"{times}, tiny model; {_shown(costs)}")
     if options.only in "no pads":
         times = dense(options.rounds, clock)
         line("no pads", times.ratio.median, DENSE, str(times))
     if options.only in "4B shapes":
-        times, made = shapes(options.tokens, options.rounds, clock)
-        line("4B shapes", times.ratio.median, SHAPES, f"{times}, 2 layers, bf16, CPU; {made}")
+        times, made, costs = shapes(options.tokens, options.rounds, clock)
+        line("4B shapes", times.ratio.median, SHAPES, f"{times}, 2 layers, bf16, CPU; {made}; {_shown(costs)}")
+        passes, share = computed(costs)
+        text = f"computed by these: {passes:.2f} passes a token over the recordings, {share:.2f} of the decoder's time"
+        line("recordings, 4B costs", passes, None, text)
     for name, published in PUBLISHED.items() if options.only in "computed" else ():
         passes, share = computed(published)
         text = f"computed, not measured: {passes:.2f} passes a token, {share:.2f} of the time by the {name} published"

@@ -159,12 +159,12 @@ class Decoding:
                     if following is not None:
                         chain.follow(following)
                     said, behind = chain.read()
-                    if timed:
-                        drafts.costs.note(len(draft) + 1, perf_counter() - begun)
                     drafts.hear(draft, said, *behind, timed=timed, chained=chained)
                     made += [self._told(i, token) for i, token in enumerate(said, start=self.position)]
                     self.last = mx.array([[said[-1]]])
                     self._pass(len(said), len(draft), len(said) - 1)
+                    if timed:
+                        drafts.costs.note(len(draft) + 1, perf_counter() - begun)
                     at, draft, chained = at + len(said), following or [], True
         except GeneratorExit:
             raise

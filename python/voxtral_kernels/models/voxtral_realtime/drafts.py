@@ -278,11 +278,11 @@ class Drafts:
         cost, row = self._cost, _ROW * self._jacobi.right
 
         def worth(n: int, expected: float, certain: float) -> float:
-            return (expected + row * n) / cost(n, certain)
+            return (expected + row * n) / cost(n, certain if certain > _AHEAD else 0.0)
 
         return self._guess.draft(most, worth, coming, behind)
 
-    def _cost(self, drafted: int, certain: float) -> float:
+    def _cost(self, drafted: int, chained: float) -> float:
         """Of a pass, if it is so likely that the next one is made while it runs: as plain steps are."""
         costs = self.costs
-        return costs(drafted + 1) - certain * max(0.0, costs(1) - costs(PLAIN))
+        return costs(drafted + 1) - chained * max(0.0, costs(1) - costs(PLAIN))
