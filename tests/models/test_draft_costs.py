@@ -207,3 +207,25 @@ def test_chances_follow_what_comes():
     said(jacobi, [1001], [PAD, PAD])
     assert all(chance > 0.6 for _, chance in jacobi.ahead())
     assert jacobi.right > 0.9
+
+
+def test_what_came_behind_another_token_tells_nothing_of_its_chance():
+    jacobi = Jacobi(PAD, WORD, TEXT)
+    said(jacobi, [1001], [PAD, PAD])
+    before = jacobi.ahead()[1][1]
+    said(jacobi, [1002, 1003], [PAD, PAD])
+    assert jacobi.ahead()[0][1] < before
+    assert jacobi.ahead()[1][1] == before
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_a_pass_that_is_made_while_another_runs_costs_less(chained):
+    """A row alone takes two plain steps; each pass brings two tokens."""
+    drafts = Drafts(PAD, WORD, TEXT)
+    drafts.costs = rising(Costs(), 0.1)
+    drafts.costs._table[1:] = [2 + 0.1 * n for n in range(MOST)]
+    for _ in range(20):
+        drafts.hear([PAD], [PAD, PAD], [], [], timed=False, chained=chained)
+        drafts.push(PAD)
+        drafts.push(PAD)
+    assert (drafts.plain(20) == 0) == chained
