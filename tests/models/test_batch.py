@@ -190,7 +190,7 @@ def test_slots_that_do_not_fit_are_refused(tiny, monkeypatch):
     monkeypatch.setattr(seats, "available", lambda: weights + 3 * each)
     assert vk.Batch(tiny, slots=3).stream().backlog_s == 0
     with pytest.raises(
-        ValueError, match=r"^\[batch\] slots: expected at most 3: a stream takes up to .* GB .*, got 4\."
+        ValueError, match=r"^\[batch\] slots: expected at most 3: a stream takes up to [0-9.]+ MB of .*, got 4\."
     ):
         vk.Batch(tiny, slots=4)
     assert shorter <= each

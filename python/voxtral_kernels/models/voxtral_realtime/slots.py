@@ -93,13 +93,14 @@ def check_fits(op: str, model: VoxtralRealtime, slots: int, bits: int, longest_s
     memory = available()
     each, rest = slot_bytes(model, bits, longest_s), memory - weights - WORKING_BYTES
     if memory and slots * each > rest:
-        gb = [f"{n / 1e9:.2f} GB" for n in (each, memory, weights + WORKING_BYTES)]
-        most = max(0, rest // each)
-        less = "" if bits == 8 else "; cache_bits=8 takes about half"
-        expected = (
-            f"at most {most}: a stream takes up to {gb[0]} of the {gb[1]} that there are, the model {gb[2]}{less}"
-        )
+        most, less = max(0, rest // each), "" if bits == 8 else "; cache_bits=8 takes about half"
+        there = f"of the {_size(memory)} that there are, the model {_size(weights + WORKING_BYTES)}"
+        expected = f"at most {most}: a stream takes up to {_size(each)} {there}{less}"
         raise _check.fail(op, "slots", expected, slots)
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.2f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.1f} MB"
 
 
 def available() -> int:
