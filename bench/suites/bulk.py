@@ -2,9 +2,9 @@
 
 One Ray of this machine, a thread a worker, the tiny model, copies of the example of a minute. Twice: each worker held
 to one core, where one worker is one thread; and free, where MLX's own thread and Python's take a second core where it
-is idle, so that one worker alone does more. The clock runs from when every worker has done a shard, so that neither
-Ray's start nor the model's is in it. Exit 1 where the gain of the held ones is less than asked. ``--slots N``: one
-worker, held, that hears N recordings at once, against one that hears one.
+is idle, so that one worker alone does more. The clock runs from when every worker has done a shard until the first has
+nothing more to do, so that neither Ray's start nor the model's is in it, nor the end. Exit 1 where the gain of the held
+ones is less than asked. ``--slots N``: one worker, held, that hears N recordings at once, against one that hears one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 
 from voxtral_kernels.bulk import cluster
 from voxtral_kernels.bulk.manifest import Manifest
-from voxtral_kernels.bulk.plan import Plan
+from voxtral_kernels.bulk.plan import Group, Plan
 from voxtral_kernels.bulk.shards import Folder
-from voxtral_kernels.bulk.worker import Job, Worker
+from voxtral_kernels.bulk.worker import Done, Job, Worker
 
 from ..measure.environment import chip
 from ..measure.stats import Ratio, ratio
@@ -35,7 +35,14 @@ from ..paths import EXAMPLES
 GAIN = 1.5
 
 
-class Held(Worker):
+class Free(Worker):
+    """A worker that says which it is, in place of its machine."""
+
+    def do(self, group: Group) -> Done:
+        return replace(super().do(group), node=str(os.getpid()))
+
+
+class Held(Free):
     """A worker on one core of its own, whatever threads its libraries start. Linux only."""
 
     def __init__(self, job: Job) -> None:
@@ -77,7 +84,7 @@ class Setting:
 
 
 def hours_a_second(model: str, recording: Path, files: int, setting: Setting) -> float:
-    """Audio done in a second, once each worker has begun."""
+    """Audio done in a second while each worker has something to do."""
     first = setting.workers * setting.shard
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -87,16 +94,19 @@ def hours_a_second(model: str, recording: Path, files: int, setting: Setting) ->
         job = Job(model, out.url, name, slots=setting.slots)
         out.prepare(job.settings)
         plan = Plan(manifest, out, setting.shard)
-        worker = Held if setting.held else Worker
-        audio_s, start = 0.0, 0.0
-        for n, done in enumerate(cluster.run(plan, job, setting.workers, plan.left()[0], worker=worker), 1):
+        worker, groups = Held if setting.held else Free, plan.left()[0]
+        begun, audio_s, start, end = set[str](), 0.0, 0.0, 0.0
+        for n, done in enumerate(cluster.run(plan, job, setting.workers, groups, worker=worker), 1):
             if done.errors:
                 raise RuntimeError(f"a recording has an error: {out.rows(done.shard)[0]['error']}")
-            if n > setting.workers:
-                audio_s += done.audio_s
-            elif n == setting.workers:
+            if len(begun) == setting.workers and n <= groups - setting.workers + 1:
+                audio_s, end = audio_s + done.audio_s, time.perf_counter()
+            elif done.node not in begun:
+                begun.add(done.node)
                 start = time.perf_counter()
-        return audio_s / 3600 / (time.perf_counter() - start)
+        if end <= start:
+            raise RuntimeError("[bench bulk] files: expected some for each worker, got too few.")
+        return audio_s / 3600 / (end - start)
 
 
 def gain(model: str, files: int, rounds: int, one: Setting, more: Setting) -> Ratio:
@@ -115,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the rates and the gains with their intervals."""
     parser = Parser(prog="bench bulk", description=__doc__.split("\n\n")[0])
     parser.add_argument("--workers", type=int, default=2, help="workers against one (2)")
-    parser.add_argument("--files", type=int, default=8, help="recordings of a minute in a run (8)")
+    parser.add_argument("--files", type=int, default=40, help="recordings of a minute in a run (40)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each, at least 5 (5)")
     parser.add_argument("--least", type=float, default=GAIN, help=f"least gain of workers that are held ({GAIN})")
     parser.add_argument("--only", choices=("held", "free"), help="one of the two (both)")

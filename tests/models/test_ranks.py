@@ -159,6 +159,14 @@ def test_a_step_that_takes_too_long_ends_the_rank(monkeypatch):
     assert not {idle, quick} & set(ended)
 
 
+def test_a_lost_connection_is_told_in_our_words():
+    said = r"^\[ranks\] rank 1 of 2: expected the other ranks, got a lost connection: one of them has ended\.$"
+    with pytest.raises(ValueError, match=said), Watch("rank 1 of 2", 1.0):
+        raise RuntimeError("[ring] connection to a peer was lost")
+    with pytest.raises(RuntimeError, match="another"), Watch("rank 1 of 2", 1.0):
+        raise RuntimeError("another")
+
+
 def test_a_stall_is_forgotten(monkeypatch):
     """A machine that stood still once is given more time for some steps, not for ever."""
     now = [0.0]

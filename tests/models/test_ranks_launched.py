@@ -177,8 +177,9 @@ def test_a_rank_that_dies_ends_the_others(folders, tmp_path, size):
         for rank, process in enumerate(ranks[:-1]):
             _, err = process.communicate(timeout=60)
             assert time.monotonic() - start <= 10
-            assert process.returncode == 2
-            assert f"[ranks] rank {rank} of {size}: expected the other ranks within" in err
+            # 1: MLX noticed, and the script had an exception; 2: MLX waits for ever, and the rank ended itself.
+            within = {1: ", got a lost connection", 2: " within"}[process.returncode]
+            assert f"[ranks] rank {rank} of {size}: expected the other ranks{within}" in err
     finally:
         for process in ranks:
             process.kill()

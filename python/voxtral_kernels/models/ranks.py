@@ -30,6 +30,8 @@ _SLOW, _NEWEST = 3.0, 32
 # Tokens behind which the first step is done on every rank.
 _WARM = 3
 _TEXT = 2048
+# MLX's words.
+_LOST = "connection to a peer was lost"
 # What launchers set.
 _LAUNCHED = ("MLX_RANK", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 # Exit status of a rank that gave up; the command line's for any error.
@@ -65,8 +67,13 @@ class Watch:
             self._thread.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._inside -= 1
+        # MLX's ring notices a peer's end sometimes, by an error of its own.
+        if isinstance(error, RuntimeError) and _LOST in str(error):
+            raise _check.fail(
+                "ranks", self._who, "the other ranks", "a lost connection: one of them has ended"
+            ) from error
 
     def allow(self, seconds: float) -> None:
         """A collective may take so long from now on, or as long as the environment says, if that is more."""
