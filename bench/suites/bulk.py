@@ -2,9 +2,9 @@
 
 One Ray of this machine, a thread a worker, the tiny model, copies of the example of a minute. Twice: each worker held
 to one core, where one worker is one thread; and free, where MLX's own thread and Python's take a second core where it
-is idle, so that one worker alone does more. The clock runs from when every worker has done a shard until the first has
-nothing more to do, so that neither Ray's start nor the model's is in it, nor the end. Exit 1 where the gain of the held
-ones is less than asked. ``--slots N``: one worker, held, that hears N recordings at once, against one that hears one.
+is idle, so that one worker alone does more. A rate is the sum of each worker's own, from its first shard to its last:
+neither Ray's start nor the model's is in it. Exit 1 where the gain of the held ones is less than asked.
+``--slots N``: one worker, held, that hears N recordings at once, against one that hears one.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Setting:
 
     workers: int = 1
     slots: int = 1
-    shard: int = 1
+    shard: int = 4
     held: bool = True
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Setting:
 
 
 def hours_a_second(model: str, recording: Path, files: int, setting: Setting) -> float:
-    """Audio done in a second while each worker has something to do."""
+    """Audio done in a second: the sum over the workers."""
     first = setting.workers * setting.shard
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -95,18 +95,21 @@ def hours_a_second(model: str, recording: Path, files: int, setting: Setting) ->
         out.prepare(job.settings)
         plan = Plan(manifest, out, setting.shard)
         worker, groups = Held if setting.held else Free, plan.left()[0]
-        begun, audio_s, start, end = set[str](), 0.0, 0.0, 0.0
-        for n, done in enumerate(cluster.run(plan, job, setting.workers, groups, worker=worker), 1):
+        results: dict[str, list[tuple[float, float]]] = {}
+        for done in cluster.run(plan, job, setting.workers, groups, worker=worker):
             if done.errors:
                 raise RuntimeError(f"a recording has an error: {out.rows(done.shard)[0]['error']}")
-            if len(begun) == setting.workers and n <= groups - setting.workers + 1:
-                audio_s, end = audio_s + done.audio_s, time.perf_counter()
-            elif done.node not in begun:
-                begun.add(done.node)
-                start = time.perf_counter()
-        if end <= start:
-            raise RuntimeError("[bench bulk] files: expected some for each worker, got too few.")
-        return audio_s / 3600 / (end - start)
+            results.setdefault(done.node, []).append((time.perf_counter(), done.audio_s))
+        if len(results) != setting.workers:
+            raise RuntimeError(f"[bench bulk] workers: expected {setting.workers} that work, got {len(results)}.")
+        return sum(map(_rate, results.values())) / 3600
+
+
+def _rate(results: Sequence[tuple[float, float]]) -> float:
+    """Audio in a second of a worker, by when each of its shards was done."""
+    if len(results) < 2:
+        raise RuntimeError("[bench bulk] files: expected at least two shards for each worker, got one.")
+    return sum(audio_s for _, audio_s in results[1:]) / (results[-1][0] - results[0][0])
 
 
 def gain(model: str, files: int, rounds: int, one: Setting, more: Setting) -> Ratio:
@@ -135,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     measure = partial(gain, options.model, options.files, options.rounds)
     with cluster.connected(None, options.workers, 1):
         if options.slots:
-            shard = Setting(shard=options.slots)
+            shard = Setting(shard=max(options.slots, Setting.shard))
             measure(shard, replace(shard, slots=options.slots))
             return 0
         found = math.inf
