@@ -1,8 +1,8 @@
 """``python -m bench bulk``: recordings a second of `voxtral-kernels bulk` with several workers and with one, in turn.
 
 One Ray of this machine, a thread a worker, the tiny model, copies of the example of a minute. Twice: each worker held
-to one core, where one worker is one thread; and free, where MLX's own thread and Python's take a second core where it
-is idle, so that one worker alone does more. A rate is the sum of each worker's own, from its first shard to its last:
+to one core, where one worker is one thread; and free, as the command starts them, where MLX's own thread and Python's
+may take a second core that is idle. A rate is the sum of each worker's own, from its first shard to its last:
 neither Ray's start nor the model's is in it. Exit 1 where the gain of the held ones is less than asked.
 ``--slots N``: one worker, held, that hears N recordings at once, against one that hears one.
 """
