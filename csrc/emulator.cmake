@@ -36,6 +36,10 @@ pybind11_add_module(_emulator
 # metal/abi.h, the interface with compiled kernels, lies beside the headers that kernels are compiled with.
 target_include_directories(_emulator PRIVATE csrc csrc/emulator python/voxtral_kernels/emulator/include)
 target_compile_options(_emulator PRIVATE -Wall -Wextra -fno-stack-protector)
+# One pointer of each thread's own, read at every access: at a fixed place, where the loader has them.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  target_compile_options(_emulator PRIVATE -ftls-model=initial-exec)
+endif()
 set_target_properties(_emulator PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
 set_source_files_properties(csrc/emulator/bindings.cpp csrc/emulator/fiber.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 # Called a few times for each launch, and the slowest to compile.

@@ -186,11 +186,7 @@ struct Launch {
 };
 
 // The one that runs on this thread.
-#if defined(__linux__)
-extern thread_local constinit Launch* launch __attribute__((tls_model("initial-exec")));
-#else
 extern thread_local constinit Launch* launch;
-#endif
 
 void run(Launch& launch);
 
