@@ -105,8 +105,9 @@ template <class W, int Rows, int Width>
 #pragma GCC unroll 8
     for (int j = 0; j < Width; ++j) {
       if constexpr (W::kQuantized) groups[j] = {*scales[j], scales[j][span.biases]}, ++scales[j];
-      ask_for(chunks[j] + ahead);
-      if (W::kQuantized && step * kChunkBytes<W> > 64) ask_for(chunks[j] + ahead + 64);
+      // By its last byte: a row that begins off a line ends in one that nobody else asks for.
+      if (W::kQuantized && step * kChunkBytes<W> > 64) ask_for(chunks[j] + ahead + 63);
+      ask_for(chunks[j] + ahead + step * kChunkBytes<W> - 1);
     }
     for (const float* end = part + step * kFloats; part != end; part += kFloats) {
       multiply<W, Rows, Width>(chunks, groups, part, total, kEach);
