@@ -27,17 +27,17 @@ METAL_FUNC CommittedRow committed_row(const constant int* ring_shape, const cons
   const uint capacity = uint(ring_shape[3]);
   const uint head = row % heads;
   const bool values = row >= heads;
-  const size_t half = values ? size_t(ring_shape[1]) * n_kv_heads : 0;
+  const size_t others = values ? size_t(ring_shape[1]) * n_kv_heads : 0;
   if (STREAMS) {
     const constant int* at = streams + 4 * (head / n_kv_heads);
     t += uint(max(0, at[3] - int(capacity)));
-    const size_t to = half + uint(at[0]) * n_kv_heads + head % n_kv_heads;
+    const size_t to = others + uint(at[0]) * n_kv_heads + head % n_kv_heads;
     return {row < 2 * heads && int(t) < at[3], values, size_t(uint(at[2]) + t) * n_kv_heads + head % n_kv_heads,
             to * capacity + (uint(at[1]) + t) % capacity};
   }
   t += uint(state[1]);
   return {row < 2 * heads && t < uint(k_shape[2]), values, size_t(head) * uint(k_shape[2]) + t,
-          (half + head) * capacity + (uint(state[0]) + t) % capacity};
+          (others + head) * capacity + (uint(state[0]) + t) % capacity};
 }
 
 template <typename T, bool STREAMS>
