@@ -84,7 +84,8 @@ void attention(Index heads, Index kv_heads, Index dim, Index window, Index past,
   for (Index start = 0; start < past; start += step) {
     RingCommitArgs commit{};
     commit.ring = ring.data(), commit.k = k.at(start * dim), commit.v = v.at(start * dim);
-    commit.heads = commit.kv_heads = kv_heads, commit.ring_heads = ring_heads, commit.capacity = window, commit.dim = dim;
+    commit.heads = commit.kv_heads = kv_heads, commit.ring_heads = ring_heads, commit.capacity = window,
+    commit.dim = dim;
     commit.start = start, commit.count = std::min(step, past - start);
     const std::int32_t where[] = {std::int32_t(rings - 1), std::int32_t(start), std::int32_t(start),
                                   std::int32_t(commit.count)};
