@@ -90,6 +90,19 @@ def test_no_time_by_itself_decides_how_long_drafts_are(disturbed, times):
     assert len(drafts.next(20)[0]) == MOST - 1
 
 
+def test_drafts_that_bring_nothing_end_where_plain_steps_were_disturbed():
+    costs, drafts = Costs(), Drafts(PAD, WORD, TEXT)
+    drafts.costs = costs
+    while (size := costs.wanted(20)) is not None:
+        costs.note(size, 0.01 if size == PLAIN else 0.002 * (1 + 0.01 * size))
+    assert [costs(n) for n in range(MOST + 1)] == [1.0] * (MOST + 1)
+    passes = 0
+    while drafts.plain(20) == 0:
+        passes += 1
+        assert passes < 20
+        refused(drafts)
+
+
 def test_costs_are_timed_anew_after_a_while_and_a_machine_that_changed_is_followed():
     costs = Costs()
     for size in SIZES:

@@ -25,8 +25,8 @@ _ROW = 0.03
 STRETCH = 16
 # Rounds at first, those that count, and passes between two later ones; less between the first of these.
 _FIRST, _ROUNDS, _RENEWED = 3, 7, 256
-# How far from the line through all sizes what was timed of one may be, as a factor; the least a pass takes.
-_NEAR, _LEAST_SHARE = 1.25, 0.1
+# How far from the line through all sizes what was timed of one may be, as a factor.
+_NEAR = 1.25
 
 
 class Costs:
@@ -90,9 +90,10 @@ class Costs:
         rises = [(b - a) / (m - n) for (n, a), (m, b) in combinations(known.items(), 2)]
         rise = min(max(median(rises), 0.0), one) if rises else _ROW * one
         start = median(share - rise * size for size, share in known.items())
-        line = {size: max(start + rise * size, _LEAST_SHARE) for size in SIZES}
+        line = {size: start + rise * size for size in SIZES}
         near = [min(max(known.get(n, line[n]), line[n] / _NEAR), line[n] * _NEAR) for n in SIZES]
-        return [1.0, *np.interp(range(1, MOST + 1), SIZES, np.maximum.accumulate(near)).tolist()]
+        # Nor is any pass less than a plain step, whatever disturbed that: drafts that bring nothing would never end.
+        return [1.0, *np.interp(range(1, MOST + 1), SIZES, np.maximum.accumulate([1.0, *near])[1:]).tolist()]
 
     def _share(self, size: int, of: int) -> float:
         """A pass of a size in passes of another one, by the rounds that have both; 0 where there is none."""
