@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "counters.h"
 #include "faults.h"
 #include "grid.h"
 #include "library.h"
