@@ -10,11 +10,14 @@ from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.backends import emulated, select
 from voxtral_kernels.models.passes import verified
 
+# Kernels outlive the test that built them, and tell of their launches here.
+found = []
+
 
 @pytest.fixture
 def reports(monkeypatch):
     """Of every launch inside, counted; a finding raises."""
-    found, plain = [], emulator.metal_kernel
+    plain = emulator.metal_kernel
 
     def metal_kernel(**description):
         built = plain(**description | {"mode": "counted"})
@@ -29,6 +32,7 @@ def reports(monkeypatch):
 
     monkeypatch.setattr(emulator, "metal_kernel", metal_kernel)
     select.forget()
+    found.clear()
     yield found
     monkeypatch.undo()
     select.forget()
