@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -141,8 +142,11 @@ def check(out, folder):
 
 
 @pytest.fixture
-def cluster(tmp_path_factory):
+def cluster(monkeypatch):
     """The address of a Ray cluster of two cores, which ends by its processes' ids: `ray stop` would end others' too."""
+    # Where a token is left of a cluster before, Ray's head asks for it, and who connects has to be told to show it.
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
