@@ -49,6 +49,7 @@ def read_again(r: SkinnyLinear) -> float:
 def threads(r: SkinnyLinear) -> int:
     """Of a threadgroup: as many as read little of x again, leave a GPU threadgroups enough, and have registers."""
     each, n = RUNS * columns_of_a_lane(r), r.weight.shape[0]
+    # An Apple GPU's core has 128 registers for each of 12 simdgroups' threads, 104 for 16 (Mesa's agx_performance.c).
     most = 12 if (rows(r) == 16 and not r.bits) or (rows(r) in (4, 8) and r.bits) else SIMDGROUPS[-1]
     chosen = SIMDGROUPS[0]
     for simdgroups in SIMDGROUPS[1:]:
