@@ -43,10 +43,21 @@ def _spoil(a, row, axis=0):
     return a
 
 
-def skinny_linear(dtype, seed, *, columns=384, n=37, **form):
+def _cancelling(r):
+    """The second half of each sum is the first, negative: what is left is rounding, which 16 bits show in full."""
+    half = r.x.shape[1] // 2
+    first = {name: getattr(r, name) for name in ("weight", "scales", "biases")}
+    first = {name: a[:, : a.shape[1] // 2] for name, a in first.items() if a is not None}
+    x = r.x[:, :half]
+    twice = {name: mx.concatenate([a, a], axis=1) for name, a in first.items()}
+    return replace(r, x=mx.concatenate([x, -x], axis=1), **twice)
+
+
+def skinny_linear(dtype, seed, *, columns=384, n=37, cancelling=False, **form):
     ref = testing.definition("skinny_linear")
     heads = form.get("form") == "heads"
     request = ref.example(ref.Case(MOST, columns, 0 if heads else n, **form), dtype, seed)
+    request = _cancelling(request) if cancelling else request
 
     def run(rows, spoilt):
         taken = mx.array(rows)
@@ -144,6 +155,8 @@ FAMILIES = {
         (skinny_linear, {}),
         (skinny_linear, {"columns": 3072, "bias": True, "form": "add"}),
         (skinny_linear, {"bits": 4}),
+        (skinny_linear, {"columns": 1024, "cancelling": True}),
+        (skinny_linear, {"columns": 1024, "bits": 4, "cancelling": True}),
         (skinny_linear, {"bits": 6, "group": 32, "columns": 128}),
         (skinny_linear, {"bits": 8, "group": 128}),
         (skinny_linear, {"norm": True, "residual": True, "form": "gated", "n": 38}),
