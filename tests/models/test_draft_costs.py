@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxtral_kernels.models.passes import MOST, PLAIN, SIZES, Costs
-from voxtral_kernels.models.voxtral_realtime.drafts import Drafts, Guess
+from voxtral_kernels.models.voxtral_realtime.drafts import Drafts
+from voxtral_kernels.models.voxtral_realtime.guess import Guess
 from voxtral_kernels.models.voxtral_realtime.jacobi import Jacobi
 
 PAD, WORD, TEXT = 32, 33, 1000

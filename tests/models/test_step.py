@@ -9,6 +9,7 @@ import pytest
 import voxtral_kernels as vk
 from voxtral_kernels.audio.load import load_audio
 from voxtral_kernels.backends import plan
+from voxtral_kernels.models.passes import Chain, Costs
 from voxtral_kernels.models.section import Section
 from voxtral_kernels.models.voxtral_realtime.config import from_mistral
 from voxtral_kernels.models.voxtral_realtime.weights import tensor_shapes
@@ -51,6 +52,24 @@ def test_a_token_is_read_while_the_next_is_computed_and_nothing_else_waits(trace
     step = ["logits", "async_eval"]
     # One wait for the state at the end of the call: any thread may make the next one.
     assert events == ["embed_audio", *step, *[*step, "item"] * (tokens - 1), "item", "eval"]
+
+
+def test_a_pass_over_a_draft_runs_while_the_rest_of_it_is_made(trace, monkeypatch):
+    events, watch = trace
+    monkeypatch.setattr(Costs, "__call__", lambda self, rows: 1.0)
+    monkeypatch.setattr(Costs, "wanted", lambda self, rows: None)
+    model = vk.load("tiny")
+    layers = len(model.decoder.blocks)
+    stream = model.stream(drafts=True)
+    stream.feed(SAMPLES[:64000])
+    watch(type(model.decoder), "logits")
+    watch(Chain, "begin")
+    events.clear()
+    stream.feed(SAMPLES[64000 : 64000 + 30 * 1280])
+    begun = [i for i, name in enumerate(events) if name == "begin"]
+    assert begun
+    for i in begun:
+        assert events[i + 1 :][: layers + 2] == [*["async_eval"] * layers, "logits", "async_eval"]
 
 
 def test_loading_plans_what_a_stream_asks_for(monkeypatch):

@@ -79,34 +79,49 @@ class Pending:
             if n > self.pending:
                 expected = f"at most {self.pending}, the positions appended since hold() and not yet accepted"
                 raise _check.fail(op, "n", expected, n)
-            draft = self._draft
-            if n == 0 or draft is None or self._tail is None:
-                return
-            draft.length -= n
-            draft.calls.clear()
-            self._tail_length -= n
-            k, v = self._tail
-            self._tail = (k[:, :, : self._tail_length], v[:, :, : self._tail_length]) if self._tail_length else None
-            if self._tail is None and draft.readers is not None:
-                # The next commit, which may be in place, knows of no attention before its own.
-                mx.eval(draft.readers)
-                draft.readers = None
-
-    def _unmake(self, calls: int) -> None:
-        """Only so many calls since `hold` were made: nothing that later ones gave is computed, now or ever."""
-        with self.inside:
-            draft = self._draft
-            while draft is not None and len(draft.calls) > calls:
-                length, self._tail, draft.readers = draft.calls.pop()
-                draft.length -= self._tail_length - length
-                self._tail_length = length
+            if self._draft is not None:
+                self._withdraw(self._draft, n)
 
     def accept(self) -> None:
         """What was appended since `hold` stays for good; it may reach the ring from here on."""
         with self.inside:
-            draft, self._draft = self._draft, None
-            if draft is not None and draft.length and self._tail is not None:
-                self._settle(draft)
+            self._accept()
+
+    def _keep(self, calls: int, positions: int) -> None:
+        """Of what so many calls since `hold` appended, so many positions stay for good; all else never came.
+
+        Args:
+            calls: What later ones gave is not computed, now or ever.
+            positions: At most as many as those calls appended; where they appended fewer, all stay.
+        """
+        with self.inside:
+            draft = self._draft
+            if draft is None:
+                return
+            while len(draft.calls) > calls:
+                length, self._tail, draft.readers = draft.calls.pop()
+                draft.length -= self._tail_length - length
+                self._tail_length = length
+            self._withdraw(draft, draft.length - positions)
+            self._accept()
+
+    def _withdraw(self, draft: Draft, n: int) -> None:
+        if n <= 0 or self._tail is None:
+            return
+        draft.length -= n
+        draft.calls.clear()
+        self._tail_length -= n
+        k, v = self._tail
+        self._tail = (k[:, :, : self._tail_length], v[:, :, : self._tail_length]) if self._tail_length else None
+        if self._tail is None and draft.readers is not None:
+            # The next commit, which may be in place, knows of no attention before its own.
+            mx.eval(draft.readers)
+            draft.readers = None
+
+    def _accept(self) -> None:
+        draft, self._draft = self._draft, None
+        if draft is not None and draft.length and self._tail is not None:
+            self._settle(draft)
 
     def _settle(self, draft: Draft) -> None:
         # When it is due, and what a ring of 8 bits rounds, depends on what stays alone.

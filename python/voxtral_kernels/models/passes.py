@@ -41,6 +41,7 @@ class Costs:
         self._seen: set[int] = {PLAIN}
         self._rounds: deque[dict[int, float]] = deque([{}], maxlen=_ROUNDS)  # least seconds by rows
         self._times: Counter[int] = Counter()  # passes timed in this round
+        self._lacking = [PLAIN, *SIZES]  # sizes that it is without
         self._begun = 1  # rounds
         self._noted = 0  # passes since the last one began
         self._table: list[float] = []
@@ -50,10 +51,13 @@ class Costs:
         self._noted += 1 if rows else STRETCH // 4  # where drafts do not pay, rounds only cost
         if rows not in self._seen:
             self._seen.add(rows)
-        elif self._lacks(rows) and (rows in SIZES or rows == PLAIN):
+        elif rows in self._lacking:
             self._times[rows] += 1
             self._rounds[-1][rows] = min(seconds, self._rounds[-1].get(rows, seconds))
             self._table = []
+            # A pass that was disturbed took longer; plain steps come as the median of several.
+            if self._times[rows] == (1 if rows == PLAIN else 2):
+                self._lacking.remove(rows)
 
     def wanted(self, rows: int) -> int | None:
         """A size up to these rows that this round is without; None: there is none, or no round is on."""
@@ -62,15 +66,15 @@ class Costs:
             self._rounds.append({})
             self._begun, self._noted = self._begun + 1, 0
             self._times.clear()
+            self._lacking = [PLAIN, *SIZES]
             missing = self._missing(rows)
         return missing
 
     def _missing(self, rows: int) -> int | None:
-        return next((size for size in (PLAIN, *SIZES) if self._lacks(size) and rows >= (size or LEAST)), None)
-
-    def _lacks(self, size: int) -> bool:
-        # A pass that was disturbed took longer; plain steps come as the median of several.
-        return self._times[size] < (1 if size == PLAIN else 2)
+        for size in self._lacking:
+            if rows >= (size or LEAST):
+                return size
+        return None
 
     def times(self) -> dict[int, float]:
         """Seconds by rows, of what was timed; the least."""
@@ -162,15 +166,16 @@ class Chain:
     is made at once, on the token that is still being computed; where the draft was wrong, it never was.
 
     Args:
-        run: Ids ``[1, n]`` and where the first one stands to the likeliest token behind each, ``[1, n]``, and whatever
-            else is said of each, ``[1, n]`` each; it appends n positions to the caches.
+        run: Ids ``[1, n]``, where the first one stands, and whether no pass runs and this one surely does, to the
+            likeliest token behind each, ``[1, n]``, and whatever else is said of each, ``[1, n]`` each; it appends n
+            positions to the caches.
         caches: Of every layer. Between two calls they go on behind what was read; `end` accepts that.
     """
 
     # Positions that may wait in the caches' tails.
     _MOST = 2 * MOST
 
-    def __init__(self, run: Callable[[mx.array, int], Sequence[mx.array]], caches: Sequence[KVCache]) -> None:
+    def __init__(self, run: Callable[[mx.array, int, bool], Sequence[mx.array]], caches: Sequence[KVCache]) -> None:
         self._run, self._caches = run, caches
         self._at = 0  # where the first pass stands
         self._read, self._calls = 0, 0  # positions, and passes they came in
@@ -186,7 +191,7 @@ class Chain:
         self._at, self._read, self._calls = at, 0, 0
         for cache in self._caches:
             cache.hold()
-        self._start(self._run(mx.array([[token, *draft]]), at), draft)
+        self._start(self._run(mx.array([[token, *draft]]), at, True), draft)
 
     def follow(self, draft: Sequence[int]) -> None:
         """Make the pass for when all of the running one's draft is right; ``draft`` follows the token behind that."""
@@ -197,7 +202,7 @@ class Chain:
             ids = said[0][:, -1:]
             if draft:
                 ids = mx.concatenate([ids, mx.array([draft], ids.dtype)], axis=1)
-            self._next = self._run(ids, self._at + ahead), draft
+            self._next = self._run(ids, self._at + ahead, False), draft
 
     def read(self) -> tuple[list[int], list[list[int]]]:
         """What the model says: the part of the running draft that it agrees with, and one more.
@@ -223,9 +228,7 @@ class Chain:
         started = self._calls + (self._running is not None)
         self._running = self._next = None
         for cache in self._caches:
-            cache._unmake(started)
-            cache.rollback(max(0, cache.pending - self._read))
-            cache.accept()
+            cache._keep(started, self._read)
 
     def _start(self, said: Sequence[mx.array], draft: Sequence[int]) -> None:
         mx.async_eval(*said)

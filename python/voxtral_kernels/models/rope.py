@@ -47,6 +47,10 @@ def rotations(runs: Sequence[tuple[int, int]], head_dim: int, theta: float) -> m
 
 def _rotation(offset: int, length: int, head_dim: int, theta: float) -> np.ndarray:
     start = offset % _BLOCK
+    first = _block(offset - start, head_dim, theta)
     if start + length <= _BLOCK:
-        return _block(offset - start, head_dim, theta)[start : start + length]
+        return first[start : start + length]
+    if length <= _BLOCK:
+        rest = _block(offset - start + _BLOCK, head_dim, theta)
+        return np.concatenate([first[start:], rest[: start + length - _BLOCK]])
     return rope_append.rotation(offset, length, head_dim, theta)

@@ -154,6 +154,8 @@ class Stack(nn.Module):
         x: mx.array,
         caches: Sequence[KVCache] | Sequence[CacheRows] | None = None,
         scales: Sequence[mx.array] | None = None,
+        *,
+        at_once: bool = False,
     ) -> mx.array:
         """``[B, L, D]`` to normed hidden states of the same shape.
 
@@ -162,6 +164,7 @@ class Stack(nn.Module):
             caches: From ``new_caches``; changed in place. Or those of several streams as `CacheRows`, with L = 1: only
                 where `rows_alone` says so.
             scales: Each layer's conditioning ``[D]``, see `Block`; for several streams one of each row, ``[B, D]``.
+            at_once: Each layer is begun while the next one is made: for what nothing else runs beside, on a CPU.
         """
         c, (batch, length, dim) = self.config, x.shape
         if caches and transforms.in_transformation(x):
@@ -174,6 +177,8 @@ class Stack(nn.Module):
         h, delta = x.reshape(batch * length, dim), None
         for i, block in enumerate(self["blocks"]):
             h, delta = block(h, delta, rotation, caches[i] if caches else None, step, scales[i] if scales else None)
+            if at_once:
+                mx.async_eval(h if delta is None else [h, delta])
         if delta is None:
             y = step.first(h, self["norm"], None, c.norm_eps, None)
         else:

@@ -66,7 +66,12 @@ class Decoder(Stack):
         return vectors
 
     def __call__(  # type: ignore[override]
-        self, x: mx.array, scales: Sequence[mx.array], caches: Sequence[KVCache] | None = None
+        self,
+        x: mx.array,
+        scales: Sequence[mx.array],
+        caches: Sequence[KVCache] | None = None,
+        *,
+        at_once: bool = False,
     ) -> mx.array:
         """``[B, L, D]`` to normed hidden states of the same shape.
 
@@ -74,8 +79,9 @@ class Decoder(Stack):
             x: Token plus audio embeddings of all positions, or with ``caches`` of those behind what they have seen.
             scales: From ``scales``.
             caches: From ``new_caches``; changed in place.
+            at_once: As for `Stack`.
         """
-        return super().__call__(x, caches, scales)
+        return super().__call__(x, caches, scales, at_once=at_once)
 
     def embed(self, ids: mx.array) -> mx.array:
         """Token embeddings: ids ``[B, L]`` to ``[B, L, D]``."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from itertools import pairwise
+from itertools import count, pairwise
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
+from ...backends.select import device_type
 from ..passes import LEAST, PLAIN, Chain
 from ..result import Passes
 from .drafts import Drafts
@@ -25,10 +26,16 @@ Told = tuple[int, int]
 
 
 def heard(
-    decoder: Decoder, ids: mx.array, audio: mx.array, scales: Sequence[mx.array], caches: Sequence[Any]
+    decoder: Decoder,
+    ids: mx.array,
+    audio: mx.array,
+    scales: Sequence[mx.array],
+    caches: Sequence[Any],
+    *,
+    at_once: bool = False,
 ) -> mx.array:
-    """Hidden states of positions: ids ``[B, L]``, audio embeddings ``[B, L, D]``."""
-    return decoder(decoder.embed(ids) + audio, scales, caches)
+    """Hidden states of positions: ids ``[B, L]``, audio embeddings ``[B, L, D]``; ``at_once`` as for `Stack`."""
+    return decoder(decoder.embed(ids) + audio, scales, caches, at_once=at_once)
 
 
 def likeliest(decoder: Decoder, hidden: mx.array) -> mx.array:
@@ -145,7 +152,13 @@ class Decoding:
     def _verified(self, drafts: Drafts, audio: mx.array) -> Generator[Told, None, None]:
         """What passes say, until plain steps are due; it is told while the pass behind it runs."""
         at, end = 0, audio.shape[1]
-        chain = Chain(lambda ids, i: self._proposed(ids, audio[:, i : i + ids.shape[1]], drafts), self.caches)
+        # What runs on a CPU begins while the rest is made; a GPU takes all of a pass together.
+        on_cpu = device_type(None) == mx.cpu
+
+        def run(ids: mx.array, at: int, alone: bool) -> tuple[mx.array, mx.array]:
+            return self._proposed(ids, audio[:, at : at + ids.shape[1]], drafts, at_once=alone and on_cpu)
+
+        chain = Chain(run, self.caches)
         made: list[Told] = []
         try:
             while at < end and not drafts.plain(end - at):
@@ -160,9 +173,11 @@ class Decoding:
                         chain.follow(following)
                     said, behind = chain.read()
                     drafts.hear(draft, said, *behind, timed=timed, chained=chained)
-                    made += [self._told(i, token) for i, token in enumerate(said, start=self.position)]
+                    made += zip(said, count(self.position), strict=False)
+                    for token in said:
+                        drafts.push(token)
                     self.last = mx.array([[said[-1]]])
-                    self._pass(len(said), len(draft), len(said) - 1)
+                    self._pass(len(said), len(draft), len(said) - 1, len(said))
                     if timed:
                         drafts.costs.note(len(draft) + 1, perf_counter() - begun)
                     at, draft, chained = at + len(said), following or [], True
@@ -176,9 +191,9 @@ class Decoding:
             chain.end()
         yield from _emptied(made)
 
-    def _proposed(self, ids: mx.array, audio: mx.array, drafts: Drafts) -> tuple[mx.array, mx.array]:
+    def _proposed(self, ids: mx.array, audio: mx.array, drafts: Drafts, *, at_once: bool) -> tuple[mx.array, mx.array]:
         """The likeliest token behind each, and the likeliest text, ``[1, n]`` each."""
-        hidden = heard(self._model.decoder, ids, audio, self.scales, self.caches)
+        hidden = heard(self._model.decoder, ids, audio, self.scales, self.caches, at_once=at_once)
         return self._model.decoder.likeliest_and_text(hidden, drafts.n_special)
 
     def _step(self, ids: mx.array, audio: mx.array) -> None:
@@ -192,9 +207,9 @@ class Decoding:
         decoder = self._model.decoder
         return likeliest(decoder, heard(decoder, ids, audio, self.scales, self.caches)[:, -last:])
 
-    def _pass(self, positions: int, drafted: int = 0, accepted: int = 0) -> None:
-        p = self.passes
-        self.passes = Passes(p.made + 1, p.tokens, p.drafted + drafted, p.accepted + accepted)
+    def _pass(self, positions: int, drafted: int = 0, accepted: int = 0, told: int = 0) -> None:
+        made, tokens, of_drafts, right = self.passes
+        self.passes = Passes(made + 1, tokens + told, of_drafts + drafted, right + accepted)
         self.position += positions
 
     def _read(self, token: mx.array, back: int = 1) -> Told:
@@ -202,7 +217,8 @@ class Decoding:
         return self._told(self.position - back, int(cast(int, token.item())))
 
     def _told(self, position: int, token: int) -> Told:
-        self.passes = self.passes._replace(tokens=self.passes.tokens + 1)
+        made, tokens, drafted, accepted = self.passes
+        self.passes = Passes(made, tokens + 1, drafted, accepted)
         if self._drafts is not None:
             self._drafts.push(token)
         return token, position

@@ -9,17 +9,14 @@ any case.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..passes import LEAST, MOST, PLAIN, STRETCH, Costs
+from .guess import Guess
 from .jacobi import Jacobi, Likely
 
-# How fast what a stream is like is forgotten, a token.
-_KEPT = 0.98
 # How fast what passes would have saved is forgotten, a pass.
 _RECENT = 0.95
-# Pads behind the last other token from which on a pause is only long.
-_LONG = 32
 # Rows of a pass that are still timed, or thought of, where drafts do not pay.
 _SHORT = 4
 # Tokens from which on what drafts save is judged, and those that a trial, or a stream, begins with: two passes that
@@ -29,117 +26,8 @@ _JUDGED, _TRIED, _REST, _LONGEST_REST = 3.0, 2.0, 256, 2048
 _START = 0.93
 # What hearing a further row is worth for the draft behind it, in tokens, where all that was proposed so came.
 _ROW = 0.12
-# Lengths of drafts are worth about the same from this share of the best on.
-_ALIKE = 0.985
 # Behind a draft that is likelier than this to be right, the next pass is made at once.
 _AHEAD = 0.4
-# Any token of a text.
-_TEXT = -1
-# What a pad and a word's mark weigh before anything was heard: behind a pad, and behind text.
-_FIRST = {True: (0.85, 0.14), False: (0.7, 0.2)}
-
-
-class Guess:
-    """What comes next, by what came so far: a pad, the mark of a word, or neither.
-
-    Args:
-        pad, word: Ids of [STREAMING_PAD] and [STREAMING_WORD].
-    """
-
-    def __init__(self, pad: int, word: int) -> None:
-        self._ids = pad, word
-        # By whether the last token was a pad, and the pads up to it: pads, words' marks and others that followed.
-        self._followed: dict[tuple[bool, int], list[float]] = {}
-        self._last, self._pads = pad, 0
-
-    @property
-    def state(self) -> tuple[int, int]:
-        """The last token, and the pads up to it."""
-        return self._last, self._pads
-
-    def push(self, token: int) -> None:
-        """The next token became known."""
-        pad, word = self._ids
-        if self._last != word:
-            counts = self._followed.setdefault(self._state(self._last, self._pads), [0.0, 0.0, 0.0])
-            for i in range(3):
-                counts[i] *= _KEPT
-            counts[0 if token == pad else 1 if token == word else 2] += 1
-        self._pads = self._pads + 1 if token == pad else 0
-        self._last = token
-
-    def draft(
-        self,
-        most: int,
-        worth: Callable[[int, float, float], float],
-        coming: Sequence[Likely] = (),
-        behind: tuple[int, int] | None = None,
-    ) -> list[int]:
-        """The likeliest next tokens, as many as are worth most.
-
-        Args:
-            most: At most so many.
-            worth: Of a draft's length, the tokens expected of its pass, and how likely all of the draft is right.
-            coming: What else may come, with its chances.
-            behind: The last token and the pads up to it; None: as they are.
-        """
-        pad, word = self._ids
-        certain, expected = 1.0, 1.0
-        last, pads = behind or (self._last, self._pads)
-        best, chosen = worth(0, 1.0, 1.0), 0
-        tokens: list[int] = []
-        for n in range(most):
-            # Behind its mark comes some word: what is said behind that is worth hearing all the same.
-            token, chance = (pad, 0.0) if last == word else self._likeliest(last, pads)
-            last, chance = coming[n] if n < len(coming) and coming[n][1] >= chance else (token, chance)
-            pads = self._pads_behind(last, pads)
-            certain *= chance
-            expected += certain
-            tokens.append(last)
-            value = worth(n + 1, expected, certain)
-            # Of lengths worth about the same the longer one: it reads the weights less often.
-            if value > best or (chosen and certain and value > _ALIKE * best):
-                best, chosen = max(best, value), n + 1
-        return tokens[:chosen]
-
-    def along(self, draft: Sequence[int], coming: Sequence[Likely] = ()) -> tuple[float, tuple[int, int]]:
-        """How likely a draft is, and the last token and its pads behind it and what follows it then, probably.
-
-        Args:
-            draft: Made by `draft`.
-            coming: As for that.
-        """
-        pad, word = self._ids
-        certain, last, pads = 1.0, self._last, self._pads
-        for i, token in enumerate(draft):
-            known = i < len(coming) and coming[i][0] == token
-            certain *= coming[i][1] if known else self._chances(last, pads)[token != pad]
-            last, pads = token, self._pads_behind(token, pads)
-        if len(draft) < len(coming):
-            token = coming[len(draft)][0]
-            return certain, (token, self._pads_behind(token, pads))
-        of_pad, of_word = (0.0, 0.0) if last == word else self._chances(last, pads)
-        if of_pad >= max(of_word, 1 - of_pad - of_word):
-            return certain, (pad, pads + 1)
-        return certain, (word if of_word >= 1 - of_pad - of_word else _TEXT, 0)
-
-    def _pads_behind(self, token: int, pads: int) -> int:
-        return pads + 1 if token == self._ids[0] else 0
-
-    def _likeliest(self, last: int, pads: int) -> Likely:
-        """Of a pad and a word's mark."""
-        of_pad, of_word = self._chances(last, pads)
-        return (self._ids[0], of_pad) if of_pad >= of_word else (self._ids[1], of_word)
-
-    def _state(self, last: int, pads: int) -> tuple[bool, int]:
-        return last == self._ids[0], min(pads, _LONG)
-
-    def _chances(self, last: int, pads: int) -> tuple[float, float]:
-        """Of a pad and of a word's mark."""
-        state = self._state(last, pads)
-        first, counts = _FIRST[state[0]], self._followed.get(state, (0.0, 0.0, 0.0))
-        total = sum(counts) + 1
-        return (counts[0] + first[0]) / total, (counts[1] + first[1]) / total
 
 
 class Drafts:
@@ -275,14 +163,19 @@ class Drafts:
         return min(rows, MOST if self._gained > _JUDGED else _SHORT) - 1
 
     def _best(self, most: int, coming: Sequence[Likely] = (), behind: tuple[int, int] | None = None) -> list[int]:
-        cost, row = self._cost, _ROW * self._jacobi.right
+        costs, row = self.costs, _ROW * self._jacobi.right
+        hidden = self._hidden()
 
         def worth(n: int, expected: float, certain: float) -> float:
-            return (expected + row * n) / cost(n, certain if certain > _AHEAD else 0.0)
+            cost = costs(n + 1)
+            return (expected + row * n) / (cost - certain * hidden if certain > _AHEAD else cost)
 
         return self._guess.draft(most, worth, coming, behind)
 
     def _cost(self, drafted: int, chained: float) -> float:
         """Of a pass, if it is so likely that the next one is made while it runs: as plain steps are."""
-        costs = self.costs
-        return costs(drafted + 1) - chained * max(0.0, costs(1) - costs(PLAIN))
+        return self.costs(drafted + 1) - chained * self._hidden()
+
+    def _hidden(self) -> float:
+        """What a pass takes less where it is made while another one runs."""
+        return max(0.0, self.costs(1) - self.costs(PLAIN))
