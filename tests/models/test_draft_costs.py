@@ -243,3 +243,57 @@ def test_a_pass_that_is_made_while_another_runs_costs_less(chained):
         drafts.push(PAD)
         drafts.push(PAD)
     assert (drafts.plain(20) == 0) == chained
+
+
+def test_where_no_draft_is_worth_a_pass_plain_steps_are_made():
+    """A row alone takes two plain steps, and behind a word's mark nothing is likely."""
+    drafts = Drafts(PAD, WORD, TEXT)
+    drafts.costs = rising(Costs(), 0.1)
+    drafts.costs._table[1:] = [2 + 0.5 * n for n in range(MOST)]
+    for _ in range(20):
+        assert drafts.plain(20) == 0
+        draft, _ = drafts.next(20)
+        drafts.hear(draft, [PAD] * (len(draft) + 1), [], [], timed=False)
+        for _ in range(len(draft) + 1):
+            drafts.push(PAD)
+    drafts.push(WORD)
+    assert 0 < drafts.plain(20) < 8
+    drafts.push(1001)
+    drafts.push(PAD)
+    assert drafts.plain(20) == 0
+
+
+def test_no_pass_without_a_draft_follows_another():
+    drafts = Drafts(PAD, WORD, TEXT)
+    drafts.costs = rising(Costs(), 0.5)
+    for _ in range(20):
+        for token in (WORD, 1001, PAD):
+            drafts.push(token)
+    # Now comes a mark, behind which nothing is likely.
+    assert drafts.behind([], 20) is None
+    for _ in range(40):
+        drafts.push(PAD)
+    assert drafts.behind([], 20)
+
+
+def test_a_trial_times_no_long_pass():
+    """They would take more than what it costs."""
+    drafts, rows = Drafts(PAD, WORD, TEXT), []
+    told = 0
+    while told < 2000:
+        steps = drafts.plain(20)
+        if steps:
+            for _ in range(steps):
+                drafts.push(1001)
+            drafts.costs.note(PLAIN, 0.01)
+            told += steps
+            continue
+        draft, timed = drafts.next(20)
+        rows.append(len(draft) + 1)
+        if timed:
+            drafts.costs.note(rows[-1], 0.01 * (1 + 0.3 * rows[-1]))
+        drafts.hear(draft, [1001], [1002] * len(draft), [2] * len(draft), timed=timed)
+        drafts.push(1001)
+        told += 1
+    assert set(rows) == {1, 2, 4}
+    assert sum(rows) < 300

@@ -85,7 +85,7 @@ class Decoding:
             if self.position < len(self._prompt):
                 return  # every token up to here was given
         at, end, waits = len(given), audio.shape[1], bool(given)
-        drafts = self._drafting(audio) if end - at > 1 else None
+        drafts = self._drafting() if end - at > 1 else None
         while at < end:
             steps = end - at if drafts is None else drafts.plain(end - at)
             if drafts is None or steps:
@@ -125,13 +125,12 @@ class Decoding:
         """Whether the token behind so many further positions is one of the stream's."""
         return self.position + positions >= len(self._prompt)
 
-    def _drafting(self, audio: mx.array) -> Drafts | None:
+    def _drafting(self) -> Drafts | None:
         """What proposes tokens here and now."""
         model = self._model
         exact = self._bits == 16 and model.decoder.rows_alone(model.dtype, scale=self.scales[0].dtype)
         if self._drafts is None or not (self._always or exact):
             return None
-        mx.eval(audio)  # passes are timed
         self._drafts.costs = model.costs.here()
         return self._drafts
 
@@ -152,6 +151,7 @@ class Decoding:
     def _verified(self, drafts: Drafts, audio: mx.array) -> Generator[Told, None, None]:
         """What passes say, until plain steps are due; it is told while the pass behind it runs."""
         at, end = 0, audio.shape[1]
+        mx.eval(audio)  # passes are timed
         # What runs on a CPU begins while the rest is made; a GPU takes all of a pass together.
         on_cpu = device_type(None) == mx.cpu
 

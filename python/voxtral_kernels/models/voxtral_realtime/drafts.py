@@ -16,14 +16,14 @@ from .guess import Guess
 from .jacobi import Jacobi, Likely
 
 # How fast what passes would have saved is forgotten, a pass.
-_RECENT = 0.95
+_RECENT = 0.98
 # Rows of a pass that are still timed, or thought of, where drafts do not pay.
 _SHORT = 4
 # Tokens from which on what drafts save is judged, and those that a trial, or a stream, begins with: two passes that
 # bring nothing end it. Then the tokens before drafts are tried again, at first and at most.
 _JUDGED, _TRIED, _REST, _LONGEST_REST = 3.0, 2.0, 256, 2048
 # Drafts that are only thought of are made again when they would take this share of plain decoding's time.
-_START = 0.93
+_START = 0.97
 # What hearing a further row is worth for the draft behind it, in tokens, where all that was proposed so came.
 _ROW = 0.12
 # Behind a draft that is likelier than this to be right, the next pass is made at once.
@@ -49,11 +49,13 @@ class Drafts:
         self._state = pad, 0  # the last token before those, and the pads up to it
         self._rest, self._rested = _REST, 0  # tokens without drafts before they are tried again, and those since
         self._room = MOST - 1  # at most so many tokens of a draft
+        self._found: list[int] | None = None  # the best draft, until more is known
 
     def push(self, token: int) -> None:
         """The next token became known."""
         self._guess.push(token)
         self._jacobi.push(token)
+        self._found = None
         if not self._on:
             self._thought.append(token)
 
@@ -76,6 +78,7 @@ class Drafts:
             chained: It was made while the one before it ran.
         """
         self._jacobi.hear(made, said, text)
+        self._found = None
         if self._on and not timed:
             self._note(len(draft), len(made), float(chained))
 
@@ -88,9 +91,6 @@ class Drafts:
         if rows < 2:
             return rows
         self._room = min(rows, MOST) - 1
-        size = self._wanted(rows)
-        if size is not None:
-            return LEAST if size == PLAIN else 0
         if not self._on:
             self._think()
         elif self._gained >= _JUDGED and self._spent >= self._gained:
@@ -98,7 +98,17 @@ class Drafts:
             self._spent = self._gained = 0.0
         elif self._gained > 2 * _JUDGED:
             self._rest = _REST
-        return 0 if self._on else min(rows, STRETCH)
+        size = self._wanted(rows)
+        if size is not None:
+            return LEAST if size == PLAIN else 0
+        if not self._on:
+            return min(rows, STRETCH)
+        if self._draft(rows):
+            return 0
+        # A pass without a draft is a plain step whose token is waited for.
+        steps = min(rows, _SHORT)
+        self._spent, self._gained = self._spent + steps, self._gained + steps
+        return steps
 
     def _think(self) -> None:
         """Would drafts have paid lately? Or have they not been made for long?"""
@@ -112,7 +122,7 @@ class Drafts:
                     right += 1
                 for last in tokens[at : at + right + 1]:
                     pads = pads + 1 if last == self._pad else 0
-                self._note(len(draft), right + 1, 0.0)
+                self._note(len(draft), right + 1, 0.0 if draft else 1.0)
                 at += right + 1
         elif tokens:
             last, pads = tokens[-1], 0
@@ -130,8 +140,13 @@ class Drafts:
         self._gained = self._gained * _RECENT + made
 
     def _wanted(self, rows: int) -> int | None:
-        """As `Costs.wanted`; where drafts do not pay, long ones are not timed."""
-        return self.costs.wanted(rows if self._on else min(rows, _SHORT))
+        """As `Costs.wanted`; where drafts do not pay, or are only tried, long ones are not timed."""
+        return self.costs.wanted(min(rows, _SHORT) if self._tried or not self._on else rows)
+
+    @property
+    def _tried(self) -> bool:
+        """Drafts are on trial."""
+        return self._on and self._gained <= _JUDGED
 
     def next(self, rows: int) -> tuple[list[int], bool]:
         """The draft to verify behind the token that is known, and whether its pass is timed; all tokens were pushed.
@@ -139,14 +154,15 @@ class Drafts:
         Args:
             rows: Steps whose audio is there.
         """
-        size, coming = self._wanted(rows), self._jacobi.ahead()
-        if size:
+        if size := self._wanted(rows):
             # Passes of so many rows were not timed yet: this one is.
-            return self._guess.draft(size - 1, lambda n, *_: float(n), coming), True
-        return self._best(self._most(rows), coming), False
+            return self._guess.draft(size - 1, _length, self._jacobi.ahead()), True
+        return self._draft(rows), False
 
     def behind(self, draft: list[int], rows: int) -> list[int] | None:
-        """What to verify behind a draft and the token that the model adds to it; None: nothing, it is too unlikely.
+        """What to verify behind a draft and the token that the model adds to it.
+
+        None: nothing, it is too unlikely, or plain steps do.
 
         Args:
             draft: It is being verified; nothing of it was pushed.
@@ -156,11 +172,19 @@ class Drafts:
         certain, state = self._guess.along(draft, coming)
         if rows < 1 or certain <= _AHEAD:
             return None
-        return self._best(self._most(rows), coming[len(draft) + 1 :], state)
+        following = self._best(self._most(rows), coming[len(draft) + 1 :], state)
+        return following if draft or following else None
+
+    def _draft(self, rows: int) -> list[int]:
+        if self._found is None:
+            coming, most = self._jacobi.ahead(), self._most(rows)
+            # A trial hears what is said behind its draft, whatever that is worth.
+            self._found = self._guess.draft(most, _length, coming) if self._tried else self._best(most, coming)
+        return self._found
 
     def _most(self, rows: int) -> int:
         """Tokens of a draft; a trial is short."""
-        return min(rows, MOST if self._gained > _JUDGED else _SHORT) - 1
+        return min(rows, _SHORT if self._tried else MOST) - 1
 
     def _best(self, most: int, coming: Sequence[Likely] = (), behind: tuple[int, int] | None = None) -> list[int]:
         costs, row = self.costs, _ROW * self._jacobi.right
@@ -179,3 +203,8 @@ class Drafts:
     def _hidden(self) -> float:
         """What a pass takes less where it is made while another one runs."""
         return max(0.0, self.costs(1) - self.costs(PLAIN))
+
+
+def _length(n: int, *_: float) -> float:
+    """A draft is worth its length."""
+    return float(n)

@@ -15,7 +15,7 @@ _KEPT = 0.98
 # Pads behind the last other token from which on a pause is only long.
 _LONG = 32
 # Lengths of drafts are worth about the same from this share of the best on.
-_ALIKE = 0.985
+_ALIKE = 0.97
 # Any token of a text.
 _TEXT = -1
 # What a pad and a word's mark weigh before anything was heard: behind a pad, and behind text.
