@@ -43,21 +43,19 @@ def _spoil(a, row, axis=0):
     return a
 
 
-def _cancelling(r):
+def _cancelling(r, rows, weights):
     """The second half of each sum is the first, negative: what is left is rounding, which 16 bits show in full."""
-    half = r.x.shape[1] // 2
-    first = {name: getattr(r, name) for name in ("weight", "scales", "biases")}
-    first = {name: a[:, : a.shape[1] // 2] for name, a in first.items() if a is not None}
-    x = r.x[:, :half]
-    twice = {name: mx.concatenate([a, a], axis=1) for name, a in first.items()}
-    return replace(r, x=mx.concatenate([x, -x], axis=1), **twice)
+    held = {name: getattr(r, name) for name in (*rows, *weights)}
+    first = {name: a[..., : a.shape[-1] // 2] for name, a in held.items() if a is not None}
+    both = {name: mx.concatenate([a, -a if name in rows else a], axis=-1) for name, a in first.items()}
+    return replace(r, bias=None, **both)
 
 
 def skinny_linear(dtype, seed, *, columns=384, n=37, cancelling=False, **form):
     ref = testing.definition("skinny_linear")
     heads = form.get("form") == "heads"
     request = ref.example(ref.Case(MOST, columns, 0 if heads else n, **form), dtype, seed)
-    request = _cancelling(request) if cancelling else request
+    request = _cancelling(request, ["x"], ["weight", "scales", "biases"]) if cancelling else request
 
     def run(rows, spoilt):
         taken = mx.array(rows)
@@ -111,10 +109,11 @@ def rope_append(dtype, seed, *, heads=(4, 2), dim=40):
     return Family(run)
 
 
-def causal_conv1d_gelu(dtype, seed, *, c_in=128, c_out=33, stride=1, kernel=3):
+def causal_conv1d_gelu(dtype, seed, *, c_in=128, c_out=33, stride=1, kernel=3, cancelling=False):
     ref = testing.definition("causal_conv1d_gelu")
     context = kernel - stride
     request = ref.example(ref.Case(1, MOST * stride, c_in, c_out, kernel, stride, context), dtype, seed)
+    request = _cancelling(request, ["x", "context"], ["weight"]) if cancelling else request
 
     def run(rows, spoilt):
         first, last = rows[0] * stride, (rows[-1] + 1) * stride
@@ -168,6 +167,7 @@ FAMILIES = {
     "causal_conv1d_gelu": [
         (causal_conv1d_gelu, {}),
         (causal_conv1d_gelu, {"c_in": 300, "stride": 2}),
+        (causal_conv1d_gelu, {"c_in": 256, "cancelling": True}),
     ],
     "sliding_window_attention": [
         (attention, {"heads": (8, 2), "dim": 128, "window": 100}),  # a ring that has wrapped, groups of heads
