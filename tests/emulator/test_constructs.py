@@ -86,6 +86,19 @@ def test_a_header_by_itself(header):
     assert out.tolist() == [1]
 
 
+def test_a_header_of_a_given_folder_in_angle_brackets(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/part.h").write_text("#include <metal_stdlib>\ninline float part(float x) { return x + 1; }\n")
+    text = "#include <mine/part.h>\nkernel void k(device float* y) { y[0] = part(metal::fabs(y[0])); }"
+    library = emulator.library(text, include_dirs=[tmp_path])
+    (out,) = library.run("k", {0: np.ones(1, np.float32)}, (1, 1, 1), (1, 1, 1), outputs=[0])
+    assert out.tolist() == [2]
+    with pytest.raises(emulator.KernelError, match=r"mine/part\.h"):
+        emulator.library(text)
+    with pytest.raises(emulator.KernelError, match="cmath"):
+        emulator.library("#include <cmath>\n" + text, include_dirs=[tmp_path])
+
+
 def test_a_second_name_beside_a_built_in_at_program_scope_is_refused():
     text = HEAD + "uint gid [[thread_position_in_grid]];\nkernel void k(device float* y) { uint gid = 3; y[gid] = 1; }"
     with pytest.raises(emulator.KernelError, match="no second gid"):

@@ -94,6 +94,51 @@ template <typename T, int N> kernel void by_arguments(device T* y, const array<T
 }
 template [[host_name("by_half")]] kernel void by_arguments(device half*, const array<half, 3> device* x);
 template [[host_name("by_float")]] [[kernel]] void by_arguments(device float*, const array<float, 2> device*);
+
+namespace mine { namespace metal {
+struct Shape { ::metal::array<int, 3> sizes; bool2 flags; };
+template <typename F, typename... A> using result = decltype(::metal::declval<F>()(::metal::declval<A>()...));
+template <typename T> struct Wide { using type = ::metal::vec<float, 2>; };
+template <typename T> using pair_of = typename Wide<T>::type;
+struct Turn {
+  template <typename T> pair_of<T> operator()(T x, T y) { return pair_of<T>(y, -x); }
+};
+template <typename F, typename T> kernel void of_functor(device result<F, T, T>* y, constant T* x [[buffer(1)]]) {
+  threadgroup float4 shared; shared = float4(x[0], x[1], ::metal::float2(7, 8));
+  int2 whole = static_cast<int2>(float2{1.5f, 2.5f}) + int2((::metal::float2)(shared.zw));
+  y[0] = F()(x[0], T(shared.y)); y[1] = float2(whole); y[2] = select(y[0], y[1], bool2(true, false));
+}
+} }
+template [[host_name("of_functor_float")]] kernel void ::mine::metal::
+  of_functor<mine::metal::Turn, float>(device float2*, constant float*);
+
+inline int total(array<int, 3> sizes) { return sizes[0] + sizes[1] + sizes[2]; }
+kernel void an_array_of_the_library(device float* y, constant mine::metal::Shape& shape [[buffer(1)]]) {
+  array<int, 3> copy = shape.sizes, other = {1, 2, 3}; auto first = shape.sizes.data();
+  other = shape.sizes; other.data()[1] += 1;
+  y[0] = total(shape.sizes); y[1] = first[2]; y[2] = total(copy) + total(other);
+}
+
+template <typename T> void fill(T to[2], T value) { to[0] = value; to[1] = value + 1; }
+template <typename T, float2 (*f)(T, uint2)> float second(T x) { return f(x, uint2(3, 4)).y; }
+inline float2 scaled(float x, uint2 by) { return x * float2(by); }
+kernel void arrays_and_functions_to_templates(device float* y) {
+  float part[2]; fill(part, 5.0f);
+  y[0] = part[0]; y[1] = part[1]; y[2] = second<float, scaled>(2);
+}
+
+template <typename T> T sum_of(T v) {
+  using wide = typename mine::metal::Wide<T>::type;
+  const wide w = wide(v) * 2; decltype(w.x) left = w.x; left += w.y;
+  return T(left, 0);
+}
+kernel void one_precision(device float* y) {
+  half h = 1; bfloat b = bfloat(-3.0f);
+  y[0] = precise::log(1); y[1] = precise::atan2(h, 1.0f); y[2] = precise::abs(b); y[3] = sizeof(fast::exp(h));
+  y[4] = precise::sqrt(half2(4, 9)).y; y[5] = sum_of(half2(1, 2)).x;
+  y[6] = is_floating_point_v<half2> + 2 * is_integral_v<uint3>;
+  y[6] += 4 * is_arithmetic_v<float2> + 8 * is_integral_v<float2>;
+}
 """
 CASES = {
     "braces_as_arguments": [12, 23, 7],
@@ -105,17 +150,22 @@ CASES = {
     "limits_of_our_own": [9, 40, 65504],
     "a_member_named_again": [3, 4],
     "by_float": [6 + 400 + 2],
+    "of_functor_float": [6, -6, 8, 10, 8, -6],
+    "an_array_of_the_library": [18, 6, 37],
+    "arrays_and_functions_to_templates": [5, 6, 8],
+    "one_precision": [0, np.float32(np.pi / 4), 3, 4, 3, 6, 3],
 }
 
 
 @pytest.fixture(scope="module")
 def library():
-    return emulator.library(TEXT, path="public.metal", entries=["by_float", "by_half"])
+    return emulator.library(TEXT, path="public.metal", entries=["by_float", "by_half", "of_functor_float"])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_value(library, name):
-    given = np.array([7, 0], np.int32) if name == "constant_is_const" else np.full(32, 6, np.float32)
+    whole = {"constant_is_const": [7, 0], "an_array_of_the_library": [6, 6, 6, 0]}
+    given = np.array(whole[name], np.int32) if name in whole else np.full(32, 6, np.float32)
     outputs = [0, 1] if name in ("structures_across_spaces", "a_wider_scalar") else [0]
     out = library.run(name, {0: np.zeros(8, np.float32), 1: given}, (1, 1, 1), (1, 1, 1), outputs=outputs)
     assert out[0].tolist()[: len(CASES[name])] == CASES[name]

@@ -34,6 +34,10 @@ class Folders:
     def holds(self, path: str) -> bool:
         return is_within(path, [*self.searched, *self.trusted, self.ours])
 
+    def searches(self, operand: str) -> bool:
+        """Whether ``<operand>`` is a file of the folders given."""
+        return any(os.path.isfile(os.path.join(folder, operand)) for folder in self.searched)
+
     def is_known(self, path: str) -> bool:
         """Whether a file needs no look: it is ours or trusted. A name that is no whole path is a text's own."""
         if path not in self._known:

@@ -11,7 +11,7 @@ reads the host compiler's syntax tree. Silence is no proof that Apple's compiler
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..frontend.tokens import Token
 from . import declarations, kernels, tree, words
@@ -68,9 +68,14 @@ def check(tokens: Sequence[Token], *, version: str = DEFAULT_VERSION, preprocess
     return sorted(violations, key=lambda v: (order[v.path], v.line))
 
 
-def check_includes(tokens: Sequence[Token]) -> list[Violation]:
-    """What raw tokens show of their ``#include`` lines: headers that Metal lacks, and names without their header."""
-    return list(words.check_headers(list(tokens)))
+def check_includes(tokens: Sequence[Token], is_given: Callable[[str], bool] = lambda path: False) -> list[Violation]:
+    """What raw tokens show of their ``#include`` lines: headers that Metal lacks, and names without their header.
+
+    Args:
+        tokens: Of one text, with its directives.
+        is_given: Whether ``<path>`` is a file of the folders that the compiler is given.
+    """
+    return list(words.check_headers(list(tokens), is_given))
 
 
 def require(tokens: Sequence[Token], *, version: str = DEFAULT_VERSION, preprocessed: bool = False) -> None:

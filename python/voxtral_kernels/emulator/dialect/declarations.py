@@ -56,7 +56,7 @@ def _levels(tokens: Sequence[Token]) -> Iterator[Violation]:
             return
         if token.kind == PUNCTUATOR:
             if token.text == "<" and i and tokens[i - 1].kind == IDENTIFIER:
-                i = closing_angle(tokens, i) or i
+                i = angle_end(tokens, i, len(tokens))
             elif token.text in ("(", "[") and not (token.text == "(" and tokens[i + 1].text in ("&", "*")):
                 i = closing(tokens, i)
             elif token.text in ("*", "&", "&&") and not known:

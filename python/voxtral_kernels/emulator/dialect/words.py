@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..frontend.tokens import IDENTIFIER, NUMBER, STRING, Token, closing, include_path
 from .report import Rule, Version, Violation, rule
@@ -138,14 +138,16 @@ def _opens_lambda(tokens: list[Token], i: int) -> bool:
     return before.kind != IDENTIFIER or before.text in ("return", "else", "do")
 
 
-def check_headers(tokens: list[Token]) -> Iterator[Violation]:
+def check_headers(tokens: list[Token], is_given: Callable[[str], bool]) -> Iterator[Violation]:
     """The ``#include`` lines of raw text (preprocessed text has none left)."""
     included: set[str] = set()
     for token in tokens:
         path, angled = include_path(token) or ("", True)
         stem = path.removeprefix("metal_")
-        if not angled or (path.startswith("metal_") and stem in _METAL_HEADERS):
-            included.add("stdlib" if not angled else stem)  # a quoted header may include what is needed
+        if path.startswith("metal_") and stem in _METAL_HEADERS and angled:
+            included.add(stem)
+        elif not angled or (path and is_given(path)):
+            included.add("stdlib")  # a header of the user's own may include what is needed
         elif path and path not in _OTHER_HEADERS and not path.startswith("MetalPerformancePrimitives/"):
             yield _HEADER.at(token, f"<{path}>")
     if "stdlib" in included:

@@ -216,16 +216,24 @@ def _whole(expression: str, at: Token) -> int:
     return value
 
 
-def type_names(tokens: Sequence[Token]) -> set[str]:
-    """Names that may stand for a vector: types that are parameters of a template, and ``using V = vec<T, 2>``."""
-    names = set()
+def type_names(tokens: Sequence[Token]) -> dict[str, bool]:
+    """Names that may stand for a vector, and whether a template list follows them.
+
+    They are types that are parameters of a template, ``using V = vec<T, 2>`` or a dependent type, templates of names.
+    """
+    names = {}
     for i, token in enumerate(tokens):
         parameter = token.text in ("typename", "class") and text_at(tokens, i - 1) in ("<", ",")
         if parameter and text_at(tokens, i + 2) in (",", ">", "="):
-            names.add(text_at(tokens, i + 1))
-        start = i + 5 if text_at(tokens, i + 3) == "metal" else i + 3
-        if token.text == "using" and text_at(tokens, i + 2) == "=" and text_at(tokens, start) == "vec":
-            names.add(text_at(tokens, i + 1))
+            names[text_at(tokens, i + 1)] = False
+        if token.text != "using" or text_at(tokens, i + 2) != "=":
+            continue
+        start = i + 4 if text_at(tokens, i + 3) == "::" else i + 3
+        start += 2 if text_at(tokens, start) == "metal" else 0
+        if text_at(tokens, i - 1) == ">":
+            names.setdefault(text_at(tokens, i + 1), True)
+        elif text_at(tokens, start) in ("vec", "typename"):
+            names[text_at(tokens, i + 1)] = False
     return names
 
 

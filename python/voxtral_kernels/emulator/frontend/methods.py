@@ -9,7 +9,7 @@ conversions stay open: clang keeps temporaries in no address space at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from . import tokens as tk
 from .declarations import text_at
@@ -116,6 +116,23 @@ def function_bodies(tokens: Sequence[Token]) -> set[int]:
                 i = partner[i]
         i += 1
     return inside
+
+
+def array_parameters(tokens: Sequence[Token], bodies: Container[int]) -> dict[int, str]:
+    """``thread`` before a parameter ``T x[4]`` that names no address space: without one clang deduces no T."""
+    found: dict[int, str] = {}
+    for i, token in enumerate(tokens):
+        named = token.text == "[" and text_at(tokens, i + 1) != "[" and tokens[i - 1].kind == tk.IDENTIFIER
+        if not named or i in bodies:
+            continue
+        start, depth = i - 1, 0
+        while start and (depth or tokens[start - 1].kind == tk.IDENTIFIER or tokens[start - 1].text in ("::", ">")):
+            start -= 1
+            depth += (tokens[start].text == ">") - (tokens[start].text == "<")
+        words = {t.text for t in tokens[start:i]}
+        if start < i - 1 and text_at(tokens, start - 1) in ("(", ",") and not words & {*_SPACES, "typename", "class"}:
+            found[start - 1] = "thread"
+    return found
 
 
 def _is_after_initialisers(tokens: Sequence[Token], brace: int) -> bool:

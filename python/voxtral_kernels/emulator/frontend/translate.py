@@ -34,7 +34,7 @@ from .declarations import (
     type_names,
 )
 from .escapes import is_dropped
-from .methods import constant_copies, function_bodies, repeated_members, thread_methods
+from .methods import array_parameters, constant_copies, function_bodies, repeated_members, thread_methods
 from .parameters import BUILTINS, read_parameters, without_attributes
 from .tokens import Token
 from .unit import Kernel, Unit
@@ -46,7 +46,7 @@ class _Translator(ValueRewriter):
         super().__init__(tokens)
         self.unit = Unit("")
         self.thread_methods: dict[int, str] = {}
-        self.constant_copies: dict[int, str] = {}
+        self.insertions: dict[int, str] = {}  # what is written behind a token
         self.repeated_members: dict[int, int] = {}
         self.function_parameters: set[int] = set()
         self.namespaces: list[tuple[int, int, str]] = []
@@ -55,12 +55,12 @@ class _Translator(ValueRewriter):
 
     def run(self) -> Unit:
         self.thread_methods = thread_methods(self.tokens)
-        self.constant_copies = constant_copies(self.tokens)
         self.repeated_members = repeated_members(self.tokens)
         self.namespaces = namespaces(self.tokens)
         self.function_parameters = function_parameters(self.tokens)
         self.takes_functions = bool(self.function_parameters)
         self.function_bodies = function_bodies(self.tokens)
+        self.insertions = constant_copies(self.tokens) | array_parameters(self.tokens, self.function_bodies)
         self.vector_comparisons = vector_comparisons(self.tokens)
         self.type_names = type_names(self.tokens)
         self.braced_arguments = braced_arguments(self.tokens)
@@ -105,7 +105,7 @@ class _Translator(ValueRewriter):
             return i + 1
         elif i in self.vector_comparisons:
             self.out.append(token)
-            self._emit(token, "metal::msl_rhs() <<")
+            self._emit(token, "::metal::msl_rhs() <<")
             return i + 1
         elif token.text == "[" and self._text(i + 1) == "[":
             return self._attribute(i)
@@ -121,9 +121,9 @@ class _Translator(ValueRewriter):
             return self._method_space(i)
         if i in self.repeated_members:
             return self.repeated_members[i]
-        if i in self.constant_copies:
+        if i in self.insertions:
             self.out.append(self.tokens[i])
-            self._emit(self.tokens[i], self.constant_copies[i])
+            self._emit(self.tokens[i], self.insertions[i])
             return i + 1
         if i in self.function_parameters:
             self.out.append(self.tokens[i]._replace(text="&"))
@@ -193,7 +193,7 @@ class _Translator(ValueRewriter):
             return None
         self.built_ins.add(self._text(i + 1))
         lane = "const __generic msl_lane* at = msl_this_lane(); (void)at;"
-        value = f"return metal::msl_position({BUILTINS[built_in]});"
+        value = f"return ::metal::msl_position({BUILTINS[built_in]});"
         self._emit(self.tokens[i], f"MSL_HIDDEN {name} msl_built_in_{self._text(i + 1)}() {{ {lane} {value} }}")
         return end + 2
 
@@ -221,8 +221,8 @@ class _Translator(ValueRewriter):
                 self.out += self._nested(found.alignment[2:-1])
                 self._emit(name, ")))")
             reason = "a matrix cannot be a threadgroup variable: its default constructor is for thread memory"
-            self._emit(name, f'; static_assert(metal::msl_fits_threadgroup<{alias}>::value, "{reason}")')
-            memory = f"msl_threadgroup_memory({number}, sizeof({alias}), metal::msl_granule<{alias}>())"
+            self._emit(name, f'; static_assert(::metal::msl_fits_threadgroup<{alias}>::value, "{reason}")')
+            memory = f"msl_threadgroup_memory({number}, sizeof({alias}), ::metal::msl_granule<{alias}>())"
             self._emit(name, f"; threadgroup {alias}& {name.text} = *(threadgroup {alias}*)(uintptr_t){memory};")
         return found.end
 
@@ -230,7 +230,9 @@ class _Translator(ValueRewriter):
         found = instantiation(self.tokens, i)
         if found is None:
             return None
-        self.unit.instances[found.host_name] = self._scope(i) + self._joined(found.template_id)
+        is_global = found.template_id[0].text == "::"  # void ::a::f<float>
+        name = self._joined(found.template_id[is_global:]).replace(":: ", "::")
+        self.unit.instances[found.host_name] = name if is_global else self._scope(i) + name
         if not any(t.text == "<" for t in found.template_id):
             types = [
                 t for part in tk.split_commas(found.parameters) for t in (*without_attributes(part), part[0].like(","))

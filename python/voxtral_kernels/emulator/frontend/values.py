@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Self
 
 from . import tokens as tk
@@ -22,7 +22,7 @@ class ValueRewriter:
         self.constant_names: dict[str, int] = {}
         self.takes_functions = False
         self.function_bodies: Container[int] = ()
-        self.type_names: Container[str] = ()
+        self.type_names: Mapping[str, bool] = {}  # whether a template list follows
         self.initialisers: dict[int, Sequence[Token]] = {}  # ( or { behind a vector's name -> the vector's type
         self.braced_arguments: Container[int] = ()
         self.closings: set[int] = set()  # braces that became parentheses
@@ -56,6 +56,8 @@ class ValueRewriter:
         token = self.tokens[i]
         if token.text == "static_cast":
             return self._cast(i)
+        if token.text == "decltype" and (end := self._component_type(i)):
+            return end
         if token.text in self.type_names:
             return self._dependent_construction(i)
         if token.text == "vec" and (end := self._vector_name(i)):
@@ -77,19 +79,29 @@ class ValueRewriter:
         close = tk.closing_angle(self.tokens, i + 1) if self._text(i + 1) == "<" else None
         if close is None:
             return None
-        start = i - 2 if self._text(i - 1) == "::" and self._text(i - 2) == "metal" else i
+        start = _qualified(self.tokens, i)
         if self._text(i + 2) == "bool" and self._text(i + 3) == ",":
             del self.out[len(self.out) - (i - start) :]
-            self._emit(self.tokens[i], "metal::bool_vec<")
+            self._emit(self.tokens[i], "::metal::bool_vec<")
             self.out += [*self._nested(self.tokens[i + 4 : close]), self.tokens[close]]
             return close + 1
         alias = self._text(start - 1) == "=" and self._text(start - 3) == "using" and self._text(start - 4) != ">"
         if not alias and self._text(start - 1) != "typedef":
             return None
         del self.out[len(self.out) - (i - start) :]
-        self._emit(self.tokens[i], "typename metal::msl_vec_of<")
+        self._emit(self.tokens[i], "typename ::metal::msl_vec_of<")
         self.out += [*self._nested(self.tokens[i + 2 : close]), self.tokens[close]]
         self._emit(self.tokens[close], "::type")
+        return close + 1
+
+    def _component_type(self, i: int) -> int | None:
+        """``decltype(v.x)``: clang takes a vector's component for no member, and has a reference there."""
+        close = tk.closing(self.tokens, i + 1) if self._text(i + 1) == "(" else i
+        if self._text(close - 2) != "." or not set(self._text(close - 1)) <= set("xyzwrgba"):
+            return None
+        self._emit(self.tokens[i], "::metal::decay_t<decltype(")
+        self.out += self._nested(self.tokens[i + 2 : close])
+        self._emit(self.tokens[close], ")>")
         return close + 1
 
     def _cast(self, i: int) -> int | None:
@@ -97,19 +109,31 @@ class ValueRewriter:
         close = tk.closing_angle(self.tokens, i + 1) if self._text(i + 1) == "<" else None
         if close is None or any(t.text in ("*", "&") for t in self.tokens[i + 2 : close]):
             return None
-        self._emit(self.tokens[i], "metal::msl_cast")
+        self._emit(self.tokens[i], "::metal::msl_cast")
         return i + 1
 
     def _dependent_construction(self, i: int) -> int | None:
-        """``T(x, y)`` and ``(T)x`` of a template's type, which may be a vector."""
-        if self._text(i + 1) == ")":
-            return self._c_cast(i, i + 1, self.tokens[i : i + 1], "") if i in self.function_bodies else None
-        if self._text(i + 1) != "(" or i not in self.function_bodies or self._is_declaration(i, i + 1):
+        """``T(x, y)`` and ``(T)x`` of a template's type, which may be a vector; ``pair_of<T>(x, y)`` likewise."""
+        end: int | None = i + 1
+        if self.type_names[self._text(i)]:
+            end = self._behind_list(i + 1)
+        if end is None or i not in self.function_bodies:
             return None
-        if self._text(i - 1) in ("::", "~") or self._text(i + 2) == ")":
+        type_ = self.tokens[i:end]
+        if self._text(end) == ")":
+            return self._c_cast(i, end, type_, "")
+        if self._text(end) != "(" or self._is_declaration(i, end):
             return None
-        self._emit(self.tokens[i], f"metal::msl_make<{self._text(i)}>")
-        return i + 1
+        if self._text(i - 1) in ("::", "~") or self._text(end + 1) == ")":
+            return None
+        self._emit(self.tokens[i], "::metal::msl_make<")
+        self.out += [*type_, self.tokens[i].like(">", tk.PUNCTUATOR)]
+        return end
+
+    def _behind_list(self, i: int) -> int | None:
+        """The index behind the template list that opens at ``i``; None where none does."""
+        close = tk.closing_angle(self.tokens, i) if self._text(i) == "<" else None
+        return None if close is None else close + 1
 
     def _construction(self, i: int) -> int | None:
         """``float4(`` and ``vec<T, 4>(`` as expressions."""
@@ -129,13 +153,12 @@ class ValueRewriter:
         if i in self.function_bodies and end < len(self.tokens) and self.tokens[end].kind == tk.IDENTIFIER:
             self._declarators(end, type_)
             return None
-        if self._text(end) == ")" and (cast := self._c_cast(i, end, type_, "metal::")):
+        if self._text(end) == ")" and (cast := self._c_cast(i, end, type_, "::metal::")):
             return cast
         if self._text(end) != "(" or self._is_declaration(i, end):
             return None
-        if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
-            del self.out[-2:]
-        self._emit(token, "metal::msl_construct<metal::")
+        del self.out[len(self.out) - (i - _qualified(self.tokens, i)) :]
+        self._emit(token, "::metal::msl_construct<::metal::")
         self.out += self._nested(type_)
         self._emit(token, ">")
         return end
@@ -159,7 +182,7 @@ class ValueRewriter:
         token = self.tokens[i]
         if self._text(i - 1) != "=":
             self.out.append(token.like("=", tk.PUNCTUATOR))
-        self._emit(token, "metal::msl_construct<metal::" if token.text == "(" else "metal::msl_braced<metal::")
+        self._emit(token, "::metal::msl_construct<::metal::" if token.text == "(" else "::metal::msl_braced<::metal::")
         self.out += [*self._nested(self.initialisers[i]), token.like(">", tk.PUNCTUATOR)]
         return self._parenthesis(i)
 
@@ -175,29 +198,28 @@ class ValueRewriter:
 
     def _braced_argument(self, i: int) -> int:
         """``f({a, b})``: what becomes the vector, or the structure, that the function takes."""
-        self._emit(self.tokens[i], "metal::msl_braces")
+        self._emit(self.tokens[i], "::metal::msl_braces")
         return self._parenthesis(i)
 
     def _braced(self, i: int, end: int, type_: Sequence[Token]) -> int | None:
         """``float4{a, b}`` in a function."""
         if self._text(end) != "{" or i not in self.function_bodies or not self._is_flat(end):
             return None
-        if self._text(i - 1) == "::" and self._text(i - 2) == "metal":
-            del self.out[-2:]
-        self._emit(self.tokens[i], "metal::msl_braced<metal::")
+        del self.out[len(self.out) - (i - _qualified(self.tokens, i)) :]
+        self._emit(self.tokens[i], "::metal::msl_braced<::metal::")
         self.out += [*self._nested(type_), self.tokens[i].like(">", tk.PUNCTUATOR)]
         return self._parenthesis(end)
 
     def _c_cast(self, i: int, end: int, type_: Sequence[Token], scope: str) -> int | None:
         """``(half4)x``: clang has no such cast between vectors, but ``->*`` binds like one."""
-        start = i - 3 if self._text(i - 1) == "::" else i - 1
+        start = _qualified(self.tokens, i) - 1
         before, after = self.tokens[start - 1], self.tokens[end + 1]
         callee = before.kind == tk.IDENTIFIER and before.text != "return"
         operand = after.kind != tk.PUNCTUATOR or after.text in ("(", "-", "+", "~", "!", "*", "&")
         if self._text(start) != "(" or callee or before.text in (")", "]", ">") or not operand:
             return None
         del self.out[len(self.out) - (i - start) :]
-        self._emit(self.tokens[i], f"metal::msl_caster<{scope}")
+        self._emit(self.tokens[i], f"::metal::msl_caster<{scope}")
         self.out += self._nested(type_) if scope else type_
         self._emit(self.tokens[i], ">() ->*")
         return end + 1
@@ -212,8 +234,18 @@ class ValueRewriter:
 
     def _is_declaration(self, i: int, paren: int) -> bool:
         """``operator float4()`` and ``float4 (*rows)[2]``: no construction."""
-        before = self._text(i - 1)
-        if before == "operator" or (before == "::" and self._text(i - 3) == "operator"):
+        before = self._text(_qualified(self.tokens, i) - 1)
+        if before == "operator":
             return True
         pointer = self._text(paren + 1) in ("*", "&") and self._text(tk.closing(self.tokens, paren) + 1) in ("[", "(")
-        return pointer and before in (*STATEMENT_STARTS, "thread", "device", "constant", "threadgroup", "const")
+        starts = before in (*STATEMENT_STARTS, "thread", "device", "constant", "threadgroup", "const")
+        return pointer and (starts or i not in self.function_bodies)
+
+
+def _qualified(tokens: Sequence[Token], i: int) -> int:
+    """Where the name at ``i`` begins, a ``metal::`` or ``::metal::`` before it included."""
+    if i < 2 or tokens[i - 1].text != "::" or tokens[i - 2].text != "metal":
+        return i
+    i -= 2
+    leads = i and tokens[i - 1].text == "::" and (i < 2 or tokens[i - 2].kind != tk.IDENTIFIER or tokens[i - 1].space)
+    return i - 1 if leads else i

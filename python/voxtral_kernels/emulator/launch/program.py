@@ -100,7 +100,7 @@ class Program:
     def _translate(self, preprocessed: str, language_version: str) -> None:
         tokens = read(preprocessed, self.path)
         _require(escapes.refusals(tokens, runtime().imports()))
-        violations = _check_includes(self._text, self.path) + _check(tokens, language_version)
+        violations = _check_includes(self._text, self.path, self._folders.searches) + _check(tokens, language_version)
         _require(str(v) for v in violations if not self._folders.is_known(v.path))
         self.unit = translate(tokens)
         self._has_typed_rules = bool(self.unit.constants) or dialect.tree.concerns(tokens, self._folders.is_known)
@@ -168,8 +168,9 @@ class Program:
     def _find(self, name: str) -> tuple[Kernel, str]:
         """The kernel of an entry's name, and how it is called."""
         call = self.unit.instances.get(name, name)
-        if call not in self.unit.kernels:  # a kernel of a namespace, by its own name
-            call = next((k for k in self.unit.kernels if k.endswith(f"::{call}")), call)
+        own = call.split("<", 1)[0].strip()
+        if own not in self.unit.kernels:  # a kernel of a namespace, by its own name
+            call = next((k for k in self.unit.kernels if k.endswith(f"::{own}")), own) + call[len(own) :]
         kernel = self.unit.kernels.get(call.split("<", 1)[0].strip())
         if kernel is None:
             known = ", ".join([*self.unit.instances, *self.unit.kernels]) or "none"
@@ -235,9 +236,9 @@ def _check(tokens: Sequence[Token], version: str) -> list[dialect.Violation]:
         raise KernelError(f"{error.path}:{error.line}: error: {error.message}") from None
 
 
-def _check_includes(text: str, path: str) -> list[dialect.Violation]:
+def _check_includes(text: str, path: str, is_given: Callable[[str], bool]) -> list[dialect.Violation]:
     try:
-        return dialect.check_includes(tokenize(text, path))
+        return dialect.check_includes(tokenize(text, path), is_given)
     except TokenError:
         return []  # quotes in a text that a condition leaves out, say; the preprocessor knows
 
@@ -252,9 +253,9 @@ def _entry_point(symbol: str, kernel: Kernel, call: str) -> str:
     arguments = []
     for p in kernel.parameters:
         if p.kind == "builtin":
-            arguments.append(f"metal::msl_position({BUILTINS[p.builtin]})")
+            arguments.append(f"::metal::msl_position({BUILTINS[p.builtin]})")
             continue
-        wrapper = "metal::msl_object" if p.is_reference else "metal::msl_memory"
+        wrapper = "::metal::msl_object" if p.is_reference else "::metal::msl_memory"
         memory = f"buffers[{p.index}]" if p.kind == "buffer" else f"msl_threadgroup_argument({p.index})"
         arguments.append(f"{wrapper}({memory})")
     attributes = 'visibility("default"), disable_sanitizer_instrumentation'

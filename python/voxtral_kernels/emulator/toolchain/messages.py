@@ -15,7 +15,7 @@ def readable(stderr: str) -> str:
     """The compiler's messages in Metal's words, each at a line of the user's text where the compiler names one."""
     words = {
         "__global": "device", "__constant": "constant", "__local": "threadgroup", "__private": "thread",
-        "OpenCL": "Metal", "metal::msl_construct": "construct",
+        "OpenCL": "Metal", "::metal::msl_construct": "construct", "metal::msl_construct": "construct",
     }  # fmt: skip
     dropped = (" generated.", "note: candidate", "expanded from macro", "In file included from", "<scratch space>:")
     lines: list[str] = []

@@ -73,26 +73,26 @@ def _insertions(tokens: Sequence[Token], places: Sequence[int]) -> dict[int, lis
 
     for i in places:
         token = tokens[i]
-        if tokens[i + 1].text.startswith("metal::msl_"):
+        if tokens[i + 1].text.startswith("::metal::msl_"):
             continue
         if token.text in _OPERATORS:
-            write(i + 1, "metal::msl_mark", "(", ")", token.text)
+            write(i + 1, "::metal::msl_mark", "(", ")", token.text)
         elif token.text in _COMPOUND:
-            write(i + 1, "metal::msl_compound", "(")
+            write(i + 1, "::metal::msl_compound", "(")
             write(_operand_end(tokens, i + 1, lists), ")")
         elif token.text == "?":
             colon = _operand_end(tokens, i + 1, lists)
             end = _operand_end(tokens, colon + 1, lists)
             first, second = tokens[i + 1 : colon], tokens[colon + 1 : end]
             for start, stop, other in ((i + 1, colon, second), (colon + 1, end, first)):
-                write(start, "metal::msl_beside", "<", "decltype", "(", "metal::msl_either", "(", *other)
+                write(start, "::metal::msl_beside", "<", "decltype", "(", "::metal::msl_either", "(", *other)
                 write(start, ")", ")", ">", "(")
                 write(stop, ")")
     return before
 
 
 def _kind(text: str) -> str:
-    return tk.IDENTIFIER if text[0].isalpha() else tk.PUNCTUATOR
+    return tk.IDENTIFIER if text[-1].isalpha() else tk.PUNCTUATOR
 
 
 def _operand_end(tokens: Sequence[Token], i: int, lists: dict[int, int]) -> int:

@@ -93,24 +93,41 @@ MSL_SECOND_RESULT(modf)
 MSL_SECOND_RESULT(sincos)
 #undef MSL_SECOND_RESULT
 
-// One precision serves all three: what fast:: rounds otherwise only a GPU can tell.
-#define MSL_USING(name, expression) using metal::name;
+// One precision serves all three: what fast:: rounds otherwise only a GPU can tell. Scalars have the function of float
+// alone here: PyTorch's kernels, which Apple compiles, give atan2 a half beside a float, log an integer, abs a bfloat.
+#define MSL_SINGLE_VECTORS(name)                                                                \
+  template <typename... A, typename = enable_if_t<(false || ... || (vec_traits<A>::size > 1))>> \
+  MSL_FN auto name(A... a) {                                                                    \
+    return metal::name(a...);                                                                   \
+  }
+#define MSL_SINGLE_1(name, expression)                  \
+  MSL_FN float name(float x) { return metal::name(x); } \
+  MSL_SINGLE_VECTORS(name)
+#define MSL_SINGLE_2(name, expression)                              \
+  MSL_FN float name(float x, float y) { return metal::name(x, y); } \
+  MSL_SINGLE_VECTORS(name)
+#define MSL_SINGLE_3(name, expression)                                          \
+  MSL_FN float name(float x, float y, float z) { return metal::name(x, y, z); } \
+  MSL_SINGLE_VECTORS(name)
 namespace fast {
-MSL_FUNCTIONS_1(MSL_USING)
-MSL_FUNCTIONS_2(MSL_USING)
-MSL_FUNCTIONS_3(MSL_USING)
+MSL_FUNCTIONS_1(MSL_SINGLE_1)
+MSL_FUNCTIONS_2(MSL_SINGLE_2)
+MSL_FUNCTIONS_3(MSL_SINGLE_3)
 using metal::fract;
 using metal::saturate;
 using metal::sincos;
 }  // namespace fast
 namespace precise {
-MSL_FUNCTIONS_1(MSL_USING)
-MSL_FUNCTIONS_2(MSL_USING)
-MSL_FUNCTIONS_3(MSL_USING)
+MSL_FUNCTIONS_1(MSL_SINGLE_1)
+MSL_FUNCTIONS_2(MSL_SINGLE_2)
+MSL_FUNCTIONS_3(MSL_SINGLE_3)
 using metal::fract;
 using metal::saturate;
 using metal::sincos;
 }  // namespace precise
-#undef MSL_USING
+#undef MSL_SINGLE_VECTORS
+#undef MSL_SINGLE_1
+#undef MSL_SINGLE_2
+#undef MSL_SINGLE_3
 
 }  // namespace metal

@@ -160,9 +160,16 @@ MSL_MATRICES(half)
 template <typename T, size_t N>
 struct array {
   T elements[N];
+  array() = default;
+  array(const array&) = default;
+  array(const constant array&) = default;
+  MSL_ASSIGNED_FROM_CONSTANT(array)
   MSL_FN __generic T& operator[](size_t i) { return elements[i]; }
   MSL_FN const __generic T& operator[](size_t i) const { return elements[i]; }
   MSL_FN const constant T& operator[](size_t i) const constant { return elements[i]; }
+  MSL_FN __generic T* data() { return elements; }
+  MSL_FN const __generic T* data() const { return elements; }
+  MSL_FN const constant T* data() const constant { return elements; }
   static constexpr size_t size() { return N; }
 };
 

@@ -6,7 +6,7 @@ namespace metal {
 template <typename T, int Rows, int Cols>
 struct simdgroup_matrix {
   static_assert(Rows == 8 && Cols == 8, "simdgroup_matrix is 8x8");
-  static_assert(is_floating_point_v<T>, "simdgroup_matrix holds half, bfloat or float");
+  static_assert(msl_is_floating<T>, "simdgroup_matrix holds half, bfloat or float");
   vec<T, 2> elements;
   simdgroup_matrix() = default;
   // A diagonal matrix, as in Metal.

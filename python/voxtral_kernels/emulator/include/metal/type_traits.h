@@ -130,6 +130,26 @@ struct make_signed {
 template <typename T>
 using make_signed_t = typename make_signed<T>::type;
 
+// Written where nothing is evaluated: a value of the type.
+template <typename T>
+struct msl_rvalue {
+  using type = thread T&&;
+};
+template <typename T>
+struct msl_rvalue<T&> {
+  using type = T&;
+};
+template <typename T>
+struct msl_rvalue<T&&> {
+  using type = T&&;
+};
+template <>
+struct msl_rvalue<void> {
+  using type = void;
+};
+template <typename T>
+typename msl_rvalue<T>::type declval();
+
 // Predicates: `is_x<T>::value` and `is_x_v<T>`.
 #define MSL_PREDICATE(name, expression)         \
   template <typename T>                         \
@@ -138,12 +158,18 @@ using make_signed_t = typename make_signed<T>::type;
   inline constexpr constant bool name##_v = (expression);
 
 MSL_PREDICATE(is_const, __is_const(T))
-MSL_PREDICATE(is_integral, __is_integral(remove_cv_t<T>))
-MSL_PREDICATE(is_floating_point, __is_floating_point(remove_cv_t<T>) || __is_same(remove_cv_t<T>, half) ||
-                                     __is_same(remove_cv_t<T>, bfloat))
-MSL_PREDICATE(is_arithmetic, is_integral_v<T> || is_floating_point_v<T>)
+template <typename T>
+struct vec_traits;
+template <typename T>
+inline constexpr constant bool msl_is_integer = __is_integral(T);
+template <typename T>
+inline constexpr constant bool msl_is_floating = __is_floating_point(T) || __is_same(T, half) || __is_same(T, bfloat);
+// A vector is of its elements' kind: PyTorch's kernels, which Apple compiles, ask for is_scalar beside these.
+MSL_PREDICATE(is_integral, msl_is_integer<typename vec_traits<remove_cv_t<T>>::element>)
+MSL_PREDICATE(is_floating_point, msl_is_floating<typename vec_traits<remove_cv_t<T>>::element>)
+MSL_PREDICATE(is_arithmetic, msl_is_integer<remove_cv_t<T>> || msl_is_floating<remove_cv_t<T>>)
 MSL_PREDICATE(is_scalar, is_arithmetic_v<T> || __is_scalar(T))
-MSL_PREDICATE(is_signed, is_floating_point_v<T> || __is_signed(T))
+MSL_PREDICATE(is_signed, msl_is_floating<remove_cv_t<T>> || __is_signed(T))
 MSL_PREDICATE(is_unsigned, __is_unsigned(T))
 MSL_PREDICATE(is_void, __is_void(T))
 MSL_PREDICATE(is_array, __is_array(T))
@@ -171,9 +197,9 @@ inline constexpr constant bool is_base_of_v = __is_base_of(Base, Derived);
 }  // namespace metal
 
 // What the translator puts into classes: their objects take the value of one in constant, and of nothing else there.
-#define MSL_ASSIGNED_FROM_CONSTANT(S)                                                          \
-  template <typename msl_other, typename = metal::enable_if_t<metal::is_same_v<msl_other, S>>> \
-  S& operator=(const constant msl_other& other) {                                              \
-    msl_other copy(other);                                                                     \
-    return *this = copy;                                                                       \
+#define MSL_ASSIGNED_FROM_CONSTANT(S)                                                              \
+  template <typename msl_other, typename = ::metal::enable_if_t<::metal::is_same_v<msl_other, S>>> \
+  S& operator=(const constant msl_other& other) {                                                  \
+    msl_other copy(other);                                                                         \
+    return *this = copy;                                                                           \
   }
