@@ -122,9 +122,11 @@ kernel void an_array_of_the_library(device float* y, constant mine::metal::Shape
 template <typename T> void fill(T to[2], T value) { to[0] = value; to[1] = value + 1; }
 template <typename T, float2 (*f)(T, uint2)> float second(T x) { return f(x, uint2(3, 4)).y; }
 inline float2 scaled(float x, uint2 by) { return x * float2(by); }
+template <typename T, typename U>
+enable_if_t<is_integral_v<T>&& is_integral_v<U>, T> least(T a, U b) { return min(a, T(b)); }
 kernel void arrays_and_functions_to_templates(device float* y) {
   float part[2]; fill(part, 5.0f);
-  y[0] = part[0]; y[1] = part[1]; y[2] = second<float, scaled>(2);
+  y[0] = part[0]; y[1] = part[1]; y[2] = second<float, scaled>(2); y[3] = least(9, 7u);
 }
 
 template <typename T> T sum_of(T v) {
@@ -152,7 +154,7 @@ CASES = {
     "by_float": [6 + 400 + 2],
     "of_functor_float": [6, -6, 8, 10, 8, -6],
     "an_array_of_the_library": [18, 6, 37],
-    "arrays_and_functions_to_templates": [5, 6, 8],
+    "arrays_and_functions_to_templates": [5, 6, 8, 7],
     "one_precision": [0, np.float32(np.pi / 4), 3, 4, 3, 6, 3],
 }
 

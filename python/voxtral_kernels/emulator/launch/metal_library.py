@@ -199,7 +199,7 @@ def library(
 
     Args:
         source: The text; or a ``Path`` to a file.
-        include_dirs: Where ``#include "..."`` looks; MLX's own headers are found without.
+        include_dirs: Where ``#include "..."`` and ``#include <...>`` look; MLX's own headers are found without.
         mode, seed, raise_findings, step_limit, time_limit, isolate, threads, language_version: As in ``metal_kernel``.
         path: What findings call the text.
         entries: Instances or template ids to compile in one go with the first that runs; saves time.

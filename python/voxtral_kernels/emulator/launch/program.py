@@ -64,7 +64,7 @@ class Program:
     Args:
         text: Metal, with the ``#include`` lines that it needs.
         path: What findings and errors call the text.
-        include_dirs: Where ``#include "..."`` looks.
+        include_dirs: Where ``#include "..."`` and ``#include <...>`` look.
         language_version: Of Metal, "3.1" say: for ``__METAL_VERSION__`` and the dialect's rules.
         trusted: Folders whose files are exempt from the dialect check: MLX's own headers.
         isolate: Whether the compiler and each launch have no environment, no network and no files but their own.
