@@ -74,7 +74,10 @@ def serve(
     integer(OP, "--port", port, 0, 65535)
     if (certfile is None) != (keyfile is None):
         raise fail(OP, "--certfile", "--certfile and --keyfile, or neither", "one of them")
+    certificate = None if certfile is None or keyfile is None else (certfile, keyfile)
     server = _server()
+    if certificate:
+        server.check_certificate(*certificate)
     access = server.Access(host, api_key, hosts=allow_host or (), origins=allow_origin or ())
     limits = _limits(server, max_mb, max_minutes, rate, connections, idle_s, drain_s)
     with ending.mode(Mode.RAISE), server.listen(host, port) as sock:
@@ -87,7 +90,7 @@ def serve(
         delay = loaded.model.tokenizer.audio.default_delay_ms if delay_ms is None else delay_ms
         names = tuple(served_name or ())
         served = server.Served(loaded.model, loaded.name, names, slots, delay, cache_bits, chunk_ms or 80)
-        _run(server, served, access, limits, sock, None if certfile is None or keyfile is None else (certfile, keyfile))
+        _run(server, served, access, limits, sock, certificate)
     ending.check()
 
 

@@ -6,13 +6,13 @@ memory's bandwidth are the least time that it can take. The figures here are com
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import mlx.core as mx
 
+from .memory import total_memory
 from .section import OFFLINE, REALTIME
 
 TOKEN_MS = 80.0
@@ -92,8 +92,8 @@ class Machine:
     def this(cls) -> Machine:
         """The one that runs this."""
         info = mx.device_info(mx.gpu) if mx.metal.is_available() else {}
-        name, memory = str(info.get("device_name", "")), info.get("memory_size", 0)
-        return cls.of(name, int(memory) or _memory())
+        name, size = str(info.get("device_name", "")), info.get("memory_size", 0)
+        return cls.of(name, int(size) or total_memory())
 
     @classmethod
     def of(cls, device: str, memory: int) -> Machine:
@@ -148,11 +148,3 @@ def default(machine: Machine | None = None, family: str = REALTIME) -> Choice:
     model = next((m for m in fitting if floor_ms(m.nbytes, machine.bandwidth) <= limit), fitting[-1])
     floor = f"at least {floor_ms(model.nbytes, machine.bandwidth):.0f} of the {TOKEN_MS:.0f} ms of a token"
     return Choice(model, f"{model.bits} bits for {machine.chip}, {memory}: {floor}")
-
-
-def _memory() -> int:
-    """Bytes of the machine, 0 where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return 0

@@ -20,12 +20,15 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from .._errors import fail
 from .access import Access
 from .app import create_app
+from .certificate import check_certificate as check_certificate
 from .limits import Limits
 from .service import Served, Service
 
 OP = "serve"
-# A client that does not finish its request's head, and one that goes on sending a body that was refused.
-HEAD_S, LINGER_S = 10.0, 3.0
+# A client that does not finish its request's head.
+HEAD_S = 10.0
+# One that goes on sending a body that was refused: cut off at once, it might never see the answer.
+LINGER_S, LINGER_BYTES = 3.0, 1 << 25
 PING_S = 20.0
 # What the system holds for a client that does not read; texts are small.
 SEND_BYTES = 1 << 17
@@ -72,7 +75,7 @@ def run(
     Args:
         served, access, limits: As for `Service`.
         sock: Of `listen`.
-        certificate: Files of a certificate and its key, for https.
+        certificate: Files of a certificate and its key, for https; see `check_certificate`.
         ready: Called once clients may come.
     """
 
@@ -159,6 +162,7 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
     class Protocol(H11Protocol):
         _watch: asyncio.TimerHandle | None = None
         _refused_at: float | None = None
+        _refused_bytes = 0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -171,7 +175,8 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
         def data_received(self, data: bytes) -> None:
             if self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY:
                 self._refused_at = self._refused_at or self.loop.time()
-                if self.loop.time() > self._refused_at + LINGER_S:
+                self._refused_bytes += len(data)
+                if self.loop.time() > self._refused_at + LINGER_S or self._refused_bytes > LINGER_BYTES:
                     self.transport.abort()
                     return
             super().data_received(data)
