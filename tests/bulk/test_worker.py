@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from voxtral_kernels.bulk import hearing
 from voxtral_kernels.bulk.hearing import Told
 from voxtral_kernels.bulk.journal import TRIES
 from voxtral_kernels.bulk.manifest import Entry
@@ -80,6 +81,22 @@ def test_rows_are_those_of_transcribe(worker, tmp_path, capsys):
     assert "none.wav: expected a file that exists" in rows[4]["error"]
     assert "text.wav: expected" in rows[5]["error"]
     assert [rows[4][key] for key in ("text", "words", "duration_s", "complete")] == ["", [], 0.0, False]
+
+
+@pytest.mark.fault("errors: of a server that did not answer, bulk said only that there is no file")
+def test_an_error_of_a_url_names_its_cause(worker, monkeypatch):
+    """fsspec's answer for a connection that is refused is FileNotFoundError with the URL."""
+
+    def no_answer(*_):
+        raise FileNotFoundError("http://x/a.wav") from ConnectionError("nobody answers")
+
+    monkeypatch.setattr(hearing, "file_system", no_answer)
+    for slots in (1, 2):
+        worker.job = dataclasses.replace(worker.job, slots=slots)
+        work = group(*["http://x/a.wav"] * 2, *CARDS[:slots])
+        rows = worker.out.rows(worker.do(work).shard)
+        assert [row["error"] for row in rows[:2]] == ["FileNotFoundError: http://x/a.wav (nobody answers)"] * 2
+        assert rows[2]["text"]
 
 
 def test_rows_of_several_at_once_are_those_of_one(worker, tmp_path):

@@ -114,6 +114,8 @@ def _told(transcript: Transcript, error: BaseException | None, start: float) -> 
     if error is None:
         return Told(transcript, None, seconds)
     text = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.__cause__ is not None:  # fsspec finds no file where no server answers
+        text += f" ({error.__cause__})"
     return Told(Transcript(transcript.source, complete=False), printable(text), seconds)
 
 
