@@ -2,8 +2,10 @@
 
 import asyncio
 import shutil
+import socket
 import ssl
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -57,6 +59,25 @@ def test_a_recording_and_a_live_client(pem):
         status, said = server.stop()
     assert status == 143
     assert said.count("\n") == 1, said
+
+
+@pytest.mark.soak
+def test_handshakes_that_do_not_end(pem):
+    """A hundred that say nothing: others are served meanwhile, they are cut off."""
+    server = Started("--certfile", str(pem / "cert.pem"), "--keyfile", str(pem / "key.pem"))
+    clients = [socket.create_connection(("127.0.0.1", server.port), 20) for _ in range(100)]
+    try:
+        begun, trusting = time.monotonic(), ssl.create_default_context(cafile=pem / "cert.pem")
+        with urllib.request.urlopen(f"https://localhost:{server.port}/health", context=trusting, timeout=9) as answer:
+            assert answer.status == 200
+        for client in clients:
+            assert client.recv(1) == b""
+        assert 9 < time.monotonic() - begun < 20
+    finally:
+        for client in clients:
+            client.close()
+        status, said = server.stop()
+    assert (status, said.count("\n")) == (143, 1), said
 
 
 @pytest.mark.fault("errors: a certificate that does not serve was told without its name, after the model was loaded")

@@ -25,7 +25,7 @@ from .limits import Limits
 from .service import Served, Service
 
 OP = "serve"
-# A client that does not finish its request's head.
+# A client that does not finish its request's head, or its TLS handshake.
 HEAD_S = 10.0
 # One that goes on sending a body that was refused: cut off at once, it might never see the answer.
 LINGER_S, LINGER_BYTES = 3.0, 1 << 25
@@ -102,7 +102,17 @@ def run(
         finally:
             await service.batch.aclose()
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        runner.run(main())
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Python's, but that a TLS handshake has the time of a head: nobody else knows of the client yet."""
+
+    async def create_server(self, *arguments: Any, **options: Any) -> asyncio.Server:
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = HEAD_S
+        return await super().create_server(*arguments, **options)
 
 
 class _Server(uvicorn.Server):
