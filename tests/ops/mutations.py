@@ -112,8 +112,8 @@ EDITS = {
         ("rows apart read as packed", "is_packed ? q_row : n_kv_heads * dim", "q_row"),
         ("one row of the tail too few", "if (t < n_tail) {", "if (t + 1 < n_tail) {"),
     ],
+    (GATED, "common/silu.h"): [("exp of the wrong sign", "precise::exp(-g)", "precise::exp(g)")],
     (GATED, "silu_mul.metal"): [
-        ("exp of the wrong sign", "precise::exp(-g)", "precise::exp(g)"),
         ("gate and factor swapped", "float(from.v[2 * j % V])", "float(from.v[2 * j % V + 1])"),
         ("row of half the length", "size_t(row) * 2 * dim", "size_t(row) * dim"),
     ],
