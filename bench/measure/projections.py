@@ -19,6 +19,7 @@ from voxtral_kernels.reference.skinny_linear import SkinnyLinear
 Work = Callable[[], Any]
 # Name -> columns of the weight and its rows: 3072 wide, 32 heads of queries and 8 of keys, each of 128; MLP of 9216.
 LAYER = {"qkv": (3072, 6144), "out": (4096, 3072), "gate and up": (3072, 18432), "down": (9216, 3072)}
+NORMED = ("qkv", "gate and up")
 # More than the last cache.
 BYTES = 160 << 20
 GROUP = 64
@@ -27,10 +28,11 @@ COST = {4: 1.3, 8: 2.2}
 FASTER = {4: (1.3, 1.8)}
 
 
-def _call(x: mx.array, parts: tuple[mx.array, ...]) -> Work:
+def _call(x: mx.array, parts: tuple[mx.array, ...], *, normed: bool = False) -> Work:
     weight, scales, biases = parts if len(parts) == 3 else (parts[0], None, None)
+    norm = mx.ones(x.shape[-1], x.dtype) if normed else None
     request = SkinnyLinear(
-        x, weight, scales, biases, None, None, None, 0.0, None, None, False, 0, None, None, None, 0, 0
+        x, weight, scales, biases, None, norm, None, 1e-5, None, None, False, 0, None, None, None, 0, 0
     )
     ours = native.backend("skinny_linear")
     return lambda: ours.run(request, None)
@@ -92,6 +94,17 @@ def packed(name: str, bits: int) -> dict[str, Work]:
     }
 
 
+def normed(name: str, rows: int, bits: int) -> dict[str, Work]:
+    """The same behind the layer's norm, whose float32 rows take the products of floats."""
+    weights, x = _weights(name, bits), _input(name, rows)
+    works = {"ours": _in_turn([_call(x, parts, normed=True) for parts in weights])}
+    if bits:
+        works["bfloat16"] = _in_turn([_call(x, parts, normed=True) for parts in _weights(name, 0)])
+    elif rows > 1:
+        works["1 row"] = _in_turn([_call(_input(name, 1), parts, normed=True) for parts in weights])
+    return works | {"memory": _reading(weights)}
+
+
 def lines(torch: Any) -> Iterator[tuple[str, Callable[[], dict[str, Work]], dict[str, float]]]:
     """Name of a line, its contenders, and the least speed-up over each."""
     wide = extension.extension().lanes() == 16
@@ -102,3 +115,7 @@ def lines(torch: Any) -> Iterator[tuple[str, Callable[[], dict[str, Work]], dict
         for bits in (4, 6, 8):
             asked = {"bfloat16": FASTER[bits][wide], "stock": 50.0} if bits in FASTER else {}
             yield f"{name}, {bits} bits, 1 row", lambda n=name, b=bits: packed(n, b), asked  # type: ignore[misc]
+    for name in NORMED:
+        for rows in (1, 4, 8):
+            yield f"norm and {name}, {rows} row{'s' * (rows > 1)}", lambda n=name, r=rows: normed(n, r, 0), {}  # type: ignore[misc]
+        yield f"norm and {name}, 4 bits, 1 row", lambda n=name: normed(n, 1, 4), {}  # type: ignore[misc]

@@ -8,23 +8,32 @@
 #include "rows.h"
 #include "skinny_finish.h"
 #include "skinny_rows.h"
-#include "skinny_tile.h"
+#include "skinny_scaled.h"
 
 namespace voxtral::cpu {
 namespace {
 
 constexpr Index kMostRows = 16;  // of a task
-constexpr Index kCached = 4096;  // floats of operands that stay in the first cache beside the weight
+// Words of operands that stay in the first cache beside the weight. Few rows are worth reading out of the second: a block's
+// end costs them more than it costs many.
+constexpr Index kCached = 4096, kCachedOfFew = 16384;
+
+template <class W>
+constexpr bool kScaled = W::kQuantized && W::Mac::kPairs;
 
 template <class W, int Rows>
 void block_tiles(const Columns& columns, const Span& span, const float* operands, Vec* sums, Index sums_column) {
-  constexpr int kWidth = kTileWidth<W, Rows>;
+  constexpr int kWidth = kScaled<W> ? kScaledWidth<Rows> : kTileWidth<W, Rows>;
   for (int j = 0; j < kTileColumns; j += kWidth) {
     Columns some;
     for (int i = 0; i < kWidth; ++i) {
       some.weight[i] = columns.weight[j + i], some.scales[i] = columns.scales[j + i];
     }
-    skinny_tile<W, Rows, kWidth>(some, span, operands, sums + j * sums_column, sums_column);
+    if constexpr (kScaled<W>) {
+      scaled_tile<W, Rows, kWidth>(some, span, operands, sums + j * sums_column, sums_column);
+    } else {
+      skinny_tile<W, Rows, kWidth>(some, span, operands, sums + j * sums_column, sums_column);
+    }
   }
 }
 
@@ -53,10 +62,15 @@ void block_of(Index rows, const Columns& columns, const Span& span, const float*
 template <class W>
 void products(const SkinnyLinearArgs& args, Index first, Index width, const Scratch& s) {
   const Index row_bytes = args.k * W::kBits / 8, chunks = divide_up(args.k, kChunk<W>);
-  const Index block = most(kCached / s.rows / 256 * 256, 256) / kChunk<W>;
+  const Index cached = (s.rows > 4 ? kCached : kCachedOfFew) * (W::Mac::kPairs ? 2 : 1);
+  const Index block = most(cached / s.rows / 256 * 256, 256) / kChunk<W>;
   const char* weight = static_cast<const char*>(args.weight) + first * row_bytes;
   auto* sums = reinterpret_cast<Vec*>(s.sums);
-  __builtin_memset(s.sums, 0, std::size_t(kGroup * s.rows) * sizeof(Vec));
+  if constexpr (kScaled<W>) {
+    begin_sums(s, width, sums);
+  } else {
+    __builtin_memset(s.sums, 0, std::size_t(kGroup * s.rows) * sizeof(Vec));
+  }
   for (Index at = 0; at < chunks; at += block) {
     Span span{at,
               least(at + block, chunks),
@@ -64,8 +78,15 @@ void products(const SkinnyLinearArgs& args, Index first, Index width, const Scra
               0,
               0,
               args.scales ? args.group / kChunk<W> : 1,
-              s.biases - s.scales};
+              s.biases - s.scales,
+              s.groups,
+              0,
+              {}};
     span.rest = row_bytes - span.whole * kChunkBytes<W>;
+    if constexpr (kScaled<W>) {
+      span.group_bits = __builtin_ctzll(std::uint64_t(args.group));
+      span.lanes = scale_lanes<W>(args.group, Lanes{});
+    }
     for (Index j = 0; j < width; j += kTileColumns) {
       Columns columns;
       for (int i = 0; i < kTileColumns; ++i) {
@@ -79,8 +100,8 @@ void products(const SkinnyLinearArgs& args, Index first, Index width, const Scra
                    : span.last < chunks ? block * kChunkBytes<W> - j * row_bytes
                                         : kTileColumns * row_bytes - at * kChunkBytes<W>;
       for (Index r = 0; r < s.rows; r += kBlockRows) {
-        block_of<W>(least(kBlockRows, s.rows - r), columns, span, s.operands + r * s.width, sums + j * s.rows + r,
-                    s.rows);
+        block_of<W>(least(kBlockRows, s.rows - r), columns, span, s.operands + r * words_of_row<W>(s),
+                    sums + j * s.rows + r, s.rows);
         span.ahead = 0;
       }
     }
@@ -124,7 +145,7 @@ template <class T>
 using Plain = std::conditional_t<sizeof(T) == 4, FloatWeights,
                                  std::conditional_t<std::is_same_v<T, Half>, HalfWeights, BfloatWeights>>;
 
-template <class T>
+template <class T, bool Paired>
 void of_bits(const SkinnyLinearArgs& args, Index task, float* scratch) {
   switch (args.scales ? args.bits : 0) {
     case 2:
@@ -132,7 +153,7 @@ void of_bits(const SkinnyLinearArgs& args, Index task, float* scratch) {
     case 3:
       return columns<T, StreamWeights<3>>(args, task, scratch);
     case 4:
-      return columns<T, ByteWeights<4>>(args, task, scratch);
+      return columns<T, std::conditional_t<Paired, PairedNibbles, ByteWeights<4>>>(args, task, scratch);
     case 5:
       return columns<T, StreamWeights<5>>(args, task, scratch);
     case 6:
@@ -140,12 +161,18 @@ void of_bits(const SkinnyLinearArgs& args, Index task, float* scratch) {
     case 8:
       return columns<T, ByteWeights<8>>(args, task, scratch);
     default:
-      return columns<T, Plain<T>>(args, task, scratch);
+      return columns<T, std::conditional_t<Paired, PairedBfloats, Plain<T>>>(args, task, scratch);
   }
 }
 
 void task(const SkinnyLinearArgs& args, Index task, float* scratch) {
-  with_type(args.dtype, [&]<class T>() { of_bits<T>(args, task, scratch); });
+  with_type(args.dtype, [&]<class T>() {
+    if constexpr (kHasPairs && std::is_same_v<T, Bfloat>) {
+      // A normed row is no row of bfloat16 values: rounding it would be seen in the result.
+      if (!args.norm) return of_bits<T, true>(args, task, scratch);
+    }
+    of_bits<T, false>(args, task, scratch);
+  });
 }
 
 Index work(const SkinnyLinearArgs& args) { return args.rows * args.n * args.k; }

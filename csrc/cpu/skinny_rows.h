@@ -2,7 +2,7 @@
 #pragma once
 
 #include "gain.h"
-#include "skinny_weights.h"
+#include "skinny_pairs.h"
 
 namespace voxtral::cpu {
 namespace {
@@ -29,6 +29,7 @@ struct Scratch {
   Index rows, width, groups;               // with the padding; of a row of operands; of a row of the weight
   float *operands, *row, *gain;            // [rows, width], [width], [width]
   float *scales, *biases, *sums, *values;  // 2 x [kGroup, groups], [kGroup, rows, kLanes], [kGroup]
+  float* group_sums;                       // [rows, padded(groups)]: of a row's elements
 
   Scratch(const SkinnyLinearArgs& args, Index given, float* at)
       : rows(padded_rows(given)), width(round_up(args.k, 128)), groups(groups_of(args)) {
@@ -36,13 +37,23 @@ struct Scratch {
     operands = take(rows * width), row = take(width), gain = take(width);
     scales = take(kGroup * groups), biases = take(kGroup * groups);
     sums = take(kGroup * rows * kLanes), values = take(kGroup);
+    group_sums = take(rows * padded(groups));
   }
+  // What is read a vector at a time may begin with the last group.
+  static Index padded(Index groups) { return round_up(groups, kLanes) + kLanes; }
   static Index groups_of(const SkinnyLinearArgs& args) { return args.scales ? args.k / args.group : 0; }
   static Index size(const SkinnyLinearArgs& args, Index given) {
     const Index rows = padded_rows(given);
-    return (rows + 2) * round_up(args.k, 128) + kGroup * (2 * groups_of(args) + rows * kLanes + 1);
+    return (rows + 2) * round_up(args.k, 128) + kGroup * (2 * groups_of(args) + rows * kLanes + 1) +
+           rows * padded(groups_of(args));
   }
 };
+
+// Floats or pairs of a row of operands.
+template <class W>
+Index words_of_row(const Scratch& s) {
+  return W::Mac::kPairs ? s.width / 2 : s.width;
+}
 
 // A row's x + residual in float32, zeros behind; writes h where this task does.
 template <class T>
@@ -86,9 +97,25 @@ template <class W>
 void lay_out(const float* row, Index k, Index rows, float* block, Index i) {
   for (Index c = 0; c * kChunk<W> < k; ++c) {
     Vec v[W::kVecs];
-    for (int p = 0; p < W::kVecs; ++p) v[p] = load(row + c * kChunk<W> + p * kLanes);
-    if constexpr (W::kSplit == 2) split<W::kVecs>(v);
+    if constexpr (W::Mac::kPairs) {
+      [&]<int... P>(std::integer_sequence<int, P...>) {
+        ((v[P] = W::template operand<P>(row + c * kChunk<W>)), ...);
+      }(std::make_integer_sequence<int, W::kVecs>{});
+    } else {
+      for (int p = 0; p < W::kVecs; ++p) v[p] = load(row + c * kChunk<W> + p * kLanes);
+      if constexpr (W::kSplit == 2) split<W::kVecs>(v);
+    }
     for (int p = 0; p < W::kVecs; ++p) store(block + ((c * W::kVecs + p) * rows + i) * kLanes, v[p]);
+  }
+}
+
+// What the groups of a row add up to.
+inline void sum_groups(const float* row, Index group, Index groups, float* sums) {
+  __builtin_memset(sums, 0, std::size_t(Scratch::padded(groups)) * 4);
+  for (Index g = 0; g < groups; ++g) {
+    Vec total{};
+    for (Index d = g * group; d < (g + 1) * group; d += kLanes) total += load(row + d);
+    sums[g] = sum(total);
   }
 }
 
@@ -111,7 +138,10 @@ void prologue(const SkinnyLinearArgs& args, Index first, Index rows, bool writes
     } else {
       __builtin_memset(s.row, 0, std::size_t(s.width) * 4);
     }
-    lay_out<W>(s.row, args.k, least(kBlockRows, s.rows - block), s.operands + block * s.width, i - block);
+    if constexpr (W::Mac::kPairs && W::kQuantized) {
+      sum_groups(s.row, args.group, s.groups, s.group_sums + i * Scratch::padded(s.groups));
+    }
+    lay_out<W>(s.row, args.k, least(kBlockRows, s.rows - block), s.operands + block * words_of_row<W>(s), i - block);
   }
 }
 

@@ -15,6 +15,10 @@ template <class W, int Rows>
 constexpr int kTileWidth = Rows > 4   ? 2
                            : Rows > 1 ? 4
                                       : 6;
+template <int Rows>
+constexpr int kTileWidth<PairedBfloats, Rows> = Rows > 6   ? 3
+                                                : Rows > 1 ? 4
+                                                           : 6;
 #elif defined(__aarch64__)
 template <class W, int Rows>
 constexpr int kTileWidth = Rows > 4 ? 2 : 4;
@@ -34,15 +38,27 @@ struct Columns {
 // Where along the summed axis: chunks [first, last), the last one perhaps not whole.
 struct Span {
   Index first, last;
-  Index whole;   // chunks of a row that are whole
-  Index rest;    // bytes behind them
-  Index ahead;   // bytes to where the next tile begins
-  Index step;    // chunks that share a scale
-  Index biases;  // floats from a scale to its bias
+  Index whole;     // chunks of a row that are whole
+  Index rest;      // bytes behind them
+  Index ahead;     // bytes to where the next tile begins
+  Index step;      // chunks that share a scale
+  Index biases;    // floats from a scale to its bias
+  Index groups;    // of a row of the weight
+  int group_bits;  // of the number of elements that share a scale
+  WordVec lanes;   // where in a chunk's scales its lanes have theirs
 };
 
 // sum += a * b in the register of the sum: GCC 12 lets the product's other operands take it, and spills.
+template <class Mac>
 [[gnu::always_inline]] inline void accumulate(Vec& sum, Vec a, Vec b) {
+  if constexpr (Mac::kPairs) {
+#if defined(__AVX512BF16__)
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+#else
+    sum = Mac::multiply_add(a, b, sum);
+#endif
+    return;
+  }
 #if defined(__AVX512F__)
   asm("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
 #elif defined(__FMA__)
@@ -63,7 +79,7 @@ template <class W, int Rows, int Width, int P>
   for (int i = 0; i < Rows; ++i) {
     const Vec row = load(rows + i * kLanes);
 #pragma GCC unroll 8
-    for (int j = 0; j < Width; ++j) accumulate(sums[i][j], row, column[j]);
+    for (int j = 0; j < Width; ++j) accumulate<typename W::Mac>(sums[i][j], row, column[j]);
   }
 }
 
@@ -78,13 +94,23 @@ template <class W, int Rows, int Width, int... P>
 // To the second cache: what a tile reads and its operands fill the first.
 inline void ask_for(const char* p) { __builtin_prefetch(p, 0, 2); }
 
+// The last chunk of a row, zeros behind what is left of it.
+template <class W, int Width>
+[[gnu::always_inline]] inline void load_rest(const Columns& columns, const Span& span,
+                                             char (&padded)[Width][kChunkBytes<W>], const char* (&chunks)[Width]) {
+  for (int j = 0; j < Width; ++j) {
+    __builtin_memcpy(padded[j], columns.weight[j] + span.whole * kChunkBytes<W>, std::size_t(span.rest));
+    chunks[j] = padded[j];
+  }
+}
+
 // sums[column * sums_column + row] += the products of a span; `rows` stand as [chunks, kVecs, Rows] vectors. Not inlined:
 // the loop needs every register.
 template <class W, int Rows, int Width>
 [[gnu::noinline]] void skinny_tile(const Columns& columns, const Span& span, const float* rows, Vec* sums,
                                    Index sums_column) {
   constexpr std::make_integer_sequence<int, W::kVecs> kEach{};
-  constexpr Index kFloats = kChunk<W> * Rows;
+  constexpr Index kFloats = Index(W::kVecs) * kLanes * Rows;
   Vec total[Rows][Width];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
@@ -117,10 +143,7 @@ template <class W, int Rows, int Width>
   }
   if (whole < span.last) {  // a chunk that ends with the row: what would be beyond it is zero
     char padded[Width][kChunkBytes<W>] = {};
-    for (int j = 0; j < Width; ++j) {
-      __builtin_memcpy(padded[j], columns.weight[j] + span.whole * kChunkBytes<W>, std::size_t(span.rest));
-      chunks[j] = padded[j];
-    }
+    load_rest<W, Width>(columns, span, padded, chunks);
     multiply<W, Rows, Width>(chunks, groups, part, total, kEach);
   }
 #pragma GCC unroll 8

@@ -14,6 +14,7 @@ namespace {
 struct NoGroup {};
 
 struct FloatWeights {
+  using Mac = Floats;
   static constexpr bool kQuantized = false;
   static constexpr int kVecs = 1, kSplit = 1, kBits = 32;
   using Group = NoGroup;
@@ -24,6 +25,7 @@ struct FloatWeights {
 };
 
 struct HalfWeights {
+  using Mac = Floats;
   static constexpr bool kQuantized = false;
   static constexpr int kVecs = 1, kSplit = 1, kBits = 16;
   using Group = NoGroup;
@@ -34,6 +36,7 @@ struct HalfWeights {
 };
 
 struct BfloatWeights {
+  using Mac = Floats;
   static constexpr bool kQuantized = false;
   static constexpr int kVecs = 2, kSplit = 2, kBits = 16;
   using Group = NoGroup;
@@ -77,6 +80,7 @@ struct Dequantized {
 // 4 or 8 bits: a byte holds two numbers or one.
 template <int Bits>
 struct ByteWeights {
+  using Mac = Floats;
   static constexpr bool kQuantized = true;
   static constexpr int kVecs = 32 / kLanes, kSplit = 8 / Bits, kBits = Bits;
   using Group = Dequantized<Bits>;
@@ -90,6 +94,7 @@ struct ByteWeights {
 // Any number of bits: 32 numbers are as many words, and 4 numbers stand within a word that begins at some byte.
 template <int Bits>
 struct StreamWeights {
+  using Mac = Floats;
   static constexpr bool kQuantized = true;
   static constexpr int kVecs = 32 / kLanes, kSplit = 1, kBits = Bits;
   using Group = Dequantized<Bits>;
@@ -112,7 +117,7 @@ struct StreamWeights {
 };
 
 template <class W>
-constexpr Index kChunk = Index(W::kVecs) * kLanes;  // elements
+constexpr Index kChunk = Index(W::kVecs) * kLanes * (W::Mac::kPairs ? 2 : 1);  // elements
 template <class W>
 constexpr Index kChunkBytes = kChunk<W> * W::kBits / 8;
 
