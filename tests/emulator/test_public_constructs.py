@@ -31,7 +31,11 @@ kernel void braces_as_arguments(device float* y) {
 
 kernel void several_with_braces(device float* y) {
   float4 a = {1.f}, b = {2.f, 3.f}; float2 c{4}, d(5), e[2] = {{6, 7}, {8, 9}};
-  y[0] = a.x + a.w; y[1] = b.y + b.z; y[2] = c.x + d.y; y[3] = e[1].y;
+  float2 f{
+      max(1.f, 2.f),
+      3.f,
+  };
+  y[0] = a.x + a.w; y[1] = b.y + b.z; y[2] = c.x + d.y; y[3] = e[1].y; y[4] = f.x + f.y + float2{4.f, 5.f,}.y;
 }
 
 constexpr constant float levels[4] = {1, 2, 4, 8};
@@ -144,7 +148,7 @@ kernel void one_precision(device float* y) {
 """
 CASES = {
     "braces_as_arguments": [12, 23, 7],
-    "several_with_braces": [1, 3, 9, 9],
+    "several_with_braces": [1, 3, 9, 9, 10],
     "constant_is_const": [4, 8],
     "a_named_function_type": [7, 7],
     "structures_across_spaces": [2, 4, 0.5, 3, 6],

@@ -17,3 +17,6 @@ kernel void k(device float* out,  // buffers may leave their index to the compil
               constant uint& n, uint i [[thread_position_in_grid]]) {
   if (i < n) out[i] = 0;
 }
+
+template <typename T>
+kernel void later(device T* out, uint n);

@@ -80,7 +80,8 @@ def check(unit: Unit, version: Version) -> Iterator[Violation]:
             yield _MAIN.at(kernel.name, "main")
         if kernel.body and not kernel.template and seen.setdefault(kernel.name.text, kernel) is not kernel:
             yield _OVERLOAD.at(kernel.name, kernel.name.text)
-        if kernel.body or [t.text for t in kernel.head[:1]] != ["template"]:  # an instance need not repeat them
+        ahead = not kernel.body and (kernel.template or kernel.head[0].text == "template")
+        if not ahead:  # an instance, or a template that is declared before its text, need not repeat them
             yield from _arguments(kernel)
     called = {kernel.name.text for kernel in kernels} - {f.name.text for f in unit.functions if not f.is_kernel}
     for kernel in kernels:

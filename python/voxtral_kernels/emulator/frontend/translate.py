@@ -101,7 +101,7 @@ class _Translator(ValueRewriter):
         elif i in self.braced_arguments:
             return self._braced_argument(i)
         elif i in self.closings:
-            self.out.append(token._replace(text=")"))
+            self.out += [token._replace(text=")")] if token.text == "}" else []
             return i + 1
         elif i in self.vector_comparisons:
             self.out.append(token)

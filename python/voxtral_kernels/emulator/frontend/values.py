@@ -25,7 +25,7 @@ class ValueRewriter:
         self.type_names: Mapping[str, bool] = {}  # whether a template list follows
         self.initialisers: dict[int, Sequence[Token]] = {}  # ( or { behind a vector's name -> the vector's type
         self.braced_arguments: Container[int] = ()
-        self.closings: set[int] = set()  # braces that became parentheses
+        self.closings: set[int] = set()  # braces that became parentheses, a comma before them
 
     def _step(self, i: int) -> int:
         raise NotImplementedError
@@ -190,7 +190,8 @@ class ValueRewriter:
         """The bracket ``i`` as a parenthesis, and so its partner."""
         self.out.append(self.tokens[i].like("(", tk.PUNCTUATOR))
         if self._text(i) == "{":
-            self.closings.add(tk.closing(self.tokens, i))
+            close = tk.closing(self.tokens, i)
+            self.closings |= {close - 1, close} if self._text(close - 1) == "," else {close}
         return i + 1
 
     def _is_flat(self, brace: int) -> bool:
