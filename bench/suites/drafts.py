@@ -1,10 +1,10 @@
 """``python -m bench drafts``: what several tokens from one reading of the weights save. Exit 1 where less than asked.
 
-The tiny model over the 19 recordings: passes a token, and the wall time of files with drafts and without, in turn. A
-stream that says no pad, of whose drafts nothing is right. The 4B shapes (2 layers, random weights) that are made to say
-the recordings' tokens, and behind a wrong one what the tiny model says there, so that as much is accepted as with it:
-time of the decoder. What an Apple chip would gain is computed, from published times of MLX's own quantised products of
-several rows (mlx#3839); nothing of it was measured here.
+The tiny model over the 19 recordings: passes a token, and the wall time of files with drafts and without, in turn;
+where the time of its passes goes. A stream that says no pad, of whose drafts nothing is right. The 4B shapes (2 layers,
+random weights) that are made to say the recordings' tokens, and behind a wrong one what the tiny model says there, so
+that as much is accepted as with it: time of the decoder. What an Apple chip would gain is computed, from published
+times of MLX's own quantised products of several rows (mlx#3839); nothing of it was measured here.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from voxtral_kernels.models.voxtral_realtime.drafts import Drafts
 
 from ..measure import random_model
 from ..measure.astray import Said, said
+from ..measure.pass_parts import Parts, parts
 from ..measure.scripted import Astray, scripted
 from ..measure.stats import Ratio, ratio
 from ..options import Parser
@@ -235,6 +236,10 @@ def main(argv: list[str]) -> int:
         passes, times, costs = files(options.rounds, clock)
         line("recordings", passes, PASSES, f"{passes:.3f} passes a token, tiny model")
         line("files", times.ratio.median, FILES, f"{times}, tiny model; {_shown(costs)}")
+    for rows in SIZES if options.only in "a pass" else ():
+        found = parts(vk.load("tiny"), rows)
+        text = ", ".join(f"{name} {us:.0f}" for name, us in zip(Parts._fields, found, strict=True))
+        line(f"a pass of {rows}", sum(found), None, f"{sum(found):.0f} us, tiny model: {text}")
     if options.only in "no pads":
         times = dense(options.rounds, clock)
         line("no pads", times.ratio.median, DENSE, str(times))

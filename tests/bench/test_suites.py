@@ -2,7 +2,9 @@
 
 import pytest
 
+import voxtral_kernels as vk
 from bench.__main__ import SUITES, main
+from bench.measure.pass_parts import parts
 
 
 def test_help_names_every_suite(capsys):
@@ -43,3 +45,9 @@ def test_decoding_is_measured_for_each_kind_of_file():
         assert abs(row.audio_s - 60) < 0.1, row
         assert row.hours_a_second > 0
         assert row.megabytes < 20, row
+
+
+def test_the_time_of_a_pass_is_that_of_its_parts():
+    model = vk.load("tiny")
+    few, many = (sum(parts(model, rows, passes=8)) for rows in (1, 16))
+    assert 0 < few < many
