@@ -62,7 +62,8 @@ void block_of(Index rows, const Columns& columns, const Span& span, const float*
 template <class W>
 void products(const SkinnyLinearArgs& args, Index first, Index width, const Scratch& s) {
   const Index row_bytes = args.k * W::kBits / 8, chunks = divide_up(args.k, kChunk<W>);
-  const Index cached = (s.rows > 4 ? kCached : kCachedOfFew) * (W::Mac::kPairs ? 2 : 1);
+  constexpr Index kElements = W::Mac::kPairs ? 2 : 1, kFew = W::Mac::kPairs ? 2 : 4;
+  const Index cached = kElements * (s.rows > kFew ? kCached : kCachedOfFew);
   const Index block = most(cached / s.rows / 256 * 256, 256) / kChunk<W>;
   const char* weight = static_cast<const char*>(args.weight) + first * row_bytes;
   auto* sums = reinterpret_cast<Vec*>(s.sums);
