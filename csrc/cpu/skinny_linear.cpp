@@ -16,7 +16,7 @@ namespace {
 constexpr Index kMostRows = 16;  // of a task
 // Words of operands that stay in the first cache beside the weight. Few rows are worth reading out of the second: a block's
 // end costs them more than it costs many.
-constexpr Index kCached = 4096, kCachedOfFew = 16384;
+constexpr Index kCached = 6144, kCachedOfFew = 16384;
 
 template <class W>
 constexpr bool kScaled = W::kQuantized && W::Mac::kPairs;

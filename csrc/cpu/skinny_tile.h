@@ -17,7 +17,7 @@ constexpr int kTileWidth = Rows > 4   ? 2
                                       : 6;
 template <int Rows>
 constexpr int kTileWidth<PairedBfloats, Rows> = Rows > 6   ? 3
-                                                : Rows > 1 ? 4
+                                                : Rows > 4 ? 4
                                                            : 6;
 #elif defined(__aarch64__)
 template <class W, int Rows>
