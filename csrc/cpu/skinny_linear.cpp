@@ -123,22 +123,47 @@ void load_scales(const SkinnyLinearArgs& args, Index first, Index width, const S
   }
 }
 
+// What a task takes: rows [row, row + rows) times columns [first, last).
+struct Part {
+  Index row, rows, first, last;
+};
+
 template <class T, class W>
-void columns(const SkinnyLinearArgs& args, Index task, float* scratch) {
-  const Index row_blocks = divide_up(args.rows, args.rows_per_task);
-  const Index first_row = task % row_blocks * args.rows_per_task, first = task / row_blocks * args.columns_per_task;
-  const Index rows = least(args.rows_per_task, args.rows - first_row);
-  const Index last = least(first + args.columns_per_task, args.n);
-  const Scratch s(args, rows, scratch);
-  prologue<T, W>(args, first_row, rows, first == 0, s);
-  if (args.rotation && first_row == 0) copy_tails(args, first, last);
-  for (Index column = first; column < last; column += kGroup) {
-    const Index width = least(kGroup, last - column);
+void multiply_part(const SkinnyLinearArgs& args, const Part& part, float* scratch) {
+  const Scratch s(args, part.rows, scratch);
+  prologue<T, W>(args, part.row, part.rows, part.first == 0, s);
+  if (args.rotation && part.row == 0) copy_tails(args, part.first, part.last);
+  for (Index column = part.first; column < part.last; column += kGroup) {
+    const Index width = least(kGroup, part.last - column);
     if constexpr (W::kQuantized) {
       with_type(args.scales_dtype, [&]<class S>() { load_scales<S>(args, column, width, s); });
     }
     products<W>(args, column, width, s);
-    epilogue<T>(args, first_row, rows, column, width, s);
+    epilogue<T>(args, part.row, part.rows, column, width, s);
+  }
+}
+
+// Whether a row's sums of numbers up to 15 and of its elements are finite.
+inline bool is_moderate(const SkinnyLinearArgs& args, Index r) {
+  constexpr std::uint16_t kLargest = (127 + 100) << 7;  // 2^100
+  for (const void* rows : {args.x, args.residual}) {
+    const auto* row = static_cast<const std::uint16_t*>(rows) + r * args.k;
+    bool found = true;
+    for (Index d = 0; rows && d < args.k; ++d) found &= (row[d] & 0x7fff) < kLargest;
+    if (!found) return false;
+  }
+  return true;
+}
+
+// The numbers times bfloat16 rows before their scale; rows that would not be finite take floats, as their sums are then.
+template <class T>
+void multiply_nibbles(const SkinnyLinearArgs& args, Part part, float* scratch) {
+  for (const Index end = part.row + part.rows; part.row < end; part.row += part.rows) {
+    const bool moderate = is_moderate(args, part.row);
+    part.rows = 1;
+    while (part.row + part.rows < end && is_moderate(args, part.row + part.rows) == moderate) ++part.rows;
+    moderate ? multiply_part<T, PairedNibbles>(args, part, scratch)
+             : multiply_part<T, ByteWeights<4>>(args, part, scratch);
   }
 }
 
@@ -147,32 +172,37 @@ using Plain = std::conditional_t<sizeof(T) == 4, FloatWeights,
                                  std::conditional_t<std::is_same_v<T, Half>, HalfWeights, BfloatWeights>>;
 
 template <class T, bool Paired>
-void of_bits(const SkinnyLinearArgs& args, Index task, float* scratch) {
+void multiply_bits(const SkinnyLinearArgs& args, const Part& part, float* scratch) {
   switch (args.scales ? args.bits : 0) {
     case 2:
-      return columns<T, StreamWeights<2>>(args, task, scratch);
+      return multiply_part<T, StreamWeights<2>>(args, part, scratch);
     case 3:
-      return columns<T, StreamWeights<3>>(args, task, scratch);
+      return multiply_part<T, StreamWeights<3>>(args, part, scratch);
     case 4:
-      return columns<T, std::conditional_t<Paired, PairedNibbles, ByteWeights<4>>>(args, task, scratch);
+      if constexpr (Paired) return multiply_nibbles<T>(args, part, scratch);
+      return multiply_part<T, ByteWeights<4>>(args, part, scratch);
     case 5:
-      return columns<T, StreamWeights<5>>(args, task, scratch);
+      return multiply_part<T, StreamWeights<5>>(args, part, scratch);
     case 6:
-      return columns<T, StreamWeights<6>>(args, task, scratch);
+      return multiply_part<T, StreamWeights<6>>(args, part, scratch);
     case 8:
-      return columns<T, ByteWeights<8>>(args, task, scratch);
+      return multiply_part<T, ByteWeights<8>>(args, part, scratch);
     default:
-      return columns<T, std::conditional_t<Paired, PairedBfloats, Plain<T>>>(args, task, scratch);
+      return multiply_part<T, std::conditional_t<Paired, PairedBfloats, Plain<T>>>(args, part, scratch);
   }
 }
 
 void task(const SkinnyLinearArgs& args, Index task, float* scratch) {
+  const Index row_blocks = divide_up(args.rows, args.rows_per_task);
+  Part part{task % row_blocks * args.rows_per_task, 0, task / row_blocks * args.columns_per_task, 0};
+  part.rows = least(args.rows_per_task, args.rows - part.row);
+  part.last = least(part.first + args.columns_per_task, args.n);
   with_type(args.dtype, [&]<class T>() {
     if constexpr (kHasPairs && std::is_same_v<T, Bfloat>) {
       // A normed row is no row of bfloat16 values: rounding it would be seen in the result.
-      if (!args.norm) return of_bits<T, true>(args, task, scratch);
+      if (!args.norm) return multiply_bits<T, true>(args, part, scratch);
     }
-    of_bits<T, false>(args, task, scratch);
+    multiply_bits<T, false>(args, part, scratch);
   });
 }
 

@@ -222,7 +222,7 @@ EXTREMES = [
     case
     for kind in ("huge", "tiny", "infinite", "nan")
     for case in (Case(2, 40, 9, extreme=kind), Case(3, 64, 12, norm=True, form="gated", extreme=kind))
-]
+] + [Case(3, 192, 10, bits=4, group=64, extreme=kind) for kind in ("huge", "tiny", "infinite", "nan")]
 
 
 def cross() -> Iterator[Case]:
@@ -283,6 +283,10 @@ def example(case: Case, dtype: mx.Dtype, seed: int = 0) -> SkinnyLinear:
 def _extreme(case: Case, x: mx.array, weight: mx.array) -> tuple[mx.array, mx.array]:
     """Values of the case's kind, no two of which meet in one sum with opposite signs."""
     half = x.dtype == mx.float16
+    if case.bits:
+        weight[:, 3] = (
+            1.0  # a number that stands for almost zero has no digits, or even sign, for a huge element to show
+        )
     if case.extreme == "huge":
         x[0, 3] = 6e4 if half else 1e30
         weight[1] = weight[1] * (100 if half else 1e6)
