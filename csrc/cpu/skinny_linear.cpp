@@ -144,12 +144,14 @@ void multiply_part(const SkinnyLinearArgs& args, const Part& part, float* scratc
 }
 
 // Whether a row's sums of numbers up to 15 and of its elements are finite.
-inline bool is_moderate(const SkinnyLinearArgs& args, Index r) {
+template <class T>
+bool is_moderate(const SkinnyLinearArgs& args, Index r) {
   constexpr std::uint16_t kLargest = (127 + 100) << 7;  // 2^100
   for (const void* rows : {args.x, args.residual}) {
-    const auto* row = static_cast<const std::uint16_t*>(rows) + r * args.k;
+    if (!rows) continue;
+    const T* row = static_cast<const T*>(rows) + r * args.k;
     bool found = true;
-    for (Index d = 0; rows && d < args.k; ++d) found &= (row[d] & 0x7fff) < kLargest;
+    for (Index d = 0; d < args.k; ++d) found &= (row[d].bits & 0x7fff) < kLargest;
     if (!found) return false;
   }
   return true;
@@ -159,9 +161,9 @@ inline bool is_moderate(const SkinnyLinearArgs& args, Index r) {
 template <class T>
 void multiply_nibbles(const SkinnyLinearArgs& args, Part part, float* scratch) {
   for (const Index end = part.row + part.rows; part.row < end; part.row += part.rows) {
-    const bool moderate = is_moderate(args, part.row);
+    const bool moderate = is_moderate<T>(args, part.row);
     part.rows = 1;
-    while (part.row + part.rows < end && is_moderate(args, part.row + part.rows) == moderate) ++part.rows;
+    while (part.row + part.rows < end && is_moderate<T>(args, part.row + part.rows) == moderate) ++part.rows;
     moderate ? multiply_part<T, PairedNibbles>(args, part, scratch)
              : multiply_part<T, ByteWeights<4>>(args, part, scratch);
   }
