@@ -34,9 +34,13 @@ def test_rows_are_read_as_written(write):
         ([{**A, "id": True}], "MANIFEST line 1, id: expected a text of 1 to 1000 characters, or an integer, got True"),
         ([{**A, "id": "x" * 1001}], "MANIFEST line 1, id: expected a text of 1 to 1000 characters"),
         (['{"path": "a", "id": "\\ud800"}'], "MANIFEST line 1, id: expected a text that UTF-8 can hold"),
+        (['{"path": "a", "language": "\\ud800"}'], "MANIFEST line 1, language: expected a text that UTF-8 can hold"),
         ([{**A, "language": 1}], 'MANIFEST line 1, language: expected a language such as "en", or none, got 1'),
         ([A, B, A], "MANIFEST line 3, id: expected an id that no other recording has, got 'a.wav' again, as in line 1"),
         ([{**A, "id": 7}, {**B, "id": "7"}], "MANIFEST line 2, id: expected an id that no other recording has"),
+        ([A, {"path": "github://x"}], "MANIFEST line 2, path: expected a path, or a URL that fsspec opens"),
+        ([A, {"path": "reference://x"}], "MANIFEST line 2, path: expected a path, or a URL that fsspec opens"),
+        ([A, {"path": f"zip://a.wav::file://{__file__}"}], "MANIFEST line 2, path: expected a path, or a URL that"),
         ([A, {"path": "nobody://x/y.wav"}], "MANIFEST line 2, path: expected a path, or a URL that fsspec opens"),
     ],
 )

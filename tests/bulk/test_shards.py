@@ -6,7 +6,7 @@ import pytest
 
 from voxtral_kernels.bulk.manifest import Manifest
 from voxtral_kernels.bulk.plan import Plan
-from voxtral_kernels.bulk.shards import PREFIX, Folder, Form, name
+from voxtral_kernels.bulk.shards import PREFIX, SETTINGS, Folder, Form, name
 
 
 def row(n):
@@ -51,6 +51,19 @@ def test_what_is_written_is_read(tmp_path, form, url):
     assert folder.rows("abc", ["id"]) == [{"id": "1"}, {"id": "2"}]
 
 
+@pytest.mark.fault("work lost: a language that was half of a pair of escapes ended every run into Parquet")
+@pytest.mark.parametrize("form", Form)
+def test_a_text_that_utf8_cannot_hold_is_written(tmp_path, form):
+    """As of a model whose folder's name is no UTF-8."""
+    if form is Form.PARQUET:
+        pytest.importorskip("pyarrow", reason="pip install 'voxtral-kernels[ray]'")
+    folder, bad = Folder(str(tmp_path), form), "a\ud800"
+    words = [{"text": bad, "start_s": 0.1, "end_s": 0.2}]
+    folder.write("abc", [{**row(1), "model": bad, "warnings": [bad], "words": words}])
+    (found,) = folder.rows("abc")
+    assert (found["model"], found["warnings"], found["words"]) == ("a?", ["a?"], [{**words[0], "text": "a?"}])
+
+
 def test_a_shard_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     folder = Folder(str(tmp_path), Form.JSONL)
     folder.write("abc", [row(1)])
@@ -75,11 +88,31 @@ def test_the_output_is_checked_before_any_work(tmp_path):
     out.prepare({"model": "a", "version": "2"})
     with pytest.raises(ValueError, match="a folder that is new, or of the same settings, got one with model 'a', not"):
         out.prepare({"model": "b"})
+    with pytest.raises(ValueError, match="--out: expected a folder, or a URL that fsspec opens, got ''"):
+        Folder("", Form.JSONL)
 
 
-def test_a_damaged_shard_is_named(tmp_path, write):
+@pytest.mark.parametrize("text", ["junk", "[1]", "\x00"])
+def test_settings_that_are_none_are_named(tmp_path, text):
+    (tmp_path / SETTINGS).write_text(text)
+    with pytest.raises(
+        ValueError, match=r"--out: expected settings as they were written, got \.voxtral-kernels-bulk\.json"
+    ):
+        Folder(str(tmp_path), Form.JSONL).prepare({"model": "a"})
+
+
+def test_a_shard_that_is_a_folder_is_named(tmp_path, write):
+    (tmp_path / "out" / "abc.jsonl").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"--out: expected shards that can be read, got abc.jsonl \(Is a directory\)"):
+        Plan(Manifest(write(*entries(range(3)))), Folder(str(tmp_path / "out"), Form.JSONL), 2)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"id": ', '{"id": 3, "error": null}', '{"id": "\\ud800", "error": null}', '{"id": "3"}', "3"]
+)
+def test_a_damaged_shard_is_named(tmp_path, write, text):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "abc.jsonl").write_text('{"id": ')
+    (tmp_path / "out" / "abc.jsonl").write_text(text)
     with pytest.raises(ValueError, match=r"got abc.jsonl .*; remove it, and its recordings are done again"):
         Plan(Manifest(write(*entries(range(3)))), Folder(str(tmp_path / "out"), Form.JSONL), 2)
 

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,30 @@ def test_rows_are_those_of_transcribe(worker, tmp_path, capsys):
     assert "none.wav: expected a file that exists" in rows[4]["error"]
     assert "text.wav: expected" in rows[5]["error"]
     assert [rows[4][key] for key in ("text", "words", "duration_s", "complete")] == ["", [], 0.0, False]
+
+
+@pytest.mark.fault("ending: a named pipe in the manifest kept a worker waiting for ever")
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_pipe_is_a_row_with_an_error(worker, tmp_path, slots):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(str(tmp_path / "s.wav"))
+    worker.job = dataclasses.replace(worker.job, slots=slots)
+    work = group(tmp_path / "pipe.wav", f"file://{tmp_path}/pipe.wav", tmp_path / "s.wav")
+
+    def waited(*_):
+        raise TimeoutError("it waited")
+
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.setitimer(signal.ITIMER_REAL, 20, 2)
+    try:
+        rows = worker.out.rows(worker.do(work).shard)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert [("expected an audio file, got the" in row["error"], row["text"]) for row in rows] == [(True, "")] * 3
+    assert "got the pipe" in rows[0]["error"]
+    assert "got the pipe" in rows[1]["error"]
 
 
 @pytest.mark.fault("errors: of a server that did not answer, bulk said only that there is no file")

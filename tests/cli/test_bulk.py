@@ -21,6 +21,7 @@ def manifest(tmp_path, examples):
     ("options", "said"),
     [
         (["--workers", "0"], "--workers: expected an integer >= 1, got 0"),
+        (["--workers", "99999"], "--workers: expected as many as this machine has cores for, which are"),
         (["--shard-files", "0"], "--shard-files: expected an integer >= 1, got 0"),
         (["--slots", "0"], "--slots: expected an integer >= 1, got 0"),
         (["--slots", "17"], "--slots: expected at most the 16 recordings of a shard (--shard-files), got 17"),

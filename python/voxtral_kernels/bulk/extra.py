@@ -37,5 +37,13 @@ def file_system(url: str, argument: str) -> tuple[Any, str]:
     core = need("fsspec.core", argument)
     try:
         return core.url_to_fs(url)
-    except (ImportError, ValueError, OSError) as error:
-        raise fail(OP, argument, "a path, or a URL that fsspec opens", f"{url!r} ({printable(str(error))})") from None
+    except Exception as error:  # of any type: zipfile's of what is no archive, a TypeError of what a URL leaves out
+        known = isinstance(error, (ImportError, ValueError, OSError))
+        why = printable(str(error) if known else f"{type(error).__name__}: {error}")
+        raise fail(OP, argument, "a path, or a URL that fsspec opens", f"{url!r} ({why})") from None
+
+
+def is_local(files: Any) -> bool:
+    """Whether an fsspec file system is this machine's own."""
+    protocol = files.protocol
+    return "file" in ((protocol,) if isinstance(protocol, str) else protocol)

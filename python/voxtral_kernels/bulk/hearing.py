@@ -6,11 +6,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._errors import printable
+from .._errors import fail, printable
 from ..transcripts.formats import Transcript
-from .extra import file_system
+from .extra import OP, file_system, is_local
 
 # As `voxtral-kernels transcribe` where neither the command nor the tokenizer says.
 DELAY_MS = 480.0
@@ -35,10 +36,22 @@ class Source(NamedTuple):
         return "://" not in self.location
 
     def open(self) -> Any:
-        """What audio is read from."""
+        """What audio is read from.
+
+        Raises:
+            ValueError: it is a named pipe, in which a worker would wait for ever.
+        """
         if self.is_local:
+            self._refuse_pipe(self.location)
             return self.location
-        return file_system(self.location, self.path)[0].open(self.location, "rb")
+        files, path = file_system(self.location, self.path)
+        if is_local(files):
+            self._refuse_pipe(path)
+        return files.open(self.location, "rb")
+
+    def _refuse_pipe(self, path: str) -> None:
+        if Path(path).is_fifo():
+            raise fail(OP, self.path, "an audio file", f"the pipe {path!r}")
 
 
 class Told(NamedTuple):

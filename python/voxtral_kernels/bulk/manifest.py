@@ -188,7 +188,7 @@ def _entry(place: str, row: Any) -> Entry:
         name = str(name)
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID:
         raise fail(OP, f"MANIFEST {place}, id", f"a text of 1 to {LONGEST_ID} characters, or an integer", shown(name))
-    for key, value in (("path", path), ("id", name)):
+    for key, value in (("path", path), ("language", language or ""), ("id", name)):
         try:
             value.encode()
         except UnicodeEncodeError:  # half of a pair of \\u escapes

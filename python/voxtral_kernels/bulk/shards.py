@@ -12,8 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from .._errors import fail, printable
-from .extra import OP, file_system, need
+from .._errors import fail, printable, shown
+from .extra import OP, file_system, is_local, need
 
 # Of files that are not finished; whoever reads *.jsonl does not see them.
 PREFIX = ".voxtral-kernels-"
@@ -47,6 +47,8 @@ class Folder:
     """
 
     def __init__(self, url: str, form: Form | str) -> None:
+        if not url:
+            raise fail(OP, "--out", "a folder, or a URL that fsspec opens", "''")
         self.url, self.form = url, Form(form)
         self._fs, self._root = file_system(url, "--out")
         if self.form is Form.PARQUET:
@@ -60,8 +62,7 @@ class Folder:
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of this machine, or one that it shares."""
-        protocol = self._fs.protocol
-        return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        return is_local(self._fs)
 
     def prepare(self, settings: dict[str, Any], *, write: bool = True) -> None:
         """See that its shards were made by the same settings; make it where it is missing, and write a file into it.
@@ -78,7 +79,7 @@ class Folder:
         try:
             if write and not self._fs.exists(self._root):
                 self._fs.makedirs(self._root)
-            before = json.loads(self._read(SETTINGS)) if self._fs.exists(self._at(SETTINGS)) else {}
+            before = self._settings()
             for key in KEPT if before else ():
                 if before.get(key) != settings.get(key):
                     got = f"one with {key} {before.get(key)!r}, not {settings.get(key)!r}"
@@ -88,6 +89,19 @@ class Folder:
         except OSError as error:
             got = f"{self.url!r} ({error.strerror or printable(str(error))})"
             raise fail(OP, "--out", "a folder that can be written", got) from None
+
+    def _settings(self) -> dict[str, Any]:
+        """Of the command that wrote into it last; none in a new folder."""
+        if not self._fs.exists(self._at(SETTINGS)):
+            return {}
+        try:
+            values = json.loads(self._read(SETTINGS))
+        except (ValueError, RecursionError) as error:
+            values = error
+        if not isinstance(values, dict):
+            got = f"{SETTINGS} ({printable(shown(values))}); remove it if all shards are of one model and delay"
+            raise fail(OP, "--out", "settings as they were written", got)
+        return values
 
     def names(self) -> set[str]:
         """The shards that are there."""
@@ -113,14 +127,23 @@ class Folder:
         Raises:
             ValueError: it is not what was written.
         """
-        data = self._read(f"{shard}.{self.form}")
+        try:
+            data = self._read(f"{shard}.{self.form}")
+        except OSError as error:
+            got = f"{shard}.{self.form} ({error.strerror or printable(str(error))})"
+            raise fail(OP, "--out", "shards that can be read", got) from None
         try:
             if self.form is Form.PARQUET:
                 table = need("pyarrow.parquet", "--format parquet").read_table(io.BytesIO(data), columns=columns)
-                return table.to_pylist()
-            rows = [json.loads(line) for line in data.splitlines()]
+                rows = table.to_pylist()
+            else:
+                rows = [json.loads(line) for line in data.splitlines()]
+            for row in rows:
+                if not isinstance(row["id"], str):
+                    raise TypeError(f"an id is a text, not {shown(row['id'])}")
+                row["id"].encode()
             return [{key: row[key] for key in columns} for row in rows] if columns else rows
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
             got = f"{shard}.{self.form} ({type(error).__name__}: {error}); remove it, and its recordings are done again"
             raise fail(OP, "--out", "shards as they were written", got) from None
 
@@ -159,6 +182,7 @@ def _jsonl(rows: Sequence[dict[str, Any]]) -> bytes:
 
 
 def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
+    rows = [json.loads(line) for line in _jsonl(rows).splitlines()]  # without what UTF-8 cannot hold
     arrow, parquet = need("pyarrow", "--format parquet"), need("pyarrow.parquet", "--format parquet")
     timed = arrow.list_(
         arrow.struct([("text", arrow.string()), ("start_s", arrow.float64()), ("end_s", arrow.float64())])
@@ -175,5 +199,5 @@ def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
     }
     schema = arrow.schema([(key, types.get(key, text)) for key in rows[0]])
     out = io.BytesIO()
-    parquet.write_table(arrow.Table.from_pylist(list(rows), schema=schema), out)
+    parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), out)
     return out.getvalue()

@@ -62,6 +62,8 @@ def bulk(
     from ..bulk.shards import Folder
 
     _check_numbers(workers, threads, slots, shard_files)
+    if ray is None and workers is not None:
+        _check_cores(workers, threads)
     check_delay(delay_ms)
     recordings = Manifest(manifest)
     target = Folder(out, _form(form))
@@ -85,6 +87,19 @@ def _check_numbers(workers: int | None, threads: int, slots: int, shard_files: i
             integer(OP, option, value, 1)
     if slots > shard_files:
         raise fail(OP, "--slots", f"at most the {shard_files} recordings of a shard (--shard-files)", slots)
+
+
+def _check_cores(workers: int, threads: int) -> None:
+    """Of this machine; a cluster is asked when it is connected."""
+    from ..bulk import cluster
+
+    if workers * threads > (have := cluster.cores()):
+        raise fail(
+            OP,
+            "--workers",
+            f"as many as this machine has cores for, which are {have}",
+            f"{workers} of {threads} thread{'s' * (threads > 1)} each",
+        )
 
 
 def _form(form: str) -> Form:
