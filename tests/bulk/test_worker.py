@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ import pytest
 from voxtral_kernels.bulk import hearing
 from voxtral_kernels.bulk.hearing import Told
 from voxtral_kernels.bulk.journal import TRIES
-from voxtral_kernels.bulk.manifest import Entry
-from voxtral_kernels.bulk.plan import Group
-from voxtral_kernels.bulk.shards import name
+from voxtral_kernels.bulk.manifest import Entry, Manifest
+from voxtral_kernels.bulk.plan import Group, Plan
+from voxtral_kernels.bulk.shards import Folder, name
 from voxtral_kernels.bulk.worker import Job, Worker, pack, unpack
 from voxtral_kernels.cli import main
 from voxtral_kernels.transcripts.formats import Transcript
@@ -208,6 +209,59 @@ def test_a_recording_that_kills_its_workers_is_given_up(silent):
     rows = silent.out.rows(work.shard)
     assert [row["error"] for row in rows] == [None, f"{TRIES} workers died in it", None]
     assert [row["id"] for row in rows] == ["id 0", "id 1", "id 2"]
+
+
+@pytest.mark.fault(
+    "work lost: a worker that outlived its command wrote recordings that the next command had in other shards"
+)
+@pytest.mark.parametrize("url", ["folder", "memory://taken"])
+def test_no_recording_is_there_twice_though_an_older_command_still_writes(tmp_path, monkeypatch, write, url):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    manifest = Manifest(write(*({"path": f"{n}.wav"} for n in range(8))))
+    out = Folder(url if "://" in url else str(tmp_path / url), "jsonl")
+
+    def begin(size):
+        job = Job("none", out.absolute, "/")
+        out.prepare(job.settings)
+        return Silent(job), list(Plan(manifest, out, size))
+
+    old, groups = begin(4)
+    old.do(groups[0])
+    new, others = begin(3)
+    out.prepare({**old.job.settings, "run": "only asked"}, write=False)
+    for work in others[:1]:
+        new.do(work)
+    with pytest.raises(ValueError, match=r"--out: expected a folder into which one command writes, got .*another bulk"):
+        old.do(groups[1])
+    for work in others[1:]:
+        new.do(work)
+    rows = [row["id"] for shard in out.names() for row in out.rows(shard)]
+    assert sorted(rows) == [f"{n}.wav" for n in range(8)]
+
+
+def test_a_command_that_begins_waits_for_a_shard_that_is_being_written(silent, tmp_path, monkeypatch, write):
+    """Between a worker's look at the settings and the shard's last name no other command comes in."""
+    silent.out.prepare(silent.job.settings)
+    moved, order = silent.out._fs.mv, []
+
+    def move(*paths):
+        begun.start()
+        begun.join(0.5)
+        moved(*paths)
+        order.append("written")
+
+    def begin():
+        Folder(str(tmp_path), "jsonl").prepare(Job("none", str(tmp_path), "/").settings)
+        order.append("begun")
+
+    begun = threading.Thread(target=begin)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            silent.out._fs, "mv", lambda *paths: move(*paths) if not order and not begun.ident else moved(*paths)
+        )
+        silent.do(group("a.wav"))
+    begun.join(20)
+    assert order == ["written", "begun"]
 
 
 def test_errors_are_done_again_when_asked(silent, tmp_path):

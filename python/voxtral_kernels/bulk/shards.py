@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import io
 import json
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +21,9 @@ from .extra import OP, file_system, is_local, need
 # Of files that are not finished; whoever reads *.jsonl does not see them.
 PREFIX = ".voxtral-kernels-"
 SETTINGS = f"{PREFIX}bulk.json"
+LOCK = f"{PREFIX}lock"
+# Of file systems that know no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 # What may not differ between the shards of a folder.
 KEPT = ("model", "revision", "language", "delay_ms", "format")
 
@@ -67,6 +73,8 @@ class Folder:
     def prepare(self, settings: dict[str, Any], *, write: bool = True) -> None:
         """See that its shards were made by the same settings; make it where it is missing, and write a file into it.
 
+        From then on no shard of another ``settings["run"]`` is written: whoever plans afterwards sees all that is.
+
         Args:
             settings: By which its shards are made.
             write: False: nothing is made or written.
@@ -79,13 +87,14 @@ class Folder:
         try:
             if write and not self._fs.exists(self._root):
                 self._fs.makedirs(self._root)
-            before = self._settings()
-            for key in KEPT if before else ():
-                if before.get(key) != settings.get(key):
-                    got = f"one with {key} {before.get(key)!r}, not {settings.get(key)!r}"
-                    raise fail(OP, "--out", "a folder that is new, or of the same settings", got)
-            if write:
-                self._write(SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+            with self._locked() if write else contextlib.nullcontext():
+                before = self._settings()
+                for key in KEPT if before else ():
+                    if before.get(key) != settings.get(key):
+                        got = f"one with {key} {before.get(key)!r}, not {settings.get(key)!r}"
+                        raise fail(OP, "--out", "a folder that is new, or of the same settings", got)
+                if write:
+                    self._write(SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
         except OSError as error:
             got = f"{self.url!r} ({error.strerror or printable(str(error))})"
             raise fail(OP, "--out", "a folder that can be written", got) from None
@@ -151,9 +160,41 @@ class Folder:
         """A file for what there is of a shard that is not finished; None where files cannot grow."""
         return Path(self._at(f"{PREFIX}{shard}.part")) if self.is_local else None
 
-    def write(self, shard: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Write a shard, whole or not at all; one of the same name is replaced."""
-        self._write(f"{shard}.{self.form}", _parquet(rows) if self.form is Form.PARQUET else _jsonl(rows))
+    def write(self, shard: str, rows: Sequence[dict[str, Any]], run: str | None = None) -> None:
+        """Write a shard, whole or not at all; one of the same name is replaced.
+
+        Args:
+            shard: Its name.
+            rows: At least one.
+            run: Of the command that it is written for; None: whichever.
+
+        Raises:
+            ValueError: another command writes into the folder since; its plan may have the same recordings elsewhere.
+        """
+        data = _parquet(rows) if self.form is Form.PARQUET else _jsonl(rows)
+        if run is None:
+            self._write(f"{shard}.{self.form}", data)
+            return
+        with self._locked():
+            self._fs.invalidate_cache()
+            if self._settings().get("run", run) != run:
+                got = f"{self.url!r}, where another bulk command began since and does what is left"
+                raise fail(OP, "--out", "a folder into which one command writes", got)
+            self._write(f"{shard}.{self.form}", data)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Inside ``with``, no other process is; where files have no locks, as behind a URL, others may be."""
+        if not self.is_local:
+            yield
+            return
+        with open(self._at(LOCK), "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+            yield
 
     def _at(self, file: str) -> str:
         return f"{self._root.rstrip('/')}/{file}"

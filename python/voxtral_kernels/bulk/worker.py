@@ -33,7 +33,7 @@ class Job:
         threads: Of a worker.
         slots: Recordings that a worker hears at once.
         retry_errors: Recordings with an error are done again.
-        run: Names this run of the command.
+        run: Names this run of the command; a later one into the same folder ends its writing.
     """
 
     model: str
@@ -52,7 +52,7 @@ class Job:
     def settings(self) -> dict[str, Any]:
         """What the output folder remembers."""
         values = {key: getattr(self, key) for key in ("model", "revision", "language", "delay_ms")}
-        return {**values, "format": str(self.form), "version": __version__}
+        return {**values, "format": str(self.form), "version": __version__, "run": self.run}
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Worker:
             journal = Journal(self.out.scratch(group.shard), self.job.run)
             found = {row["id"]: row for row in self._found(left, journal)}
             rows |= {entry.id: found[entry.id] for entry in left}
-            self.out.write(group.shard, list(rows.values()))
+            self.out.write(group.shard, list(rows.values()), self.job.run)
             journal.remove()
         done = [rows[entry.id] for entry in group.entries]
         errors = sum(row["error"] is not None for row in done)
