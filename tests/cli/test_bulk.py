@@ -89,6 +89,15 @@ def test_a_start_that_was_too_slow_for_ray_is_tried_again():
         cluster._init(ray, "local", {"num_cpus": 2})
 
 
+def test_a_workers_refusal_is_told_without_what_ray_says_around_it():
+    said = "[bulk] --out: expected a folder into which one command writes, got 'x', where another began."
+    advice = "UserCodeException: it failed\nTo change retry attempts, configure it."
+    error = RuntimeError(f"ray::Worker()\nTraceback\nValueError: {said}\n\nThe above was the cause\n\n{advice}")
+    error.cause = RuntimeError(advice)
+    found = cluster._cause(error)
+    assert (type(found), str(found)) == (ValueError, said)
+
+
 def test_a_dry_run_says_what_there_is_to_do(run, manifest, tmp_path):
     status, out, err = run(
         "bulk", manifest, "--out", tmp_path / "out", "--model", "tiny", "--dry-run", "--shard-files", 2

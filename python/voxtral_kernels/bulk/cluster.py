@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ STORE = 512 << 20
 ANSWERS_S = 10.0
 # A machine that has much else to do needs more than the 30 seconds that Ray gives its own start.
 STARTS = 3
+REFUSAL = re.compile(r"^\s*ValueError: (\[\w+\] .*: expected .*, got .*)$", re.MULTILINE)
 
 
 @contextlib.contextmanager
@@ -169,6 +171,9 @@ def _told() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> BaseException:
+    # Ray ends the text of what it wraps with advice of its own; a worker's refusal stands in the traceback before it.
+    if said := REFUSAL.findall(str(error)):
+        return ValueError(printable(said[-1]))
     cause = getattr(error, "cause", None)
     if isinstance(cause, BaseException) and cause is not error:
         return _cause(cause)
