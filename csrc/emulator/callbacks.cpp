@@ -2,6 +2,8 @@
 // functions in place of the sanitizers' own runtimes.
 #include "callbacks.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -157,7 +159,7 @@ void division(const SourceLocation* where, const void*, const void*) {
   fatal_at(where, "division-by-zero", "an integer is divided by zero, or its quotient overflows", "");
 }
 
-void atomic_access(const void* p, unsigned size, unsigned is_write) {
+void atomic_access(const void* p, unsigned size, unsigned what) {
   Launch& l = *launch;
   if (l.is_shared) {
     const Region* region = l.memory.find(number(p));
@@ -167,7 +169,8 @@ void atomic_access(const void* p, unsigned size, unsigned is_write) {
     }
   }
   if (l.options.mode == Mode::plain) return;
-  on_access(number(p), size, is_write ? Access::atomic_write : Access::atomic_read, PC);
+  constexpr std::array kWhat{Access::atomic_read, Access::atomic_write, Access::atomic_change};
+  on_access(number(p), size, kWhat[std::min(what, 2u)], PC);
 }
 
 #define ADDRESS(function) reinterpret_cast<const void*>(function)

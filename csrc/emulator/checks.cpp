@@ -15,6 +15,7 @@ namespace emulator {
 namespace {
 
 uint32_t lane_of(const Stamp& s) { return s.lane - 1u; }
+uint32_t group_of(const Stamp& s) { return lane_of(s) / 32; }
 uint32_t threadgroup_of(const Stamp& s) { return s.threadgroup; }
 
 // What stands between an earlier access and one by the current lane.
@@ -38,8 +39,10 @@ Order order_after(const Launch& l, const Stamp& earlier, const Stamp& now, unsig
   launch->abandon();
 }
 
+bool is_write(Access access) { return access != Access::read && access != Access::atomic_read; }
+
 std::string bytes_of(Access access, size_t size) {
-  const bool read = access == Access::read || access == Access::atomic_read;
+  const bool read = !is_write(access);
   return (read ? "read of " : "write of ") + std::to_string(size) + (size == 1 ? " byte" : " bytes");
 }
 
@@ -49,20 +52,31 @@ bool is_own_stack(const Launch& l, uintptr_t address) {
 // Tables, and what connects the kernel with the runtime: whoever may write there calls what he likes.
 bool is_in_module(const Launch& l, uintptr_t address) { return address >= l.module.start && address < l.module.end; }
 
+[[noreturn]] void out_of_bounds(Launch& l, uintptr_t address, size_t size, Access access, const void* pc) {
+  const Region* region = l.memory.left_by(address, size);
+  if (region == nullptr) fatal(l.finding("wild-pointer", bytes_of(access, size) + " in no buffer", pc));
+  Finding f =
+      l.finding("out-of-bounds", bytes_of(access, size) + ", the buffer has " + std::to_string(region->size), pc);
+  f.buffer = region->name;
+  f.offset = static_cast<int64_t>(address - region->start);
+  fatal(std::move(f));
+}
+
 void outside(uintptr_t address, size_t size, Access access, const void* pc) {
   const Launch& l = *launch;
-  const bool writes = access == Access::write || access == Access::atomic_write;
+  const bool writes = is_write(access);
   if (is_own_stack(l, address) || (!writes && is_in_module(l, address))) return;
   if (is_in_module(l, address)) {
     fatal(l.finding("write-to-input", bytes_of(access, size) + " to what the program keeps for itself", pc));
   }
+  if (launch->memory.left_by(address, size) != nullptr) out_of_bounds(*launch, address, size, access, pc);
   const Astray astray = where_astray(address);
   fatal(l.finding(astray.kind, bytes_of(access, size) + " " + astray.where, pc));
 }
 
 void report_race(const Region& region, size_t offset, const Stamp& other, bool other_wrote, Access access, Order order,
                  const void* pc) {
-  const bool read = access == Access::read || access == Access::atomic_read;
+  const bool read = !is_write(access);
   const bool far = threadgroup_of(other) != launch->threadgroup;
   if (!read && !other_wrote) launch->early_reads.explained(region, offset);
   std::string what = read ? "reads what " : "writes what ";
@@ -88,7 +102,16 @@ void report_race(const Region& region, size_t offset, const Stamp& other, bool o
   launch->watch();
 }
 
-void note_read(Cell& cell, const Stamp& now) {
+// Of several readers in one simdgroup the last stands for all: any of them is another lane.
+Stamp reader(const Cell& cell, int i, const Stamp& now) {
+  Stamp earlier = cell.reads[i];
+  if (earlier.same_lane(now) && cell.shared_read[i]) {
+    earlier.lane = static_cast<uint16_t>(now.lane + (lane_of(now) % 32 ? -1 : 1));
+  }
+  return earlier;
+}
+
+void note_read(Cell& cell, const Stamp& now, unsigned kind) {
   for (int i = 0; i < 2; ++i) {
     Stamp& slot = cell.reads[i];
     if (!slot.nobody() && threadgroup_of(slot) != threadgroup_of(now)) {
@@ -96,28 +119,33 @@ void note_read(Cell& cell, const Stamp& now) {
       slot = Stamp{};
     }
   }
+  // The best place: where the simdgroup reads at this time, then one of nobody whom a write could race with, then one of
+  // the same simdgroup. If both are of another, so that no write races with neither, this read need not be kept.
+  int best = -1, best_rank = 0;
   for (int i = 0; i < 2; ++i) {
-    Stamp& slot = cell.reads[i];
-    const bool same_group = !slot.nobody() && lane_of(slot) / 32 == lane_of(now) / 32;
-    if (!slot.nobody() && !same_group && slot.threadgroup_epoch >= launch->epoch) continue;
-    const bool same_time =
-        same_group && slot.threadgroup_epoch == now.threadgroup_epoch && slot.simdgroup_epoch == now.simdgroup_epoch;
-    cell.shared_read[i] = same_time && (cell.shared_read[i] || !slot.same_lane(now));
-    slot = now;
-    return;
+    const Stamp& slot = cell.reads[i];
+    const bool same_group = !slot.nobody() && group_of(slot) == group_of(now);
+    int rank = same_group ? 1 : 0;
+    if (same_group && slot.threadgroup_epoch == now.threadgroup_epoch && slot.simdgroup_epoch == now.simdgroup_epoch) {
+      rank = 3;
+    } else if (slot.nobody() || order_after(*launch, reader(cell, i, now), now, kind) == Order::ordered) {
+      rank = 2;
+    }
+    if (rank > best_rank) best = i, best_rank = rank;
   }
+  if (best < 0 && group_of(cell.reads[0]) == group_of(cell.reads[1])) best = 1;
+  if (best < 0) return;
+  const bool same_time = best_rank == 3;
+  cell.shared_read[best] = same_time && (cell.shared_read[best] || !cell.reads[best].same_lane(now));
+  cell.reads[best] = now;
 }
 
 // Races of a write with the reads that the cell remembers.
 void check_reads(const Region& region, size_t offset, const Cell& cell, const Stamp& now, Access access, unsigned kind,
                  const void* pc) {
   for (int i = 0; i < 2; ++i) {
-    Stamp earlier = cell.reads[i];
+    const Stamp earlier = reader(cell, i, now);
     if (earlier.nobody()) continue;
-    // Of several readers in one simdgroup the last stands for all: any of them is another lane.
-    if (earlier.same_lane(now) && cell.shared_read[i]) {
-      earlier.lane = static_cast<uint16_t>(now.lane + (lane_of(now) % 32 ? -1 : 1));
-    }
     const Order order = order_after(*launch, earlier, now, kind);
     if (order != Order::ordered) return report_race(region, offset, earlier, false, access, order, pc);
   }
@@ -128,25 +156,40 @@ void check_reads(const Region& region, size_t offset, const Cell& cell, const St
 
 void check_cell(Region& region, size_t offset, Cell& cell, const Stamp& now, Access access, const void* pc) {
   const unsigned kind = region.on_device() ? 1 : 0;
-  const bool atomic = access == Access::atomic_read || access == Access::atomic_write;
-  const bool writes = access == Access::write || access == Access::atomic_write;
+  const bool atomic = access != Access::read && access != Access::write;
+  const bool writes = is_write(access);
+  bool after_other = false;  // the last write is another lane's, and nothing orders this access behind it
   if (cell.write.nobody()) {
-    if (!writes && !region.initialised) {
+    if ((!writes || access == Access::atomic_change) && !region.initialised) {
       Finding f = launch->finding("uninitialised-read", "reads what nobody has written", pc);
       f.buffer = region.name;
       f.offset = static_cast<int64_t>(offset);
       launch->early_reads.add(region, std::move(f), launch->findings);
     }
-  } else if (!(atomic && cell.atomic_write)) {
+  } else if (writes || !(atomic && cell.atomic_write)) {
     const Order order = order_after(*launch, cell.write, now, kind);
-    if (order != Order::ordered) report_race(region, offset, cell.write, true, access, order, pc);
+    after_other = order != Order::ordered;
+    if (after_other && !(atomic && cell.atomic_write)) {
+      report_race(region, offset, cell.write, true, access, order, pc);
+    }
   }
   if (writes) {
     if (!atomic) check_reads(region, offset, cell, now, access, kind, pc);
+    if (after_other) {
+      cell.other_write = cell.write;
+      cell.other_atomic = cell.atomic_write;
+    } else if (!cell.other_write.nobody()) {
+      const Order order = order_after(*launch, cell.other_write, now, kind);
+      if (order == Order::ordered) {
+        cell.other_write = Stamp{};
+      } else if (!(atomic && cell.other_atomic)) {
+        report_race(region, offset, cell.other_write, true, access, order, pc);
+      }
+    }
     cell.write = now;
     cell.atomic_write = atomic;
   } else if (!atomic) {
-    note_read(cell, now);
+    note_read(cell, now, kind);
   }
 }
 
@@ -164,14 +207,9 @@ void check_access(uintptr_t address, size_t size, Access access, const void* pc)
   if (region == nullptr) return outside(address, size, access, pc);
   const auto offset = static_cast<int64_t>(address - region->start);
   if (offset < 0 || static_cast<size_t>(offset) + size > region->size || !region->live) {
-    if (!region->live) fatal(l.finding("wild-pointer", bytes_of(access, size) + " in no buffer", pc));
-    Finding f =
-        l.finding("out-of-bounds", bytes_of(access, size) + ", the buffer has " + std::to_string(region->size), pc);
-    f.buffer = region->name;
-    f.offset = offset;
-    fatal(std::move(f));
+    out_of_bounds(l, address, size, access, pc);
   }
-  const bool writes = access == Access::write || access == Access::atomic_write;
+  const bool writes = is_write(access);
   if (writes && (region->space == Space::input || region->space == Space::constant)) {
     Finding f = l.finding("write-to-input", bytes_of(access, size), pc);
     f.buffer = region->name;

@@ -8,7 +8,7 @@ namespace emulator {
 
 struct Launch;
 
-enum class Access { read, write, atomic_read, atomic_write };
+enum class Access { read, write, atomic_read, atomic_write, atomic_change };  // the last: a read too
 
 // What a finding says of an address that is in no buffer.
 struct Astray {

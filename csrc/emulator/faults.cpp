@@ -62,8 +62,7 @@ void describe_fault(int signal, const siginfo_t* info, const void* pc) {
   if (address >= stack - page_bytes() && address < stack) {
     return leave(signal, "stack-overflow", "private memory of a lane exceeds 256 KiB", pc);
   }
-  Region* region = launch->memory.find(address);
-  if (region != nullptr && region->live) {
+  if (const Region* region = launch->memory.left_by(address, 0)) {
     Finding f = l.finding("out-of-bounds", "an unmapped address beside the buffer", static_cast<const char*>(pc) + 1);
     f.buffer = region->name;
     f.offset = static_cast<int64_t>(address - region->start);

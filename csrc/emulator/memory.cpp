@@ -16,6 +16,8 @@ namespace {
 #  define MAP_NORESERVE 0
 #endif
 
+constexpr size_t kMapped = Memory::kSlotBytes * Memory::kSlots + 2 * Memory::kMargin;
+
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 }  // namespace
@@ -26,16 +28,16 @@ size_t page_bytes() {
 }
 
 Memory::Memory() {
-  void* p = mmap(nullptr, kSlotBytes * kSlots, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p = mmap(nullptr, kMapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
-  base_ = buffers_ = reinterpret_cast<uintptr_t>(p);
+  base_ = buffers_ = reinterpret_cast<uintptr_t>(p) + kMargin;
 }
 
-Memory::~Memory() { munmap(reinterpret_cast<void*>(base_), kSlotBytes * kSlots); }
+Memory::~Memory() { munmap(reinterpret_cast<void*>(base_ - kMargin), kMapped); }
 
 Region& Memory::place(unsigned slot, std::string name, Space space, size_t size, unsigned granule) {
   if (slot >= kSlots) throw std::length_error("too many threadgroup variables");
-  if (size > kSlotBytes / 4) throw std::length_error("a buffer of more than 1 GiB");
+  if (size > kMostBytes) throw std::length_error("a buffer of more than 1 GiB");
   Region& region = regions_[slot];
   const size_t end = kSlotBytes / 2, bytes = round_up(size, 16);
   const size_t from = end - round_up(bytes + 1, page_bytes());
@@ -79,6 +81,24 @@ void Memory::clear() {
       madvise(p, region.mapped_to - region.mapped_from, MADV_DONTNEED);
     }
   }
+}
+
+Region* Memory::left_by(uintptr_t address, size_t size) {
+  const auto near = [this](uintptr_t at) -> Region* {
+    Region* region = find(at);
+    if (region == nullptr || !region->live) return nullptr;
+    const uintptr_t from_start = at - region->start + kMostBytes;
+    return from_start <= 2 * kMostBytes + region->size ? region : nullptr;
+  };
+  if (Region* region = near(address)) return region;
+  for (const size_t element : {size, size_t(4), size_t(2), size_t(16), size_t(8), size_t(1)}) {
+    const uintptr_t wrap = uintptr_t(element) << 32;
+    for (const uintptr_t at : {address - wrap, address + wrap}) {
+      if (Region* region = near(at)) return region;
+    }
+  }
+  Region* region = find(address);
+  return region != nullptr && region->live ? region : nullptr;
 }
 
 void Memory::adopt_buffers(const Memory& other) {

@@ -1,5 +1,6 @@
-// Where the buffers and threadgroup variables of a launch live. Each has 4 GiB of addresses of its own, nearly all of
-// them unmapped, so that an index that is wrong by any 32-bit amount still names the buffer it left.
+// Where the buffers and threadgroup variables of a launch live. Each has 22 GiB of addresses of its own, nearly all of
+// them unmapped. An index that wraps at 32 bits misses by 2^32 elements: a multiple of 4 GiB that, for elements of any
+// size but multiples of 11 bytes, is 2 GiB or more away from all other slots' data, of which none has more than 1 GiB.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -34,9 +35,10 @@ struct Stamp {
 // The history of a granule that the checks need: the last write, and the last reads by two simdgroups.
 struct Cell {
   Stamp write;
+  Stamp other_write;  // by another lane, which nothing ordered before `write`: one of the same value
   std::array<Stamp, 2> reads;
   Stamp far_read;  // by an earlier threadgroup
-  bool atomic_write = false;
+  bool atomic_write = false, other_atomic = false;
   bool shared_read[2] = {false, false};  // several lanes of that simdgroup read in the same epoch
 };
 
@@ -109,7 +111,9 @@ struct Region {
 
 class Memory {
  public:
-  static constexpr uintptr_t kSlotBytes = uintptr_t(1) << 32;
+  static constexpr uintptr_t kSlotBytes = uintptr_t(22) << 30;
+  static constexpr size_t kMostBytes = size_t(1) << 30;      // of a buffer
+  static constexpr uintptr_t kMargin = uintptr_t(68) << 30;  // before and behind all slots: also out of reach of a wrap
   static constexpr unsigned kBuffers = 31, kThreadgroupArguments = 31, kSlots = 128;
   static constexpr unsigned kFirstArgument = kBuffers, kFirstVariable = kBuffers + kThreadgroupArguments;
   static constexpr unsigned char kGuardByte = 0xc5;
@@ -125,6 +129,10 @@ class Memory {
   // Takes another memory's buffers for its own, at their addresses; the history of accesses is its own.
   void adopt_buffers(const Memory& other);
 
+  // The region that an access of `size` bytes (0: not known) out of all bounds most likely meant: the one whose data is
+  // near, or would be if an index of elements of some power of two of bytes, `size` first, had not wrapped at 32 bits.
+  // Null where there is none.
+  Region* left_by(uintptr_t address, size_t size);
   // The region whose addresses `address` belongs to, in bounds or not; null outside of all slots.
   Region* find(uintptr_t address) {
     uintptr_t distance = address - buffers_;

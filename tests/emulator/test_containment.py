@@ -1,5 +1,6 @@
 """Hostile texts: each way out of the language that is known is refused by name or contained, isolated or not."""
 
+import json
 import os
 import pathlib
 import re
@@ -13,6 +14,7 @@ import pytest
 
 from voxtral_kernels import emulator
 from voxtral_kernels.emulator.containment import confine, process
+from voxtral_kernels.emulator.suite import read_spec, work
 
 HEAD = "#include <metal_stdlib>\nusing namespace metal;\n"
 KERNEL = "kernel void k(device float* y [[buffer(0)]], uint i [[thread_position_in_grid]]) {{ {body} }}\n"
@@ -83,6 +85,29 @@ def test_folders_by_what_they_really_are(tmp_path):
     for name, at in places.items():
         with pytest.raises(emulator.KernelError, match=f"^{at} '#include': a file outside of the given folders"):
             library(f'#include "{name}"', "y[i] = secret;", include_dirs=[inside])
+
+
+def test_the_folders_of_a_toml_are_below_its_own(tmp_path):
+    """It comes with the kernel, so what it names is as little trusted; ``-I`` is the user's own."""
+    own = tmp_path / "own"
+    (own / "inner").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (own / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "outside/secret.h").write_text("constant float secret = 42;\n")
+    (own / "inner/fine.h").write_text("constant float fine = 1;\n")
+    toml = own / "k.toml"
+    run = "[[run]]\ngrid = [64, 1, 1]\nthreadgroup = [64, 1, 1]\n[run.buffers]\ny = { shape = [64], output = true }\n"
+    for given in ("..", "../outside", "link", "/", "inner/../../outside", "no\0name", 3):
+        toml.write_text(f"include_dirs = [{json.dumps(given)}]\n{run}")
+        with pytest.raises(ValueError, match=r"k\.toml: include_dirs: expected (a list of )?folders"):
+            read_spec(toml)
+    toml.write_text(f'include_dirs = [".", "inner"]\n{run}')
+    (own / "k.metal").write_text('#include "fine.h"\n' + HEAD + KERNEL.format(body="y[i] = fine;"))
+    (outcome,) = work.run(own / "k.metal", read_spec(toml))
+    assert outcome.findings == []
+    (own / "k.metal").write_text('#include "secret.h"\n' + HEAD + KERNEL.format(body="y[i] = secret;"))
+    (outcome,) = work.run(own / "k.metal", read_spec(toml), work.Given(include_dirs=[tmp_path / "outside"]))
+    assert outcome.findings == []
 
 
 def test_files_of_the_working_folder_are_not_there(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from voxtral_kernels import emulator
 from voxtral_kernels.cli import main
 from voxtral_kernels.emulator import suite
 
@@ -144,6 +145,10 @@ WRONG = {
     ),
     "another entry": (RUN, "--entry=sub", "entry: expected entries that add.toml runs, got sub"),
     "a version": (RUN, "--language-version=x", "--language-version: expected a version"),
+    "a time without end": (RUN, "--time-limit=inf", "time_limit: expected 0 to 1000000 seconds, got inf"),
+    "a time too long": (RUN, "--time-limit=1e30", "time_limit: expected 0 to 1000000 seconds, got 1e+30"),
+    "a seed": (RUN, f"--seed={2**64}", f"seed: expected 0 to 2^64 - 1, got {2**64}"),
+    "a seed of the TOML": (RUN.replace("seeds = [", "seeds = [-1, "), "", "seed: expected 0 to 2^64 - 1, got -1"),
 }
 
 
@@ -161,6 +166,23 @@ def test_a_file_that_is_none(capsys):
     assert emulate(capsys, "run", EXAMPLES / "gelu.metal")[0] == 2  # has no TOML
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path, capsys):
+    (tmp_path / "k.metal").write_bytes(b"// \xff\n")
+    status, out, err = emulate(capsys, "check", tmp_path / "k.metal")
+    assert (status, out) == (2, "")
+    assert f"source: expected UTF-8 text, got {tmp_path}/k.metal, whose byte 3 is none" in err
+
+
+@pytest.mark.parametrize("isolate", ["--isolate", "--no-isolate"])
+def test_a_bracket_left_open_is_a_finding(tmp_path, capsys, isolate):
+    for text, line in (("kernel void k(device float* y) {\n  y[0] = 1; [[ }\n", 2), ("[[", 1)):
+        (tmp_path / "k.metal").write_text(text)
+        status, out, _ = emulate(capsys, "check", tmp_path / "k.metal", isolate)
+        assert (status, out.splitlines()[0]) == (1, f"{tmp_path}/k.metal:{line}: compile-error: '[' is never closed")
+        with pytest.raises(emulator.KernelError, match=rf"k\.metal:{line}: error: '\[' is never closed"):
+            emulator.library(tmp_path / "k.metal")
+
+
 def test_what_does_not_compile_is_a_finding(tmp_path, capsys):
     (tmp_path / "k.metal").write_text("kernel void k(device float* y) {\n  y[0] = undeclared;\n}\n")
     status, out, _ = emulate(capsys, "check", tmp_path / "k.metal")
@@ -172,6 +194,7 @@ def test_what_does_not_compile_is_a_finding(tmp_path, capsys):
 
 def test_nothing_of_models_or_mlx_is_imported(add):
     script = """import sys
+from voxtral_kernels import emulator
 from voxtral_kernels.cli import main
 status = main(["emulate", "add.metal"])
 parts = ("mlx.core", "mlx.nn", "av", "mistral_common", "huggingface_hub", "torch", "transformers")

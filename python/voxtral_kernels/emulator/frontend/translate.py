@@ -268,7 +268,7 @@ class _Translator(ValueRewriter):
 
 def read(preprocessed: str, path: str) -> list[Token]:
     """The tokens of a preprocessed text."""
-    with _readable_errors():
+    with readable_errors():
         tokens = [t for t in tk.tokenize(preprocessed, path) if not is_dropped(t)]
         _require_shallow(tokens)
         return tokens
@@ -287,12 +287,13 @@ def _require_shallow(tokens: list[Token]) -> None:
 
 def translate(tokens: list[Token]) -> Unit:
     """The text of these tokens translated."""
-    with _readable_errors():
+    with readable_errors():
         return _Translator(tokens).run()
 
 
 @contextlib.contextmanager
-def _readable_errors() -> Iterator[None]:
+def readable_errors() -> Iterator[None]:
+    """Within, what is no C++ even before it is parsed is a KernelError that names its line."""
     try:
         yield
     except tk.TokenError as error:

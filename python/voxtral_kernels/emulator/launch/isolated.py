@@ -20,7 +20,7 @@ from .buffers import Buffer
 
 _CHILD = Path(process.__file__).with_name("child.py")
 _OPTIONS = ("seed", "step_limit", "seconds_limit", "grid", "threadgroup", "threadgroup_arguments", "variables")
-_MEMORY = (520 << 30) + (16 << 30)  # of addresses: the runtime reserves 512 GiB that it never touches
+_MEMORY = (2960 << 30) + (16 << 30)  # of addresses: the runtime reserves 2952 GiB that it never touches
 
 
 @dataclass

@@ -204,12 +204,16 @@ def library(
         path: What findings call the text.
         entries: Instances or template ids to compile in one go with the first that runs; saves time.
         trusted: Folders whose files the dialect check passes over; MLX's headers always are.
+
+    Raises:
+        KernelError: the text is refused.
+        ValueError: an option out of its range, or a file that is no UTF-8 text.
     """
     settings = Settings(mode, seed, raise_findings, step_limit, time_limit, isolate, threads)
     folders = list(include_dirs)
     if isinstance(source, os.PathLike):
         file = Path(source)
-        text, name = file.read_text(), path or str(file)
+        text, name = _read(file), path or str(file)
         folders.insert(0, file.parent)
     else:
         text, name = source, path or "kernel.metal"
@@ -217,6 +221,14 @@ def library(
     program = Program(text, name, [*folders, *mlx], language_version, [*trusted, *mlx], isolate)
     program.together = entries
     return Library(program, settings)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        what = f"expected UTF-8 text, got {file}, whose byte {error.start} is none"
+        raise ValueError(f"[emulator] source: {what}.") from None
 
 
 def _mlx_include() -> list[str]:

@@ -19,8 +19,8 @@ from ..containment.includes import Folders
 from ..errors import KernelError
 from ..frontend import escapes
 from ..frontend.parameters import BUILTINS
-from ..frontend.tokens import Token, TokenError, tokenize
-from ..frontend.translate import read, translate
+from ..frontend.tokens import TokenError, tokenize
+from ..frontend.translate import read, readable_errors, translate
 from ..frontend.unit import Kernel
 from ..report import Columns, Finding, LineTable, Place, Report, Sources, make_finding, make_place, merged
 from ..runtime import runtime
@@ -99,8 +99,10 @@ class Program:
 
     def _translate(self, preprocessed: str, language_version: str) -> None:
         tokens = read(preprocessed, self.path)
-        _require(escapes.refusals(tokens, runtime().imports()))
-        violations = _check_includes(self._text, self.path, self._folders.searches) + _check(tokens, language_version)
+        with readable_errors():
+            _require(escapes.refusals(tokens, runtime().imports()))
+            violations = dialect.check(tokens, version=language_version, preprocessed=True)
+        violations = _check_includes(self._text, self.path, self._folders.searches) + violations
         _require(str(v) for v in violations if not self._folders.is_known(v.path))
         self.unit = translate(tokens)
         self._has_typed_rules = bool(self.unit.constants) or dialect.tree.concerns(tokens, self._folders.is_known)
@@ -227,13 +229,6 @@ def _require(refusals: Iterable[str]) -> None:
     found = list(dict.fromkeys(itertools.islice(refusals, 20)))
     if found:
         raise KernelError("\n".join(found))
-
-
-def _check(tokens: Sequence[Token], version: str) -> list[dialect.Violation]:
-    try:
-        return dialect.check(tokens, version=version, preprocessed=True)
-    except TokenError as error:
-        raise KernelError(f"{error.path}:{error.line}: error: {error.message}") from None
 
 
 def _check_includes(text: str, path: str, is_given: Callable[[str], bool]) -> list[dialect.Violation]:

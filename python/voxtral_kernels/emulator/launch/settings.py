@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args
 from ..runtime import runtime
 
 _MOST = 2**32 - 1
+_MOST_SEED = 2**64 - 1
+_MOST_SECONDS = 10**6  # of which the system's own clocks of a process can still count twice, in milliseconds
 MOST_THREADS = 16  # each keeps the stacks of 1024 lanes, of which a process may map only so many
 Mode = Literal["plain", "checked", "counted"]
 
@@ -19,7 +21,7 @@ class Settings:
     """The arguments of the same names of ``metal_kernel``.
 
     Raises:
-        ValueError: a mode that there is none of.
+        ValueError: a mode that there is none of, or a seed, a time or threads that the runtime cannot have.
     """
 
     mode: Mode = "checked"
@@ -35,6 +37,10 @@ class Settings:
             raise ValueError(f"[emulator] mode: expected one of {', '.join(get_args(Mode))}, got {self.mode!r}.")
         if not isinstance(self.threads, int) or not 1 <= self.threads <= MOST_THREADS:
             raise ValueError(f"[emulator] threads: expected 1 to {MOST_THREADS}, got {self.threads!r}.")
+        if not 0 <= self.seed <= _MOST_SEED:
+            raise ValueError(f"[emulator] seed: expected 0 to 2^64 - 1, got {self.seed!r}.")
+        if not 0 <= self.time_limit <= _MOST_SECONDS:
+            raise ValueError(f"[emulator] time_limit: expected 0 to {_MOST_SECONDS} seconds, got {self.time_limit!r}.")
         if self.threads > 1:
             self._require_sharing()
 

@@ -43,7 +43,7 @@ class Spec:
 
 
 def read_spec(path: str | os.PathLike[str]) -> Spec:
-    """Reads a TOML; files that it names lie in its folder or below.
+    """Reads a TOML; files and folders that it names lie in its folder or below, whatever links say.
 
     Raises:
         SpecError: it is no TOML, or a key has not what it should have.
@@ -59,10 +59,10 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
     reader.only(content, _SPEC, "")
     runs = content.get("run")
     reader.require(isinstance(runs, list) and bool(runs), "run", "one [[run]] or more", runs)
-    folders = reader.of(content, "include_dirs", list, [], "a list of folders")
+    folders = reader.folders(content, "include_dirs", folder)
     version = reader.of(content, "language_version", str, None, 'a version, "3.1" say')
     read = [_read_run(_Reader(f"{name}: run {i}"), run, folder) for i, run in enumerate(runs or [], 1)]
-    return Spec(name, [str(folder / str(f)) for f in folders], version, read)
+    return Spec(name, folders, version, read)
 
 
 class _Reader:
@@ -90,6 +90,15 @@ class _Reader:
         right = isinstance(value, list) and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
         self.require(right and (length is None or len(value or []) == length), key, expected, value)
         return list(value or [])
+
+    def folders(self, table: Mapping[str, Any], key: str, own: Path) -> list[str]:
+        """Real paths: the TOML comes with the kernel, which may not name what else is on the machine."""
+        names = self.of(table, key, list, [], "a list of folders")
+        self.require(all(isinstance(n, str) and "\0" not in n for n in names), key, "a list of folders", names)
+        real = [Path(os.path.realpath(own / name)) for name in names]
+        outside = [name for name, path in zip(names, real, strict=True) if not path.is_relative_to(own)]
+        self.require(not outside, key, "folders in the TOML's own or below; -I names others", outside)
+        return [str(path) for path in real]
 
     def by_index(self, table: Mapping[str, Any], key: str, kinds: tuple[type, ...], expected: str) -> dict[int, Any]:
         value = self.of(table, key, dict, {}, expected)

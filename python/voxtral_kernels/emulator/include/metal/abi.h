@@ -62,5 +62,5 @@ MSL_MEETING void msl_simdgroup_barrier(unsigned mem_flags);
 void msl_fence(unsigned mem_flags);
 void* msl_threadgroup_memory(unsigned id, unsigned long size, unsigned long alignment);
 void* msl_threadgroup_argument(unsigned index);
-void msl_atomic(const void* address, unsigned size, unsigned is_write);
+void msl_atomic(const void* address, unsigned size, unsigned what);  // 0: load, 1: store, 2: both
 }

@@ -56,14 +56,14 @@ using msl_atomic_sum = enable_if_t<__is_same(T, int) || __is_same(T, uint) || (I
   template <typename T, typename U, msl_atomic_value<T, is_device> = 0>                                              \
   MSL_FN T atomic_exchange_explicit(volatile space atomic<T>* object, U desired, memory_order order)                 \
       MSL_RELAXED(order) {                                                                                           \
-    msl_atomic((const space void*)&object->value, sizeof(T), 1);                                                     \
+    msl_atomic((const space void*)&object->value, sizeof(T), 2);                                                     \
     return msl_exchange_value(&object->value, T(desired));                                                           \
   }                                                                                                                  \
   template <typename T, typename U, msl_atomic_value<T, is_device> = 0>                                              \
   MSL_FN bool atomic_compare_exchange_weak_explicit(volatile space atomic<T>* object, thread T* expected, U desired, \
                                                     memory_order order, memory_order failure) MSL_RELAXED(order)     \
       MSL_RELAXED(failure) {                                                                                         \
-    msl_atomic((const space void*)&object->value, sizeof(T), 1);                                                     \
+    msl_atomic((const space void*)&object->value, sizeof(T), 2);                                                     \
     T now = msl_value(&object->value);                                                                               \
     if (__builtin_memcmp(&now, expected, sizeof(T)) != 0) return *expected = now, false;                             \
     msl_exchange_value(&object->value, T(desired));                                                                  \
@@ -77,7 +77,7 @@ MSL_ATOMIC_ACCESS(threadgroup, false)
   template <typename T, typename U, allowed = 0>                                                           \
   MSL_FN T atomic_fetch_##name##_explicit(volatile space atomic<T>* object, U operand, memory_order order) \
       MSL_RELAXED(order) {                                                                                 \
-    msl_atomic((const space void*)&object->value, sizeof(T), 1);                                           \
+    msl_atomic((const space void*)&object->value, sizeof(T), 2);                                           \
     T x = msl_value(&object->value), y = T(operand);                                                       \
     return msl_exchange_value(&object->value, T(expression));                                              \
   }
@@ -105,7 +105,7 @@ MSL_ATOMIC_FETCH(xor, x ^ y)
 #define MSL_ATOMIC_EXTREME(name, expression)                                                               \
   MSL_FN void atomic_##name##_explicit(volatile device atomic<ulong>* object, ulong y, memory_order order) \
       MSL_RELAXED(order) {                                                                                 \
-    msl_atomic((const device void*)&object->value, sizeof(ulong), 1);                                      \
+    msl_atomic((const device void*)&object->value, sizeof(ulong), 2);                                      \
     ulong x = msl_value(&object->value);                                                                   \
     msl_exchange_value(&object->value, expression);                                                        \
   }
