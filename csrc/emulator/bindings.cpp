@@ -28,6 +28,7 @@ struct Result {
   uint64_t findings_total = 0;
   bool completed = false;
   bool used_atomics = false;  // on several threads, which is refused
+  bool is_narrow = false;     // buffers stand so close that an index that wraps may lead from one to another
   py::dict counters;
 };
 
@@ -90,7 +91,7 @@ void start_anew() {
 }
 
 Launch& the_launch() {
-  if (!kept_launch) kept_launch = new Launch;
+  if (!kept_launch) kept_launch = Launch::make().release();
   return *kept_launch;
 }
 
@@ -127,6 +128,7 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
   result.findings = l.findings.list();
   result.findings_total = l.findings.total();
   result.completed = !l.failed;
+  result.is_narrow = l.memory.spacing() == Spacing::narrow;
   result.counters = counters(l);
   for (const BufferSpec& b : buffers) {
     if (b.space == Space::output)
@@ -209,10 +211,12 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readonly("findings_total", &Result::findings_total)
       .def_readonly("completed", &Result::completed)
       .def_readonly("used_atomics", &Result::used_atomics)
+      .def_readonly("is_narrow", &Result::is_narrow)
       .def_readonly("counters", &Result::counters);
   py::class_<Library>(m, "Library").def(py::init<const std::string&>(), py::arg("path"));
   m.def("launch", &launch_kernel, py::arg("library"), py::arg("entry"), py::arg("buffers"), py::arg("options"),
         "Runs one kernel over its grid. One launch at a time; the interpreter is free meanwhile.");
+  m.attr("RESERVED_BYTES") = Memory::reserved_bytes(Spacing::wide);
   m.def("imports", [] {
     std::vector<std::string> names;
     for (const Export& e : exports()) names.emplace_back(e.name);

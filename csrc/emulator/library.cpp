@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 
 #include <cstring>
+#include <memory>
+#include <new>
 #include <stdexcept>
 
 #include "callbacks.h"
@@ -25,6 +27,14 @@ void* Library::symbol(const std::string& name) const {
   void* p = dlsym(module_.handle, name.c_str());
   if (!p) throw std::runtime_error("the compiled kernel has no symbol " + name);
   return p;
+}
+
+std::unique_ptr<Launch> Launch::make() {
+  try {
+    return std::make_unique<Launch>(Spacing::wide);
+  } catch (const std::bad_alloc&) {
+    return std::make_unique<Launch>(Spacing::narrow);
+  }
 }
 
 namespace {

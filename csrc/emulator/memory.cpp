@@ -16,8 +16,6 @@ namespace {
 #  define MAP_NORESERVE 0
 #endif
 
-constexpr size_t kMapped = Memory::kSlotBytes * Memory::kSlots + 2 * Memory::kMargin;
-
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 }  // namespace
@@ -27,21 +25,26 @@ size_t page_bytes() {
   return bytes;
 }
 
-Memory::Memory() {
-  void* p = mmap(nullptr, kMapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+Memory::Memory(Spacing spacing)
+    : spacing_(spacing),
+      reciprocal_((1u << 16) / static_cast<unsigned>(spacing) + 1),
+      slot_bytes_(slot_bytes(spacing)),
+      buffers_bytes_(slot_bytes_ * kBuffers) {
+  const size_t bytes = reserved_bytes(spacing);
+  void* p = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
-  base_ = buffers_ = reinterpret_cast<uintptr_t>(p) + kMargin;
+  base_ = buffers_ = reinterpret_cast<uintptr_t>(p) + margin(spacing);
 }
 
-Memory::~Memory() { munmap(reinterpret_cast<void*>(base_ - kMargin), kMapped); }
+Memory::~Memory() { munmap(reinterpret_cast<void*>(base_ - margin(spacing_)), reserved_bytes(spacing_)); }
 
 Region& Memory::place(unsigned slot, std::string name, Space space, size_t size, unsigned granule) {
   if (slot >= kSlots) throw std::length_error("too many threadgroup variables");
   if (size > kMostBytes) throw std::length_error("a buffer of more than 1 GiB");
   Region& region = regions_[slot];
-  const size_t end = kSlotBytes / 2, bytes = round_up(size, 16);
+  const size_t end = (slot_bytes_ + kMostBytes) / 2, bytes = round_up(size, 16);
   const size_t from = end - round_up(bytes + 1, page_bytes());
-  const uintptr_t pages = base_ + slot * kSlotBytes;
+  const uintptr_t pages = slot_start(slot);
   if (region.mapped_to == 0) region.mapped_from = end;
   if (from != region.mapped_from) {  // grown pages become accessible, left ones must not stay so
     const bool grows = from < region.mapped_from;
@@ -53,7 +56,7 @@ Region& Memory::place(unsigned slot, std::string name, Space space, size_t size,
   region.mapped_to = end;
   region.name = std::move(name);
   region.space = space;
-  region.start = base_ + slot * kSlotBytes + end - bytes;
+  region.start = pages + end - bytes;
   region.size = size;
   region.granule = granule;
   region.initialised = true;
@@ -76,7 +79,7 @@ void Memory::clear() {
     region.traffic = Traffic{};
     constexpr size_t kKeep = size_t(64) << 20;  // what a large launch leaves behind goes back to the system
     if (region.mapped_to - region.mapped_from > kKeep) {
-      const uintptr_t slot = base_ + kSlotBytes * static_cast<size_t>(&region - regions_.data());
+      const uintptr_t slot = slot_start(static_cast<size_t>(&region - regions_.data()));
       void* p = reinterpret_cast<void*>(slot + region.mapped_from);
       madvise(p, region.mapped_to - region.mapped_from, MADV_DONTNEED);
     }
@@ -122,7 +125,7 @@ void Memory::adopt_buffers(const Memory& other) {
 bool Memory::guard_broken(const Region& region, ptrdiff_t* offset) const {
   const auto* start = reinterpret_cast<const unsigned char*>(region.start);
   const ptrdiff_t size = static_cast<ptrdiff_t>(region.size), end = static_cast<ptrdiff_t>(round_up(region.size, 16));
-  const uintptr_t slot = base_ + kSlotBytes * static_cast<size_t>(&region - regions_.data());
+  const uintptr_t slot = slot_start(static_cast<size_t>(&region - regions_.data()));
   const auto before = std::min<ptrdiff_t>(64, static_cast<ptrdiff_t>(region.start - slot - region.mapped_from));
   for (ptrdiff_t i = -before; i < end; i = i == -1 ? size : i + 1) {
     if (start[i] != kGuardByte) return *offset = i, true;

@@ -1,6 +1,7 @@
 // Where the buffers and threadgroup variables of a launch live. Each has 22 GiB of addresses of its own, nearly all of
 // them unmapped. An index that wraps at 32 bits misses by 2^32 elements: a multiple of 4 GiB that, for elements of any
-// size but multiples of 11 bytes, is 2 GiB or more away from all other slots' data, of which none has more than 1 GiB.
+// size but multiples of 11 bytes, ends 1 GiB or more from all other slots' data, of which none has more than 1 GiB.
+// Where the system does not give that much (kernels with 39 bits of addresses), 2 GiB must do, and Python says so.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -109,16 +110,25 @@ struct Region {
   bool on_device() const { return space != Space::threadgroup; }
 };
 
+// How far apart slots are, in units of 2 GiB.
+enum class Spacing : unsigned { wide = 11, narrow = 1 };
+
 class Memory {
  public:
-  static constexpr uintptr_t kSlotBytes = uintptr_t(22) << 30;
-  static constexpr size_t kMostBytes = size_t(1) << 30;      // of a buffer
-  static constexpr uintptr_t kMargin = uintptr_t(68) << 30;  // before and behind all slots: also out of reach of a wrap
+  static constexpr unsigned kUnitBits = 31;
+  static constexpr size_t kMostBytes = size_t(1) << 30;  // of a buffer
   static constexpr unsigned kBuffers = 31, kThreadgroupArguments = 31, kSlots = 128;
   static constexpr unsigned kFirstArgument = kBuffers, kFirstVariable = kBuffers + kThreadgroupArguments;
   static constexpr unsigned char kGuardByte = 0xc5;
+  static constexpr uintptr_t slot_bytes(Spacing spacing) { return static_cast<uintptr_t>(spacing) << kUnitBits; }
+  // Before and behind all slots: also out of reach of a wrap.
+  static constexpr uintptr_t margin(Spacing spacing) { return 3 * slot_bytes(spacing); }
+  static constexpr uintptr_t reserved_bytes(Spacing spacing) {
+    return slot_bytes(spacing) * kSlots + 2 * margin(spacing);
+  }
 
-  Memory();
+  // Throws std::bad_alloc where the system does not give the addresses.
+  explicit Memory(Spacing spacing);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -136,19 +146,20 @@ class Memory {
   // The region whose addresses `address` belongs to, in bounds or not; null outside of all slots.
   Region* find(uintptr_t address) {
     uintptr_t distance = address - buffers_;
-    if (distance < kSlotBytes * kBuffers) return &regions_[distance / kSlotBytes];
+    if (distance < buffers_bytes_) return &regions_[slot_at(distance)];
     distance = address - base_;
-    return distance < kSlotBytes * kSlots ? &regions_[distance / kSlotBytes] : nullptr;
+    return distance < slot_bytes_ * kSlots ? &regions_[slot_at(distance)] : nullptr;
   }
   // Whether `address` and what follows lie in an input or constant, of which a read needs no more than that.
   bool is_read_only(uintptr_t address, size_t size) const {
     const uintptr_t distance = address - buffers_;
-    if (distance >= kSlotBytes * kBuffers) return false;
-    const ReadOnly& r = read_only_[distance / kSlotBytes];
+    if (distance >= buffers_bytes_) return false;
+    const ReadOnly& r = read_only_[slot_at(distance)];
     const uintptr_t offset = address - r.start;
     return offset < r.size && size <= r.size - offset;
   }
   Region& operator[](unsigned slot) { return regions_[slot]; }
+  Spacing spacing() const { return spacing_; }
   // Offset of a byte beside the region that was overwritten, if any; only bytes on the region's own pages are seen.
   bool guard_broken(const Region& region, ptrdiff_t* offset) const;
 
@@ -157,6 +168,12 @@ class Memory {
     uintptr_t start = 0;
     size_t size = 0;  // 0: no such region
   };
+  // The quotient by 11 or by 1 of numbers below 2^15, exactly, without a division.
+  uintptr_t slot_at(uintptr_t distance) const { return (distance >> kUnitBits) * reciprocal_ >> 16; }
+  uintptr_t slot_start(size_t slot) const { return base_ + slot * slot_bytes_; }
+
+  Spacing spacing_;
+  uintptr_t reciprocal_, slot_bytes_, buffers_bytes_;
   uintptr_t base_ = 0;
   uintptr_t buffers_ = 0;  // where the slots of buffers are: the same, or another memory's
   std::array<Region, kSlots> regions_;

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -88,8 +89,12 @@ void forget_helpers() { helpers = new std::vector<std::unique_ptr<Launch>>; }
 
 Outcome run_together(Launch& l) {
   if (!make_lanes(l)) return Outcome::done;
-  const unsigned threads = l.options.threads;
-  while (helpers->size() + 1 < threads) helpers->push_back(std::make_unique<Launch>());
+  unsigned threads = l.options.threads;
+  try {
+    while (helpers->size() + 1 < threads) helpers->push_back(std::make_unique<Launch>(l.memory.spacing()));
+  } catch (const std::bad_alloc&) {
+    threads = static_cast<unsigned>(helpers->size()) + 1;  // the system gives no more addresses: fewer do the work
+  }
   std::vector<Launch*> team{&l};
   for (unsigned i = 1; i < threads; ++i) {
     Launch& helper = *(*helpers)[i - 1];

@@ -1,5 +1,7 @@
 """Ways out of the language that are refused by name: what test_containment.py tries, isolated or not."""
 
+from pathlib import Path
+
 from voxtral_kernels.emulator.containment import process
 
 # A text before the kernel, the kernel's body, and what the refusal of line 3 names.
@@ -46,7 +48,7 @@ ESCAPES = {
     "#import": ('#import "/etc/hostname"', "y[i] = 1;", "#import"),
     "a question": ('#if __has_include("/etc/hostname")\n#endif', "y[i] = 1;", "__has_include"),
     "a question of embed": ('#if __has_embed("/etc/hostname")\n#endif', "y[i] = 1;", "__has_embed"),
-    "a trusted name": (f'#line 1 "{process.CONFINE.parents[1] / "include/metal/math.h"}"', "y[i] = 1;", "#line"),
+    "a trusted name": (f'#line 1 "{Path(process.__file__).parents[1] / "include/metal/math.h"}"', "y[i] = 1;", "#line"),
     "a computed marker": ("#define L 7\n#line L", "y[i] = 1;", "#line"),
     "a pragma that asks for a file": ('#pragma GCC dependency "/etc/hostname"', "y[i] = 1;", "#pragma GCC dependency"),
     "the same by operator": ('_Pragma("GCC dependency \\"/etc/hostname\\"")', "y[i] = 1;", "#pragma GCC dependency"),

@@ -56,9 +56,9 @@ void print(const Finding& f) {
             << f.line << '\t' << f.column << '\t' << f.count << '\n';
 }
 
-// One process for all: QEMU takes seconds to reserve the addresses of a launch.
+// One process for all, and as few addresses as do: QEMU keeps a table of the pages of all that are reserved.
 Launch& the_launch() {
-  static auto* kept = new Launch;
+  static auto* kept = new Launch(Spacing::narrow);
   return *kept;
 }
 

@@ -62,6 +62,7 @@ def main() -> None:
         "findings": [_finding(f) for f in result.findings],
         "findings_total": result.findings_total,
         "completed": result.completed,
+        "is_narrow": result.is_narrow,
         "counters": result.counters,
         "outputs": sizes,
     }

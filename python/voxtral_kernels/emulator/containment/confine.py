@@ -42,12 +42,19 @@ class ConfinementError(OSError):
     """The kernel of this machine does not give what was asked of it."""
 
 
+def within(limits: tuple[int, int], value: int) -> tuple[int, int]:
+    """The limits that ``value`` asks for where ``limits`` are in force, which a process may only lower."""
+    now = limits[0]
+    least = value if now == resource.RLIM_INFINITY else min(value, now)
+    return least, least
+
+
 def limits(cpu: int = 0, memory: int = 0, file: int = 0) -> None:
-    """Processor seconds, bytes of memory, bytes of a file; no core dump."""
+    """Processor seconds, bytes of memory, bytes of a file; no core dump. Lower ones that are in force stay."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for kind, value in ((resource.RLIMIT_CPU, cpu), (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, file)):
         if value:
-            resource.setrlimit(kind, (value, value))
+            resource.setrlimit(kind, within(resource.getrlimit(kind), value))
 
 
 def _libc() -> ctypes.CDLL:

@@ -12,12 +12,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import KernelError
+from . import confine
 
-CONFINE = Path(__file__).parent / "confine.py"
 CPU_SECONDS = 120  # of one run of the compiler; VOXTRAL_KERNELS_COMPILE_SECONDS sets another
 MEMORY_BYTES = 6 << 30
 OUTPUT_BYTES = 1 << 30
@@ -96,12 +95,12 @@ def _command(command: Sequence[str], seconds: int, work: str) -> list[str]:
     folders = _confined.get()
     if folders is None or not sys.platform.startswith("linux"):
         return list(command)
-    read = [folder for folder in (str(Path(command[0]).parent), *folders[0], "/proc/self") if os.path.exists(folder)]
+    read = [folder for folder in (os.path.dirname(command[0]), *folders[0], "/proc/self") if os.path.exists(folder)]
     spec = {
         "cpu": seconds, "memory": MEMORY_BYTES, "file": OUTPUT_BYTES,
         "read": read, "write": [work, *folders[1], "/dev/null"],
     }  # fmt: skip
-    return [sys.executable, "-I", "-S", str(CONFINE), json.dumps(spec), *command]
+    return [sys.executable, "-I", "-S", confine.__file__, json.dumps(spec), *command]
 
 
 def _limit(pid: int, seconds: int) -> None:
@@ -115,7 +114,7 @@ def _limit(pid: int, seconds: int) -> None:
     )
     with contextlib.suppress(ProcessLookupError):
         for kind, value in given:
-            resource.prlimit(pid, kind, (value, value))
+            resource.prlimit(pid, kind, confine.within(resource.prlimit(pid, kind), value))
 
 
 def _read(file: object) -> str:

@@ -20,7 +20,7 @@ from .buffers import Buffer
 
 _CHILD = Path(process.__file__).with_name("child.py")
 _OPTIONS = ("seed", "step_limit", "seconds_limit", "grid", "threadgroup", "threadgroup_arguments", "variables")
-_MEMORY = (2960 << 30) + (16 << 30)  # of addresses: the runtime reserves 2952 GiB that it never touches
+_MEMORY = 16 << 30  # of addresses, beside those that the runtime reserves and never touches
 
 
 @dataclass
@@ -52,6 +52,7 @@ class Result:
     findings_total: int = 0
     completed: bool = False
     counters: dict[str, Any] = field(default_factory=dict)
+    is_narrow: bool = False
 
 
 def launch(library: Path, symbol: str, buffers: Sequence[Buffer], options: Any) -> Result:
@@ -65,7 +66,8 @@ def launch(library: Path, symbol: str, buffers: Sequence[Buffer], options: Any) 
     request = {
         "library": str(library), "symbol": symbol, "buffers": [b.header() for b in buffers],
         "options": {name: getattr(options, name) for name in _OPTIONS} | {"mode": options.mode.name},
-        "limits": {"cpu": int(2 * seconds) + 10, "memory": _MEMORY, "file": process.OUTPUT_BYTES},
+        "limits": {"cpu": int(2 * seconds) + 10, "memory": native.RESERVED_BYTES + _MEMORY,
+                   "file": process.OUTPUT_BYTES},
     }  # fmt: skip
     head = json.dumps(request).encode()
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -101,7 +103,8 @@ def _result(code: int | None, out: IO[bytes], err: IO[bytes], buffers: Sequence[
         if any(len(outputs[i]) != len(blank[i]) for i in blank):
             raise ValueError("outputs are missing")
         findings = [RawFinding(**f) for f in answer["findings"]]
-        return Result(outputs, findings, int(answer["findings_total"]), bool(answer["completed"]), answer["counters"])
+        total, completed = int(answer["findings_total"]), bool(answer["completed"])
+        return Result(outputs, findings, total, completed, answer["counters"], bool(answer["is_narrow"]))
     except (struct.error, ValueError, KeyError, TypeError):
         err.seek(0)
         said = err.read(1 << 20).decode(errors="replace").strip().splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -27,6 +28,11 @@ from ..runtime import runtime
 from . import isolated, private, typed
 from .buffers import Buffer
 
+_NARROW = (
+    "[emulator] this process gets too few addresses to keep buffers 22 GiB apart: an index that wraps at 32 bits may"
+    " lead to another buffer, which is no finding then"
+)
+
 
 @dataclass
 class Entry:
@@ -44,12 +50,16 @@ class Entry:
     def run(self, buffers: Sequence[Buffer], options: Any, path: Path | None = None) -> Any:
         """One launch, of the library at another path where one is given."""
         path = path or self.path
+        result: Any
         if self.isolate:
-            return isolated.launch(path, self.symbol, buffers, options)
-        result = runtime().launch(_loaded(path), self.symbol, [b.native() for b in buffers], options)
-        if result.used_atomics:
-            what = f"expected 1 for {self.kernel.name}, which uses atomics in device memory, got {options.threads}"
-            raise KernelError(f"[emulator] threads: {what}.")
+            result = isolated.launch(path, self.symbol, buffers, options)
+        else:
+            result = runtime().launch(_loaded(path), self.symbol, [b.native() for b in buffers], options)
+            if result.used_atomics:
+                what = f"expected 1 for {self.kernel.name}, which uses atomics in device memory, got {options.threads}"
+                raise KernelError(f"[emulator] threads: {what}.")
+        if result.is_narrow and options.mode != runtime().Mode.plain:
+            warnings.warn(_NARROW, RuntimeWarning, stacklevel=2)
         return result
 
 
