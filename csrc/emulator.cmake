@@ -32,6 +32,7 @@ pybind11_add_module(_emulator
   csrc/emulator/library.cpp
   csrc/emulator/memory.cpp
   csrc/emulator/scheduler.cpp
+  csrc/emulator/shuffles.cpp
   csrc/emulator/team.cpp)
 # metal/abi.h, the interface with compiled kernels, lies beside the headers that kernels are compiled with.
 target_include_directories(_emulator PRIVATE csrc csrc/emulator python/voxtral_kernels/emulator/include)

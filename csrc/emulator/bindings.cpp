@@ -14,6 +14,7 @@
 #include "faults.h"
 #include "launch.h"
 #include "library.h"
+#include "shuffles.h"
 #include "team.h"
 
 namespace py = pybind11;
@@ -25,6 +26,7 @@ namespace {
 struct Result {
   std::map<unsigned, py::bytes> outputs;
   std::vector<Finding> findings;
+  std::vector<Finding> absent;  // shuffles that took from lanes that are not there
   uint64_t findings_total = 0;
   bool completed = false;
   bool used_atomics = false;  // on several threads, which is refused
@@ -50,11 +52,6 @@ py::dict traffic(const Region& region) {
 }
 
 py::dict counters(Launch& l) {
-  static const char* const names[] = {
-#define NAME(operation) #operation,
-      MSL_SIMD_OPERATIONS(NAME)
-#undef NAME
-  };
   py::dict d, operations, buffers, variables;
   d["threads"] = l.totals.threads;
   d["threadgroups"] = l.totals.threadgroups;
@@ -62,7 +59,7 @@ py::dict counters(Launch& l) {
   d["steps"] = l.totals.steps;
   d["threadgroup_memory_bytes"] = l.totals.threadgroup_memory_bytes;
   for (size_t i = 0; i < MSL_OPERATION_COUNT; ++i) {
-    if (l.totals.operations[i]) operations[names[i]] = l.totals.operations[i];
+    if (l.totals.operations[i]) operations[operation_name(static_cast<unsigned>(i))] = l.totals.operations[i];
   }
   d["simd_operations"] = operations;
   if (l.counters) {
@@ -126,6 +123,7 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
   }
   if (l.interrupted && PyErr_CheckSignals() != 0) throw py::error_already_set();
   result.findings = l.findings.list();
+  result.absent = l.absent.list();
   result.findings_total = l.findings.total();
   result.completed = !l.failed;
   result.is_narrow = l.memory.spacing() == Spacing::narrow;
@@ -204,10 +202,12 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readwrite("step_limit", &Options::step_limit)
       .def_readwrite("seconds_limit", &Options::seconds_limit)
       .def_readwrite("threadgroup_arguments", &Options::threadgroup_arguments)
-      .def_readwrite("variables", &Options::variables);
+      .def_readwrite("variables", &Options::variables)
+      .def_readwrite("absent_at", &Options::absent_at);
   py::class_<Result>(m, "Result")
       .def_readonly("outputs", &Result::outputs)
       .def_readonly("findings", &Result::findings)
+      .def_readonly("absent", &Result::absent)
       .def_readonly("findings_total", &Result::findings_total)
       .def_readonly("completed", &Result::completed)
       .def_readonly("used_atomics", &Result::used_atomics)

@@ -101,6 +101,7 @@ struct Options {
   double seconds_limit = 0;
   std::vector<std::pair<unsigned, size_t>> threadgroup_arguments;
   std::vector<std::string> variables;  // names of threadgroup variables, by id
+  int64_t absent_at = -1;              // the shuffle at which absent lanes give something else than they do as a rule
 };
 
 struct Totals {
@@ -138,6 +139,7 @@ struct Launch {
 
   std::vector<PendingRace> pending;
   EarlyReads early_reads;
+  Findings absent;  // shuffles from lanes that are not there: findings only if a result hangs on one
   std::vector<Lane> lanes;
   std::vector<Simdgroup> groups;
   Lane* current = nullptr;

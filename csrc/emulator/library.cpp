@@ -83,6 +83,7 @@ void begin(Launch& l, const Options& options, const Module& module, Entry entry)
   l.pending.clear();
   l.watch();
   l.early_reads.clear();
+  l.absent.clear();
   l.slots.clear();
   l.next_slot = Memory::kFirstVariable;
 }

@@ -9,18 +9,13 @@
 #include "checks.h"
 #include "counters.h"
 #include "fiber.h"
+#include "shuffles.h"
 
 namespace emulator {
 
 thread_local constinit Launch* launch = nullptr;
 
 namespace {
-
-const char* const kOperationNames[] = {
-#define NAME(operation) #operation,
-    MSL_SIMD_OPERATIONS(NAME)
-#undef NAME
-};
 
 bool is_quad(unsigned operation) { return operation >= MSL_OP_quad_sum; }
 bool needs_all_lanes(unsigned operation) {
@@ -53,12 +48,12 @@ void check_divergence(const Simdgroup& group, const Lane& first, uint32_t mask) 
     const bool at_barrier = group.barrier.waiting >> i & 1;
     const bool is_done = !at_barrier && !(group.simd.waiting >> i & 1);
     if (is_done && !needs_all_lanes(first.operation)) continue;
-    std::string detail = std::string(kOperationNames[first.operation]) + " is reached by " +
+    std::string detail = std::string(operation_name(first.operation)) + " is reached by " +
                          std::to_string(std::popcount(mask)) + " of " + std::to_string(group.size) + " lanes; lane " +
                          std::to_string(other.ids.lane);
     detail += is_done      ? " has returned"
               : at_barrier ? " waits at a threadgroup barrier"
-                           : std::string(" waits at ") + kOperationNames[other.operation];
+                           : std::string(" waits at ") + operation_name(other.operation);
     Finding f = l.finding("simd-divergence", detail, first.pc);
     f.lane = first.ids.index;
     f.other_pc = is_done ? -1 : l.relative(other.pc);
@@ -68,7 +63,7 @@ void check_divergence(const Simdgroup& group, const Lane& first, uint32_t mask) 
   }
   if (group.size < 32 && needs_all_lanes(first.operation)) {
     Finding f = l.finding("simd-divergence",
-                          std::string(kOperationNames[first.operation]) + " needs 32 lanes, this simdgroup has " +
+                          std::string(operation_name(first.operation)) + " needs 32 lanes, this simdgroup has " +
                               std::to_string(group.size),
                           first.pc);
     f.lane = first.ids.index;
@@ -101,6 +96,8 @@ const msl_group* resolve(Launch& l, Lane* lane) {
   group.group.mask = mask;
   const bool partial = mask != group.all() || (group.size < 32 && needs_all_lanes(first->operation));
   if (partial && l.options.mode != Mode::plain) check_divergence(group, *first, mask);
+  if (l.options.mode == Mode::checked) note_absent(group, *first);
+  fill_absent(group, *first);
   ++l.totals.operations[first->operation];
   const msl_group* granted = &group.group;
   if (first->operation == MSL_OP_simdgroup_barrier) {

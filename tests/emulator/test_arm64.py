@@ -62,23 +62,24 @@ def launch(driver, library, symbol, buffers, options):
     """As ``isolated.launch``, by the driver."""
     driver.stdin.write(request(library, symbol, buffers, options))
     driver.stdin.flush()
-    completed, total, steps, count = map(int, driver.stdout.readline().split())
-    findings = [finding(driver.stdout.readline().decode().rstrip("\n").split("\t")) for _ in range(count)]
+    completed, total, steps, *counts = map(int, driver.stdout.readline().split())
+    findings, absent = ([finding(driver.stdout.readline().decode()) for _ in range(n)] for n in counts)
     outputs = {b.index: driver.stdout.read(b.size) for b in buffers if b.is_output}
-    return isolated.Result(outputs, findings, total, bool(completed), {"steps": steps})
+    return isolated.Result(outputs, findings, total, bool(completed), {"steps": steps}, absent=absent)
 
 
 def request(library, symbol, buffers, options):
     o = options
     words = [library, symbol, o.mode.name, o.seed, o.step_limit, o.seconds_limit, *o.grid, *o.threadgroup]
     words += [len(o.threadgroup_arguments), *(n for pair in o.threadgroup_arguments for n in pair)]
-    words += [len(o.variables), *(name or "-" for name in o.variables), len(buffers)]
+    words += [len(o.variables), *(name or "-" for name in o.variables), o.absent_at, len(buffers)]
     for b in buffers:
         words += [b.index, b.name or "-", b.space, b.size, b.granule, int(b.initialised), int(b.data is not None)]
     return " ".join(map(str, words)).encode() + b"\n" + b"".join(b.content() for b in buffers)
 
 
-def finding(columns):
+def finding(line):
+    columns = line.rstrip("\n").split("\t")
     kind, detail, pc, buffer, offset, lane, x, y, z, *others, file, line, column, count = columns
     pc, lane, line, column, count, *others = map(int, (pc, lane, line, column, count, *others))
     where = None if int(offset) == -(2**63) else int(offset)

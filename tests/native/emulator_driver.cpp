@@ -46,6 +46,7 @@ Options read_options() {
   for (auto& [index, size] : o.threadgroup_arguments) index = read<unsigned>(), size = read<size_t>();
   o.variables.resize(read<size_t>());
   for (std::string& name : o.variables) name = read_name();
+  o.absent_at = read<int64_t>();
   return o;
 }
 
@@ -88,10 +89,11 @@ void answer(const std::string& path) {
   Launch& launched = the_launch();
   prepare(launched, library, symbol, buffers, options);
   run(launched);
-  const auto& findings = launched.findings.list();
+  const auto &findings = launched.findings.list(), &absent = launched.absent.list();
   std::cout << !launched.failed << ' ' << launched.findings.total() << ' ' << launched.totals.steps << ' '
-            << findings.size() << '\n';
+            << findings.size() << ' ' << absent.size() << '\n';
   for (const Finding& f : findings) print(f);
+  for (const Finding& f : absent) print(f);
   for (const BufferSpec& b : buffers) {
     if (b.space != Space::output) continue;
     std::cout.write(static_cast<const char*>(launched.buffers[b.index]), static_cast<std::streamsize>(b.size));

@@ -60,6 +60,7 @@ def main() -> None:
     sizes = {str(i): len(data) for i, data in result.outputs.items()}
     answer = {
         "findings": [_finding(f) for f in result.findings],
+        "absent": [_finding(f) for f in result.absent],
         "findings_total": result.findings_total,
         "completed": result.completed,
         "is_narrow": result.is_narrow,

@@ -68,6 +68,16 @@ def data_of(value: Any) -> tuple[Any, int, int]:
     return array, array.nbytes, array.itemsize
 
 
+def differing_bytes(want: bytes, got: bytes) -> tuple[int, int]:
+    """How many bytes differ, and the first that does; all of ``want`` where the lengths do."""
+    if want == got:
+        return 0, 0
+    if len(want) != len(got):
+        return len(want), 0
+    differs = np.flatnonzero(np.frombuffer(want, np.uint8) != np.frombuffer(got, np.uint8))
+    return differs.size, int(differs[0])
+
+
 def to_array(data: bytes, shape: Sequence[int], dtype: mx.Dtype) -> mx.array:
     """An array of MLX over a copy of ``data``."""
     import mlx.core as mx

@@ -19,7 +19,8 @@ from ..runtime import runtime
 from .buffers import Buffer
 
 _CHILD = Path(process.__file__).with_name("child.py")
-_OPTIONS = ("seed", "step_limit", "seconds_limit", "grid", "threadgroup", "threadgroup_arguments", "variables")
+_OPTIONS = ("seed", "step_limit", "seconds_limit", "grid", "threadgroup", "threadgroup_arguments", "variables",
+            "absent_at")  # fmt: skip
 _MEMORY = 16 << 30  # of addresses, beside those that the runtime reserves and never touches
 
 
@@ -53,6 +54,7 @@ class Result:
     completed: bool = False
     counters: dict[str, Any] = field(default_factory=dict)
     is_narrow: bool = False
+    absent: list[RawFinding] = field(default_factory=list)
 
 
 def launch(library: Path, symbol: str, buffers: Sequence[Buffer], options: Any) -> Result:
@@ -102,9 +104,9 @@ def _result(code: int | None, out: IO[bytes], err: IO[bytes], buffers: Sequence[
         outputs = {b.index: out.read(b.size) for b in sorted(buffers, key=lambda b: b.index) if b.is_output}
         if any(len(outputs[i]) != len(blank[i]) for i in blank):
             raise ValueError("outputs are missing")
-        findings = [RawFinding(**f) for f in answer["findings"]]
+        findings, absent = ([RawFinding(**f) for f in answer[name]] for name in ("findings", "absent"))
         total, completed = int(answer["findings_total"]), bool(answer["completed"])
-        return Result(outputs, findings, total, completed, answer["counters"], bool(answer["is_narrow"]))
+        return Result(outputs, findings, total, completed, answer["counters"], bool(answer["is_narrow"]), absent)
     except (struct.error, ValueError, KeyError, TypeError):
         err.seek(0)
         said = err.read(1 << 20).decode(errors="replace").strip().splitlines()

@@ -14,9 +14,8 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..report import Finding, images
+from .arrays import differing_bytes
 
 _MANY_STEPS = 1 << 22  # what a launch of more would take again, and again, is worth two more compilations
 
@@ -73,10 +72,8 @@ def compare(outputs: Mapping[int, bytes], again: Mapping[int, bytes], names: Map
     """One finding for each output that hangs on the fill."""
     findings = []
     for index, want in outputs.items():
-        got = again.get(index, b"")
-        if want == got:
-            continue
-        differs = np.flatnonzero(np.frombuffer(want, np.uint8) != np.frombuffer(got, np.uint8))
-        message = f"{differs.size} bytes hang on what a private variable holds before it is set"
-        findings.append(Finding("uninitialised-private", message, buffer=names[index], offset=int(differs[0])))
+        count, first = differing_bytes(want, again.get(index, b""))
+        if count:
+            message = f"{count} bytes hang on what a private variable holds before it is set"
+            findings.append(Finding("uninitialised-private", message, buffer=names[index], offset=first))
     return findings

@@ -25,7 +25,7 @@ from ..frontend.translate import read, readable_errors, translate
 from ..frontend.unit import Kernel
 from ..report import Columns, Finding, LineTable, Place, Report, Sources, make_finding, make_place, merged
 from ..runtime import runtime
-from . import isolated, private, typed
+from . import inactive, isolated, private, typed
 from .buffers import Buffer
 
 _NARROW = (
@@ -281,6 +281,11 @@ def launch(entry: Entry, buffers: Sequence[Buffer], options: Any) -> tuple[Any, 
     if entry.fills is None or not result.completed or result.findings or checked != native.Mode.checked:
         return result, [], entry
     names = {p.index: p.name for p in entry.kernel.parameters if p.kind == "buffer"}
+    if result.absent:
+        found = inactive.findings(result, options, lambda: entry.run(buffers, options), names)
+        if found:
+            outputs, counters = dict(result.outputs), dict(result.counters)
+            return isolated.Result(outputs, found, len(found), True, counters), [], entry
     options.mode = native.Mode.plain
     try:
         again = entry.fills.findings(result, lambda path: entry.run(buffers, options, path).outputs, names)

@@ -98,6 +98,7 @@ KINDS = {
     "missing-mem-flags": "a race across a barrier that does not name this kind of memory",
     "barrier-divergence": "a threadgroup barrier that not all lanes reach",
     "simd-divergence": "a simdgroup operation that not all active lanes reach",
+    "inactive-lane": "a result that hangs on a shuffle from a lane that is not there",
     "threads-limit": "more than 1024 threads in a threadgroup",
     "threadgroup-memory-limit": "more than 32 KB of threadgroup memory",
     "unwritten-output": "bytes of an output that were never written",

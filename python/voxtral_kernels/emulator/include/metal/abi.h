@@ -23,6 +23,7 @@ typedef struct msl_group {
   void* out[32];
   unsigned argument[32];
   unsigned mask;
+  unsigned char absent[2];  // what a lane that did not come would have given, byte by byte, of even and of odd lanes
 } msl_group;
 
 // clang-format off
@@ -44,6 +45,45 @@ typedef struct msl_group {
 #define MSL_ENUMERATE(name) MSL_OP_##name,
 enum msl_operation { MSL_SIMD_OPERATIONS(MSL_ENUMERATE) MSL_OPERATION_COUNT };
 #undef MSL_ENUMERATE
+
+#ifndef MSL_FN  // keywords.h has the kernels' own
+#  define MSL_FN inline
+#endif
+
+// How a shuffle names the lane that it takes from.
+enum msl_shuffle_mode { msl_direct, msl_xor_mode, msl_up, msl_down, msl_rotate_up, msl_rotate_down };
+
+// Where lane `i` of a group of `width` takes from; itself for up and down at the edge. Out of the group: from nobody.
+MSL_FN unsigned msl_source(enum msl_shuffle_mode mode, unsigned width, unsigned i, unsigned argument) {
+  switch (mode) {
+    case msl_direct:
+      return argument;
+    case msl_xor_mode:
+      return i ^ argument;
+    case msl_up:
+      return i < argument ? i : i - argument;
+    case msl_down:
+      return i + argument >= width ? i : i + argument;
+    case msl_rotate_up:
+      return (i - argument) % width;
+    default:
+      return (i + argument) % width;
+  }
+}
+
+// The same for a shuffle with a filling: groups of `modulo` lanes shift as one, and what comes in at the edge is the
+// filling of the lane that stands there in its own group.
+typedef struct msl_fill_source {
+  unsigned lane;
+  int is_filling;
+} msl_fill_source;
+MSL_FN msl_fill_source msl_source_or_filling(int up, unsigned lane, unsigned delta, unsigned modulo) {
+  const unsigned first = lane / modulo * modulo;
+  const int from = (int)(lane - first) + (up ? -(int)delta : (int)delta), size = (int)modulo;
+  const int around = from < 0 ? (from % size + size) % size : from % size;
+  msl_fill_source source = {first + (unsigned)around, from < 0 || from >= size};
+  return source;
+}
 
 // Each call in the text stays a call of its own: lanes that wait at two of them have diverged.
 #if defined(__clang__)

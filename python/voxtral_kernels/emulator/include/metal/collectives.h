@@ -25,11 +25,11 @@ struct msl_lanes {
   MSL_FN uint argument(uint lane) const { return group->argument[lane]; }
 };
 
-// What a lane that did not take part would have given: NaN for floats.
+// What a lane that did not take part would have given: NaN for floats, but in a run that looks who hangs on it.
 template <typename T>
-MSL_FN T msl_undefined() {
+MSL_FN T msl_absent(const __generic msl_group* group, uint lane) {
   T value;
-  __builtin_memset(&value, 0xff, sizeof(T));
+  __builtin_memset(&value, group->absent[lane & 1], sizeof(T));
   return value;
 }
 
@@ -133,37 +133,16 @@ MSL_HIDDEN void msl_scan_group(const __generic msl_group* group) {
   }
 }
 
-enum msl_shuffle_mode { msl_direct, msl_xor_mode, msl_up, msl_down, msl_rotate_up, msl_rotate_down };
-
-// Where lane `i` of a group reads from; out of range: itself for up and down.
-template <uint Width>
-MSL_FN int msl_source(msl_shuffle_mode mode, uint i, uint argument) {
-  switch (mode) {
-    case msl_direct:
-      return int(argument);
-    case msl_xor_mode:
-      return int(i ^ argument);
-    case msl_up:
-      return i < argument ? int(i) : int(i - argument);
-    case msl_down:
-      return i + argument >= Width ? int(i) : int(i + argument);
-    case msl_rotate_up:
-      return int((i - argument) % Width);
-    default:
-      return int((i + argument) % Width);
-  }
-}
-
 template <uint Width, msl_shuffle_mode Mode, typename T>
 MSL_HIDDEN void msl_shuffle_group(const __generic msl_group* group) {
   msl_lanes<T> lanes{group};
   T value[32];
-  for (uint lane = 0; lane < 32; ++lane) value[lane] = lanes.has(lane) ? lanes.in(lane) : msl_undefined<T>();
+  for (uint lane = 0; lane < 32; ++lane) value[lane] = lanes.has(lane) ? lanes.in(lane) : msl_absent<T>(group, lane);
   for (uint lane = 0; lane < 32; ++lane) {
     if (!lanes.has(lane)) continue;
     uint first = lane / Width * Width;
-    int from = msl_source<Width>(Mode, lane - first, lanes.argument(lane));
-    lanes.out(lane, from >= 0 && from < int(Width) ? value[first + uint(from)] : msl_undefined<T>());
+    uint from = msl_source(Mode, Width, lane - first, lanes.argument(lane));
+    lanes.out(lane, from < Width ? value[first + from] : msl_absent<T>(group, from));
   }
 }
 
@@ -171,7 +150,7 @@ template <typename T>
 struct msl_filled {
   T data, fill;
 };
-// The groups of `modulo` lanes (packed into the argument's upper half) shift as one; `fill` comes in at the edge.
+// `modulo` is packed into the argument's upper half.
 template <uint Width, bool Up, typename T>
 MSL_HIDDEN void msl_fill_group(const __generic msl_group* group) {
   msl_filled<T> value[32];
@@ -179,18 +158,16 @@ MSL_HIDDEN void msl_fill_group(const __generic msl_group* group) {
     if (group->mask >> lane & 1) {
       value[lane] = *(const __generic msl_filled<T>*)group->in[lane];
     } else {
-      value[lane] = msl_filled<T>{msl_undefined<T>(), msl_undefined<T>()};
+      value[lane] = msl_filled<T>{msl_absent<T>(group, lane), msl_absent<T>(group, lane)};
     }
   }
   for (uint lane = 0; lane < 32; ++lane) {
     if (!(group->mask >> lane & 1)) continue;
-    uint delta = group->argument[lane] & 0xffff, modulo = group->argument[lane] >> 16;
-    uint first = lane / modulo * modulo;
-    int from = int(lane - first) + (Up ? -int(delta) : int(delta));
-    T result = from < 0              ? value[first + uint((from + int(modulo)) % int(modulo))].fill
-               : from >= int(modulo) ? value[first + uint(from) % modulo].fill
-                                     : value[first + uint(from)].data;
-    *(__generic T*)group->out[lane] = result;
+    uint argument = group->argument[lane];
+    msl_fill_source from = msl_source_or_filling(Up, lane, argument & 0xffff, argument >> 16);
+    *(__generic T*)group->out[lane] = from.lane >= 32   ? msl_absent<T>(group, from.lane)
+                                      : from.is_filling ? value[from.lane].fill
+                                                        : value[from.lane].data;
   }
 }
 
