@@ -136,8 +136,9 @@ Result launch_kernel(const Library& library, const std::string& entry, const std
 }
 
 HeldBuffer make_buffer(unsigned index, std::string name, Space space, size_t size, unsigned granule, bool initialised,
-                       const py::object& data) {
-  BufferSpec spec{index, std::move(name), space, size, granule, initialised, nullptr};
+                       const py::object& data, int shares, size_t shares_from) {
+  if (shares >= static_cast<int>(Memory::kBuffers)) throw std::length_error("Metal has 31 buffers");
+  BufferSpec spec{index, std::move(name), space, size, granule, initialised, nullptr, shares, shares_from};
   if (!data.is_none()) {
     const py::buffer_info info = py::buffer(data).request();
     // A view with strides reaches further than it has elements.
@@ -188,7 +189,8 @@ PYBIND11_MODULE(_emulator, m) {
       .def_readonly("count", &Finding::count);
   py::class_<HeldBuffer>(m, "Buffer")
       .def(py::init(&make_buffer), py::arg("index"), py::arg("name"), py::arg("space"), py::arg("size"),
-           py::arg("granule"), py::arg("initialised"), py::arg("data") = py::none())
+           py::arg("granule"), py::arg("initialised"), py::arg("data") = py::none(), py::arg("shares") = -1,
+           py::arg("shares_from") = 0)
       .def("content", [](const HeldBuffer& b) {
         return py::bytes(static_cast<const char*>(b.spec.data), b.spec.data ? b.spec.size : 0);
       });

@@ -90,6 +90,8 @@ struct BufferSpec {
   unsigned granule;
   bool initialised;
   const void* data;  // null: filled with 0xff bytes
+  int shares = -1;   // the index of the buffer whose memory it is, from `shares_from` bytes on; -1: it has its own
+  size_t shares_from = 0;
 };
 
 struct Options {

@@ -45,6 +45,7 @@ void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
   const bool checked = l.options.mode != Mode::plain;
   for (const BufferSpec& b : buffers) {
     if (b.index >= Memory::kBuffers) throw std::length_error("Metal has 31 buffers");
+    if (b.shares >= 0) continue;
     Region& region = l.memory.place(b.index, b.name, b.space, b.size, b.granule);
     region.initialised = b.initialised;
     auto* to = reinterpret_cast<void*>(region.start);
@@ -54,6 +55,11 @@ void place_buffers(Launch& l, const std::vector<BufferSpec>& buffers) {
       memset(to, 0xff, b.size);
     if (checked && b.space == Space::output) region.cells.reset((b.size + b.granule - 1) / b.granule);
     l.buffers[b.index] = to;
+  }
+  for (const BufferSpec& b : buffers) {
+    if (b.shares < 0) continue;
+    const Region& region = l.memory[static_cast<unsigned>(b.shares)];
+    l.buffers[b.index] = reinterpret_cast<void*>(region.start + b.shares_from);
   }
   place_threadgroup_arguments(l);
 }

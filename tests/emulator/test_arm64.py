@@ -74,7 +74,8 @@ def request(library, symbol, buffers, options):
     words += [len(o.threadgroup_arguments), *(n for pair in o.threadgroup_arguments for n in pair)]
     words += [len(o.variables), *(name or "-" for name in o.variables), o.absent_at, len(buffers)]
     for b in buffers:
-        words += [b.index, b.name or "-", b.space, b.size, b.granule, int(b.initialised), int(b.data is not None)]
+        words += [b.index, (b.name or "-").replace(" ", "_"), b.space, b.size, b.granule]
+        words += [int(b.initialised), int(b.data is not None), b.shares, b.shares_from]
     return " ".join(map(str, words)).encode() + b"\n" + b"".join(b.content() for b in buffers)
 
 

@@ -76,6 +76,8 @@ void answer(const std::string& path) {
     b.granule = read<unsigned>();
     b.initialised = read<int>() != 0;
     given.push_back(read<int>() != 0);
+    b.shares = read<int>();
+    b.shares_from = read<size_t>();
   }
   std::cin.get();  // the end of the line; bytes follow
   std::vector<std::string> data(buffers.size());

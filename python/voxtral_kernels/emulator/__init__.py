@@ -16,6 +16,7 @@ from .errors import KernelError
 from .launch.custom_kernel import MetalKernel, metal_kernel
 from .launch.metal_library import Library, library
 from .launch.order import check_order
+from .launch.same import SameBuffer
 from .launch.settings import Mode
 from .report import Finding, Report
 
@@ -26,6 +27,7 @@ __all__ = [
     "MetalKernel",
     "Mode",
     "Report",
+    "SameBuffer",
     "check_order",
     "library",
     "metal_kernel",

@@ -45,7 +45,8 @@ def main() -> None:
     for b in request["buffers"]:
         data = _read(b["size"]) if b["given"] else None
         space = getattr(native.Space, b["space"])
-        buffers.append(native.Buffer(b["index"], b["name"], space, b["size"], b["granule"], b["initialised"], data))
+        args = (b["index"], b["name"], space, b["size"], b["granule"], b["initialised"], data)
+        buffers.append(native.Buffer(*args, b["shares"], b["shares_from"]))
     options = native.Options()
     for name, value in request["options"].items():
         setattr(options, name, getattr(native.Mode, value) if name == "mode" else value)

@@ -19,6 +19,8 @@ class Buffer:
     granule: int
     initialised: bool = True
     data: Any = None
+    shares: int = -1  # the index of the buffer whose memory it is; -1: it has its own
+    shares_from: int = 0  # the byte there at which it starts
 
     @property
     def is_output(self) -> bool:
@@ -27,11 +29,12 @@ class Buffer:
     def native(self) -> Any:
         """The runtime's own."""
         space = getattr(runtime().Space, self.space)
-        return runtime().Buffer(self.index, self.name, space, self.size, self.granule, self.initialised, self.data)
+        args = (self.index, self.name, space, self.size, self.granule, self.initialised, self.data)
+        return runtime().Buffer(*args, self.shares, self.shares_from)
 
     def header(self) -> dict[str, Any]:
         """For a launch in another process, without the bytes."""
-        names = ("index", "name", "space", "size", "granule", "initialised")
+        names = ("index", "name", "space", "size", "granule", "initialised", "shares", "shares_from")
         return {name: getattr(self, name) for name in names} | {"given": self.data is not None}
 
     def content(self) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -187,6 +187,7 @@ class MetalKernel:
 
         parameters = {p.index: p for p in entry.kernel.parameters if p.kind == "buffer"}
         buffers: list[Any] = []
+        first: dict[int, int] = {}  # where an array stands that is given more than once: MLX binds its one buffer again
 
         def add(name: str, value: Any, space: Any, initialised: bool = True, size: int = 0, itemsize: int = 4) -> None:
             data = None
@@ -200,7 +201,12 @@ class MetalKernel:
         for name, x, (has_shape, has_strides, has_ndim) in zip(
             self._declaration.input_names, inputs, call.shape_infos, strict=True
         ):
-            add(name, x, "input")
+            earlier = first.setdefault(id(x), len(buffers)) if x.size else len(buffers)
+            if earlier == len(buffers):
+                add(name, x, "input")
+            else:
+                buffers[earlier] = replace(buffers[earlier], name=f"{buffers[earlier].name} and {name}")
+                buffers.append(Buffer(len(buffers), name, "input", 0, 4, shares=earlier))
             if x.ndim > 0 and has_shape:
                 add(f"{name}_shape", np.array(x.shape, np.int32), "constant")
             if x.ndim > 0 and has_strides:

@@ -15,6 +15,7 @@ from . import arrays
 from . import buffers as launched
 from .arrays import Buffer
 from .program import Entry, Program, launch
+from .same import SameBuffer, shared
 from .settings import Mode, Settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Library:
     def run(
         self,
         entry: str,
-        buffers: Mapping[int, Buffer],
+        buffers: Mapping[int, Buffer | SameBuffer],
         grid: Sequence[int],
         threadgroup: Sequence[int],
         constants: Mapping[int, bool | int | float] | None = None,
@@ -91,13 +92,15 @@ class Library:
 
         Args:
             entry: A kernel's name, an instance's ``host_name``, or a template id such as ``"softmax<float>"``.
-            buffers: Index to mx.array, NumPy array or bytes; none is modified.
+            buffers: Index to mx.array, NumPy array or bytes; none is modified. ``SameBuffer(0)`` is the buffer of
+                index 0 once more, and so is an array that stands at two indices, where neither is an output; ``b""``
+                stands for a buffer that the host leaves out.
             grid: Threads in each direction. Threadgroups at the edges are smaller where it does not divide.
             threadgroup: Threads of a threadgroup.
             constants: Values of function constants, by index.
             threadgroup_memory: Bytes of each ``[[threadgroup(n)]]`` argument.
-            outputs: Indices of the buffers that the kernel may write, to return in shape and dtype as given. A write to
-                another one is a finding.
+            outputs: Indices of the buffers that the kernel may write, to return in shape and dtype as given (from an
+                offset of a ``SameBuffer`` on, as bytes). A write to another one is a finding.
             mode, seed, raise_findings, step_limit, threads: As in ``library``, for this run.
             uninitialised: Outputs whose given values do not count: they start as NaN, and reading them before a write,
                 or never writing them, is a finding.
@@ -114,12 +117,12 @@ class Library:
         }
         args = (entry, buffers, grid, threadgroup, constants, threadgroup_memory, outputs, uninitialised)
         data = self.launch(*args, **options)
-        return [arrays.like(data[i], buffers[i]) for i in outputs]
+        return [arrays.like(data[i], _shape_of(buffers, i)) for i in outputs]
 
     def launch(
         self,
         entry: str,
-        buffers: Mapping[int, Buffer],
+        buffers: Mapping[int, Buffer | SameBuffer],
         grid: Sequence[int],
         threadgroup: Sequence[int],
         constants: Mapping[int, bool | int | float] | None = None,
@@ -138,17 +141,20 @@ class Library:
         self._require(compiled, entry, buffers, threadgroup_memory or {}, constants or {})
         if missing := sorted(set(outputs) - set(buffers)):
             raise KernelError(f"[{entry}] outputs: expected indices of buffers, got {missing}.")
-        result, more, ran = launch(compiled, self._buffers(compiled, buffers, outputs, uninitialised), options)
+        same = shared(entry, buffers, outputs, uninitialised)
+        specs = self._buffers(compiled, buffers, outputs, uninitialised, same)
+        result, more, ran = launch(compiled, specs, options)
         self.report = self._program.report(result, ran, settings.mode, more)
         if self.report.findings and settings.raise_findings:
             raise KernelError(str(self.report), self.report.findings)
-        return {i: result.outputs[i] for i in outputs}
+        found = {i: same.get(i, SameBuffer(i)) for i in outputs}
+        return {i: result.outputs[at.index][at.offset :] for i, at in found.items()}
 
     def _require(
         self,
         compiled: Entry,
         entry: str,
-        buffers: Mapping[int, Buffer],
+        buffers: Mapping[int, Buffer | SameBuffer],
         memory: Mapping[int, int],
         constants: Mapping[int, Any],
     ) -> None:
@@ -156,24 +162,35 @@ class Library:
             if p.condition:
                 continue  # the constant decides; without it the kernel must not touch the argument
             if p.kind == "buffer" and p.index not in buffers:
-                raise KernelError(f"[{entry}] buffers: expected {p.name} at index {p.index}, got none.")
+                what = f"expected {p.name} at index {p.index}, got none; b'' stands for what the host leaves out"
+                raise KernelError(f"[{entry}] buffers: {what}.")
             if p.kind == "threadgroup" and p.index not in memory:
                 raise KernelError(f"[{entry}] threadgroup_memory: expected bytes for {p.name} at {p.index}, got none.")
 
     def _buffers(
-        self, compiled: Entry, buffers: Mapping[int, Buffer], outputs: Sequence[int], uninitialised: Sequence[int]
+        self,
+        compiled: Entry,
+        buffers: Mapping[int, Any],
+        outputs: Sequence[int],
+        uninitialised: Sequence[int],
+        same: Mapping[int, SameBuffer],
     ) -> list[launched.Buffer]:
         parameters = {p.index: p for p in compiled.kernel.parameters if p.kind == "buffer"}
         specs = []
         for index, value in sorted(buffers.items()):
-            p = parameters.get(index)
-            name = p.name if p else f"buffer({index})"
+            if index in same:
+                at = same[index]
+                specs.append(launched.Buffer(index, "", "input", 0, 4, shares=at.index, shares_from=at.offset))
+                continue
+            together = [index, *(i for i in sorted(same) if same[i].index == index)]
+            found = [parameters[i] for i in together if i in parameters]
+            name = " and ".join(p.name for p in found) or f"buffer({index})"
             data, size, itemsize = arrays.data_of(value)
-            space = "output" if index in outputs else "input"
-            if p and p.is_constant:
-                space = "constant"
+            space = "constant" if any(p.is_constant for p in found) else "input"
+            if not set(together).isdisjoint(outputs):
+                space = "output"
             fresh = index in uninitialised
-            granule = min(arrays.granule(itemsize), p.granule if p else 4)
+            granule = min([arrays.granule(itemsize), *(p.granule for p in found)])
             args = (index, name, space, size, granule, not fresh)
             specs.append(launched.Buffer(*args, None if fresh else data))
         return specs
@@ -221,6 +238,13 @@ def library(
     program = Program(text, name, [*folders, *mlx], language_version, [*trusted, *mlx], isolate)
     program.together = entries
     return Library(program, settings)
+
+
+def _shape_of(buffers: Mapping[int, Any], index: int) -> Any:
+    value = buffers[index]
+    if not isinstance(value, SameBuffer):
+        return value
+    return b"" if value.offset else buffers[value.index]
 
 
 def _read(file: Path) -> str:
