@@ -16,7 +16,7 @@ import pytest
 from tests.emulator import test_planted_bugs as planted
 from voxtral_kernels import emulator, testing
 from voxtral_kernels.backends.shaders import Kernels
-from voxtral_kernels.emulator.launch import isolated, program
+from voxtral_kernels.emulator.launch import entry, isolated
 from voxtral_kernels.emulator.toolchain import targets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def on_arm(driver, monkeypatch):
     def run(entry, buffers, options, path=None):
         return launch(driver, path or entry.path, entry.symbol, buffers, options)
 
-    monkeypatch.setattr(program.Entry, "run", run)
+    monkeypatch.setattr(entry.Entry, "run", run)
 
 
 def launch(driver, library, symbol, buffers, options):

@@ -15,7 +15,8 @@ from ..errors import KernelError
 from ..report import Report
 from . import arrays
 from .buffers import Buffer
-from .program import Entry, Program, launch
+from .entry import Entry, launch
+from .program import Program
 from .settings import Mode, Settings
 
 if TYPE_CHECKING:

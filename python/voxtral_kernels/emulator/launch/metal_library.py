@@ -14,7 +14,8 @@ from ..report import Place, Report
 from . import arrays
 from . import buffers as launched
 from .arrays import Buffer
-from .program import Entry, Program, launch
+from .entry import Entry, launch
+from .program import Program
 from .same import SameBuffer, shared
 from .settings import Mode, Settings
 
