@@ -9,7 +9,7 @@ import pytest
 
 from voxtral_kernels import emulator
 from voxtral_kernels.emulator import toolchain
-from voxtral_kernels.emulator.launch import entry
+from voxtral_kernels.emulator.launch import entry as compiled
 
 TEXT = """#include <metal_stdlib>
 using namespace metal;
@@ -62,7 +62,7 @@ def test_corruptions_give_right_results(tmp_path, monkeypatch, n_corruptions):
         if path not in kernel:
             for entry in kernel:
                 entry.unlink(missing_ok=True)
-        entry._loaded.cache_clear()
+        compiled._loaded.cache_clear()
         assert result() == expected, (n, path.name)
         remade += changed
     assert link.calls >= 0.9 * remade
