@@ -124,6 +124,32 @@ def test_every_recording_once_though_a_worker_and_the_command_were_killed(archiv
     check(out, tmp_path)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_it_in_one_line(archive, tmp_path, number):
+    out = Folder(str(tmp_path / "out"), Form.JSONL)
+    process = start(archive, "--out", out.url, "--model", "tiny", "--workers", 1, "--shard-files", SHARD)
+    wait(lambda: out.names(), process)
+    process.send_signal(number)
+    said = process.communicate(timeout=LIMIT_S)[1]
+    assert process.returncode == 128 + number, said
+    assert said.endswith("the same command goes on from here\n")
+    assert "*** SIG" not in said
+
+
+def test_of_two_commands_the_one_that_began_last_goes_on(archive, tmp_path):
+    out = Folder(str(tmp_path / "out"), Form.JSONL)
+    command = (archive, "--out", out.url, "--model", "tiny", "--workers", 1, "--shard-files")
+    first = start(*command, SHARD)
+    wait(lambda: len(out.names()) > 2, first)
+    second = start(*command, SHARD + 1)
+    said = first.communicate(timeout=LIMIT_S)[1]
+    assert first.returncode == 2, said
+    assert said.splitlines()[-1].endswith("where another bulk command began since and does what is left.")
+    assert "ERROR" not in said
+    assert second.wait(LIMIT_S) == 1
+    check(out, tmp_path)
+
+
 def check(out, folder):
     """Every recording of the archive is there once, with the text of `transcribe` or an error."""
     rows = [row for shard in out.names() for row in out.rows(shard)]

@@ -275,3 +275,18 @@ def test_errors_are_done_again_when_asked(silent, tmp_path):
     assert silent.do(work).errors == 0
     assert silent.heard == [*done, "bad.wav"]
     assert [(row["id"], row["error"]) for row in silent.out.rows(work.shard)] == [(f"id {n}", None) for n in range(3)]
+
+
+@pytest.mark.fault("work lost: --retry-errors kept the errors of a command that was ended amid a shard")
+def test_errors_of_an_ended_command_are_done_again_when_asked(silent):
+    """They stand in the journal, for the shard is not written yet; this command's own are final."""
+    work = group("bad.wav", "good.wav", "worse.wav", "last.wav")
+    silent.bad = {"bad.wav"}
+    assert died(silent, work, at=2) == ["bad.wav", "good.wav"]
+    silent.job = dataclasses.replace(silent.job, run="another", retry_errors=True)
+    silent.bad, silent.heard = {"worse.wav"}, []
+    assert died(silent, work, at=2) == ["bad.wav", "worse.wav"]
+    assert silent.do(work).errors == 1
+    assert silent.heard == ["bad.wav", "worse.wav", "last.wav"]
+    rows = silent.out.rows(work.shard)
+    assert [(row["id"], bool(row["error"])) for row in rows] == [(f"id {n}", n == 2) for n in range(4)]

@@ -1,12 +1,14 @@
 """``voxtral-kernels bulk`` before any work: what it refuses, and what it says there is to do."""
 
 import json
+import signal
 import sys
 from types import SimpleNamespace
 
 import pytest
 
 from voxtral_kernels.bulk import cluster
+from voxtral_kernels.cli.ending import Signals
 
 
 @pytest.fixture
@@ -87,6 +89,29 @@ def test_a_start_that_was_too_slow_for_ray_is_tried_again():
     tried, fails = [], 1
     with pytest.raises(Exception, match="timed out during startup"):
         cluster._init(ray, "local", {"num_cpus": 2})
+
+
+@pytest.mark.fault("ending: SIGTERM ended bulk by Ray's handler, with its stack and status 15")
+@pytest.mark.parametrize("early", [False, True], ids=["later", "while Ray starts"])
+def test_signals_are_ours_once_ray_has_started(run, manifest, tmp_path, monkeypatch, early):
+    """Ray's start sets a handler that ends the process by ``sys.exit(number)``."""
+
+    def init(address, **options):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+        if early:
+            signal.raise_signal(signal.SIGTERM)
+
+    def cluster_resources():
+        signal.raise_signal(signal.SIGTERM)
+
+    ended = []
+    ray = SimpleNamespace(init=init, shutdown=lambda: ended.append(1), cluster_resources=cluster_resources)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", SimpleNamespace())
+    with Signals():
+        status, out, _ = run("bulk", manifest, "--out", tmp_path / "out", "--model", "tiny")
+    assert (status, out) == (128 + signal.SIGTERM, "")
+    assert ended == ([] if early else [1])  # a start that did not end is undone as the process ends
 
 
 def test_a_workers_refusal_is_told_without_what_ray_says_around_it():

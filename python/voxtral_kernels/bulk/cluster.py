@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,7 +52,8 @@ def connected(address: str | None, workers: int | None, threads: int) -> Iterato
         options |= {"num_cpus": wanted * threads, "object_store_memory": STORE, "include_dashboard": False}
     try:
         _ask(address)
-        _init(ray, address or "local", options)
+        with _own_sigterm():
+            _init(ray, address or "local", options)
     except (OSError, ValueError, RuntimeError) as error:
         if address is None:
             raise
@@ -77,6 +80,29 @@ def _init(ray: Any, address: str, options: dict[str, Any]) -> None:
             if not left or "timed out during startup" not in str(error):
                 raise
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """The handler of SIGTERM is behind the block what it was before it.
+
+    Ray's start sets one: a stack would be printed, and the exit status be 15, or that of an abort.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, came = signal.getsignal(signal.SIGTERM), False
+    try:
+        yield
+    except SystemExit as end:
+        came = end.code == signal.SIGTERM
+        if not came:
+            raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+    if came:
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _ask(address: str | None) -> None:
@@ -125,7 +151,7 @@ def run(plan: Plan, job: Job, workers: int, groups: int, *, worker: type[Worker]
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     for noisy in ("ray.data", "ray"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # an error is raised, and told once
     data = ray.data.from_arrow_refs(list(_blocks(plan, -(-groups // BLOCKS))))
     pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1)
     # Lost actors are restarted and their tasks retried without end: Ray Data's own defaults.

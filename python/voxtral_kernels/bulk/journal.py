@@ -17,9 +17,10 @@ class Journal:
     Args:
         path: Its file, in a folder that all workers share; None: nothing is kept.
         run: A name of the command's run: deaths in another one are not counted, it may have been ended on purpose.
+        retry_errors: A row with an error is taken only where it is of this run.
     """
 
-    def __init__(self, path: Path | None, run: str) -> None:
+    def __init__(self, path: Path | None, run: str, *, retry_errors: bool = False) -> None:
         self._path, self._run = path, run
         self.rows: dict[str, dict[str, Any]] = {}
         self._begun: Counter[str] = Counter()
@@ -29,7 +30,9 @@ class Journal:
             except ValueError:  # the line at which it died
                 continue
             if "row" in entry:
-                self.rows[entry["row"]["id"]] = entry["row"]
+                row = entry["row"]
+                if not retry_errors or row["error"] is None or entry.get("run") == run:
+                    self.rows[row["id"]] = row
             elif entry["run"] == run:
                 self._begun[entry["begun"]] += 1
 
@@ -44,7 +47,7 @@ class Journal:
     def end(self, row: dict[str, Any]) -> None:
         """A recording has its row."""
         self.rows[row["id"]] = row
-        self._add({"row": row})
+        self._add({"row": row, "run": self._run})
 
     def remove(self) -> None:
         """The shard is there."""

@@ -92,7 +92,7 @@ class Worker:
         redo = self.job.retry_errors
         left = [e for e in group.entries if e.id not in rows or (redo and rows[e.id]["error"] is not None)]
         if left:
-            journal = Journal(self.out.scratch(group.shard), self.job.run)
+            journal = Journal(self.out.scratch(group.shard), self.job.run, retry_errors=redo)
             found = {row["id"]: row for row in self._found(left, journal)}
             rows |= {entry.id: found[entry.id] for entry in left}
             self.out.write(group.shard, list(rows.values()), self.job.run)
