@@ -105,3 +105,37 @@ def test_an_argument_left_out_may_be_passed_on():
     given = {0: np.zeros(4, np.float32), 1: np.array([1, 2], np.int32)}
     (out,) = library.run("k", given, (4, 1, 1), (4, 1, 1), {0: True}, outputs=[0])
     assert out.tolist() == [3] * 4
+
+
+_STEPS = "\n".join(
+    f"  s += t[(k + {n}) & 7] * {n}.5f; if (s > {1000 + n}.0f) s = s * 0.5f - t[(k * {n}) & 7];" for n in range(60)
+)
+CALLED = f"""#include <metal_stdlib>
+using namespace metal;
+__attribute__((noinline)) float once(thread float* t, uint k) {{ return t[k]; }}
+[[gnu::noinline]] float twice(thread float* t, uint k) {{ return t[k]; }}
+__attribute__((__noinline__)) float thrice(thread float* t, uint k) {{ return t[k]; }}
+float large(thread float* t, uint k) {{
+  float s = t[k];
+{_STEPS}
+  return s;
+}}
+kernel void k(device const uint* x, device float* y, constant uint& which, uint i [[thread_position_in_grid]]) {{
+  float t[8], u[8];
+  for (int j = 0; j < 8; ++j) t[j] = u[j] = j;
+  if (which == 0) y[i] = once(t, x[i]);
+  if (which == 1) y[i] = twice(t, x[i]);
+  if (which == 2) y[i] = thrice(t, x[i]);
+  if (which == 3) y[i] = large(t, x[i]) + large(u, x[i] / 2) + large(t, x[i] / 3) + large(u, x[i] / 4);
+}}
+"""
+
+
+@pytest.mark.parametrize(("which", "line"), [(0, 3), (1, 4), (2, 5), (3, 7)])
+def test_a_private_array_handed_to_a_function(which, line):
+    library = emulator.library(CALLED, raise_findings=False)
+    for index, kinds in ((7, []), (9, [("out-of-bounds", line)])):
+        x = np.array([index], np.uint32)
+        buffers = {0: x, 1: np.zeros(1, np.float32), 2: np.uint32(which)}
+        library.run("k", buffers, (1, 1, 1), (1, 1, 1), outputs=[1])
+        assert [(f.kind, f.line) for f in library.report.findings] == kinds

@@ -59,7 +59,11 @@ _INSTRUMENTED = [
         "-fno-sanitize-merge",
     ),
     *("-fno-vectorize", "-fno-slp-vectorize"),
+    *("-mllvm", "-inline-threshold=20000"),  # see _INLINED
 ]
+
+# Where a function becomes part of its caller, the bounds of the private arrays that it is handed are known.
+_INLINED = ["-Dnoinline=unused", "-D__noinline__=unused"]
 
 # Code that is run to compare its outputs: left out is what takes long to compile, none of which changes a value.
 _BRIEF = ["-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-g0"]
@@ -172,7 +176,7 @@ def compile_library(
     checks = [*(_INSTRUMENTED if instrumented else []), *(_LOCAL_BOUNDS if instrumented and local_bounds else [])]
     # What is larger than a lane's private memory is found at its first access; filling it would take minutes.
     filled = [f"-ftrivial-auto-var-init={fill}", "-ftrivial-auto-var-init-max-size=524288"] if fill else []
-    flags = [*(f"-D{d}" for d in defines), *filled, *(_BRIEF if is_brief else [])]
+    flags = [*(f"-D{d}" for d in defines), *filled, *(_BRIEF if is_brief else []), *(_INLINED if instrumented else [])]
     # A function constant without a value makes one of what is computed from it, which then fails to link.
     complete = not any(d.endswith("_DEFINED=0") for d in defines)
     flags += ["-Werror=global-constructors"] if complete else []
