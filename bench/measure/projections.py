@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -57,7 +58,11 @@ def _weights(name: str, bits: int) -> list[tuple[mx.array, ...]]:
 def _reading(weights: list[tuple[mx.array, ...]]) -> Work:
     """Only reads as many bytes, out of as many copies."""
     data = [np.ones(sum(p.nbytes for p in parts) // 4, np.float32) for parts in weights]
-    return _in_turn([lambda d=d: d.max() for d in data])  # type: ignore[misc]
+    return _in_turn([d.max for d in data])
+
+
+def _times(x: mx.array, weight: mx.array) -> mx.array:
+    return x @ weight.T
 
 
 def _input(name: str, rows: int) -> mx.array:
@@ -71,14 +76,14 @@ def plain(torch: Any, name: str, rows: int) -> dict[str, Work]:
     weights, x = _weights(name, 0), _input(name, rows)
     works = {"ours": _in_turn([_call(x, parts) for parts in weights])}
     if rows == 1:
-        works["stock"] = _in_turn([lambda w=w: x @ w.T for (w,) in weights])  # type: ignore[misc]
+        works["stock"] = _in_turn([partial(_times, x, w) for (w,) in weights])
     else:
         works["1 row"] = _in_turn([_call(_input(name, 1), parts) for parts in weights])
     if torch:
         pairs = [
             tuple(torch.from_numpy(np.array(a.view(mx.int16))).view(torch.bfloat16) for a in (x, w)) for (w,) in weights
         ]
-        works["torch"] = _in_turn([lambda p=p: torch.nn.functional.linear(*p) for p in pairs])  # type: ignore[misc]
+        works["torch"] = _in_turn([partial(torch.nn.functional.linear, *p) for p in pairs])
     return works | {"memory": _reading(weights)}
 
 
@@ -111,11 +116,11 @@ def lines(torch: Any) -> Iterator[tuple[str, Callable[[], dict[str, Work]], dict
     for name in LAYER:
         for rows in (1, 2, 4, 8, 16):
             asked = {"torch": 1.0} if rows == 1 else {"1 row": 1 / COST[rows]} if rows in COST else {}
-            yield f"{name}, {rows} row{'s' * (rows > 1)}", lambda n=name, r=rows: plain(torch, n, r), asked  # type: ignore[misc]
+            yield f"{name}, {rows} row{'s' * (rows > 1)}", partial(plain, torch, name, rows), asked
         for bits in (4, 6, 8):
             asked = {"bfloat16": FASTER[bits][wide], "stock": 50.0} if bits in FASTER else {}
-            yield f"{name}, {bits} bits, 1 row", lambda n=name, b=bits: packed(n, b), asked  # type: ignore[misc]
+            yield f"{name}, {bits} bits, 1 row", partial(packed, name, bits), asked
     for name in NORMED:
         for rows in (1, 4, 8):
-            yield f"norm and {name}, {rows} row{'s' * (rows > 1)}", lambda n=name, r=rows: normed(n, r, 0), {}  # type: ignore[misc]
-        yield f"norm and {name}, 4 bits, 1 row", lambda n=name: normed(n, 1, 4), {}  # type: ignore[misc]
+            yield f"norm and {name}, {rows} row{'s' * (rows > 1)}", partial(normed, name, rows, 0), {}
+        yield f"norm and {name}, 4 bits, 1 row", partial(normed, name, 1, 4), {}

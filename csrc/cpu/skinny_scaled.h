@@ -43,11 +43,7 @@ template <class W, int Rows, int Width>
   constexpr Index kFloats = Index(W::kVecs) * kLanes * Rows;
   constexpr NoGroup kNone[Width] = {};
   Vec total[Rows][Width];
-#pragma GCC unroll 8
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < Width; ++j) total[i][j] = sums[j * sums_column + i];
-  }
+  load_totals(sums, sums_column, total);
   const char* weight[Width];
   const float* scales[Width];
 #pragma GCC unroll 8
@@ -88,11 +84,7 @@ template <class W, int Rows, int Width>
     }
     add(chunks, first);
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < Width; ++j) sums[j * sums_column + i] = total[i][j];
-  }
+  store_totals(total, sums, sums_column);
 }
 
 }  // namespace

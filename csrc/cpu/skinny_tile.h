@@ -104,6 +104,23 @@ template <class W, int Width>
   }
 }
 
+template <int Rows, int Width>
+[[gnu::always_inline]] inline void load_totals(const Vec* sums, Index sums_column, Vec (&total)[Rows][Width]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < Width; ++j) total[i][j] = sums[j * sums_column + i];
+  }
+}
+template <int Rows, int Width>
+[[gnu::always_inline]] inline void store_totals(const Vec (&total)[Rows][Width], Vec* sums, Index sums_column) {
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < Width; ++j) sums[j * sums_column + i] = total[i][j];
+  }
+}
+
 // sums[column * sums_column + row] += the products of a span; `rows` stand as [chunks, kVecs, Rows] vectors. Not inlined:
 // the loop needs every register.
 template <class W, int Rows, int Width>
@@ -112,11 +129,7 @@ template <class W, int Rows, int Width>
   constexpr std::make_integer_sequence<int, W::kVecs> kEach{};
   constexpr Index kFloats = Index(W::kVecs) * kLanes * Rows;
   Vec total[Rows][Width];
-#pragma GCC unroll 8
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < Width; ++j) total[i][j] = sums[j * sums_column + i];
-  }
+  load_totals(sums, sums_column, total);
   typename W::Group groups[Width];
   const char* chunks[Width];
   [[maybe_unused]] const float* scales[Width];
@@ -146,11 +159,7 @@ template <class W, int Rows, int Width>
     load_rest<W, Width>(columns, span, padded, chunks);
     multiply<W, Rows, Width>(chunks, groups, part, total, kEach);
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < Width; ++j) sums[j * sums_column + i] = total[i][j];
-  }
+  store_totals(total, sums, sums_column);
 }
 
 }  // namespace

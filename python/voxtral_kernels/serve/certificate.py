@@ -10,7 +10,7 @@ from .._errors import fail
 OP = "serve"
 
 
-class _Locked(Exception):  # noqa: N818 - no error of its own
+class _LockedError(Exception):
     """The key asks for a passphrase, which a server cannot be given."""
 
 
@@ -37,11 +37,11 @@ def check_certificate(certfile: str, keyfile: str) -> None:
         raise fail(OP, "--certfile", "a certificate in PEM", certfile) from None
 
     def locked() -> str:
-        raise _Locked
+        raise _LockedError
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, locked)
-    except _Locked:
+    except _LockedError:
         raise fail(OP, "--keyfile", "a key without a passphrase", keyfile) from None
     except ssl.SSLError as error:
         # Without a reason of its own: not PEM.
