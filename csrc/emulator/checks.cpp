@@ -1,7 +1,8 @@
 // The access checks: bounds, writes to inputs, uninitialised reads and data races. Two accesses of one granule race if
 // one of them writes, not both are atomic, and nothing orders them: they are by different lanes, with no threadgroup
 // barrier (for lanes of one simdgroup: no simdgroup barrier either) in between that names the kind of memory. Nothing
-// orders two threadgroups. Two writes of the same value are let pass, as compute-sanitizer does.
+// orders two threadgroups. Two writes of the same value are let pass, as compute-sanitizer does. A granule is 4 bytes or an element of the buffer,
+// until an access touches less.
 #include "checks.h"
 
 #include <cstring>
@@ -218,6 +219,12 @@ void check_access(uintptr_t address, size_t size, Access access, const void* pc)
   }
   if (l.counters) l.counters->record(*region, static_cast<size_t>(offset), size, writes, pc);
   if (region->cells.size() == 0) return;
+  // An access to a part of a granule: from here on parts count.
+  const size_t ends = static_cast<size_t>(offset) | size;
+  if (ends & (region->granule - 1)) {
+    region->refine(ends & 1 ? 1 : 2);
+    l.has_refined = true;
+  }
   Stamp now;
   now.threadgroup = l.threadgroup;
   now.lane = static_cast<uint16_t>(l.current->ids.index + 1);

@@ -22,7 +22,10 @@ class EarlyReads {
   }
   // A race was found between the reads of this granule and a later write.
   void explained(const Region& region, size_t offset) {
-    if (!at_.empty()) at_.erase({&region, offset});
+    if (at_.empty()) return;
+    at_.erase({&region, offset});
+    if (region.granule < region.first_granule)
+      at_.erase({&region, offset / region.first_granule * region.first_granule});
   }
   // Hands over what no race explains: of threadgroup memory, whose time is over, or of all.
   void settle(Findings& findings, bool of_threadgroup_only) {

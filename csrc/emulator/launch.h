@@ -150,6 +150,7 @@ struct Launch {
   bool failed = false;
   bool is_shared = false;                      // other threads run threadgroups of the same launch
   bool used_atomics = false;                   // in device memory, where they are shared
+  bool has_refined = false;                    // the history of some memory, which another thread's has not
   volatile bool expired = false;               // it is to be stopped
   volatile uint64_t unwatched_steps = 0;       // until then a step needs no look at anything; see watch()
   volatile bool interrupted = false;           // because the user wants so

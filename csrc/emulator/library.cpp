@@ -83,7 +83,7 @@ void begin(Launch& l, const Options& options, const Module& module, Entry entry)
   l.totals = Totals{};
   l.counters = options.mode == Mode::counted ? std::make_unique<Counters>() : nullptr;
   l.entry = entry;
-  l.failed = l.is_shared = l.used_atomics = false;
+  l.failed = l.is_shared = l.used_atomics = l.has_refined = false;
   l.expired = false;
   l.interrupted = false;
   l.pending.clear();

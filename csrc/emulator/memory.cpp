@@ -58,7 +58,7 @@ Region& Memory::place(unsigned slot, std::string name, Space space, size_t size,
   region.space = space;
   region.start = pages + end - bytes;
   region.size = size;
-  region.granule = granule;
+  region.granule = region.first_granule = granule;
   region.initialised = true;
   region.live = true;
   region.cells.reset(0);
@@ -84,6 +84,19 @@ void Memory::clear() {
       madvise(p, region.mapped_to - region.mapped_from, MADV_DONTNEED);
     }
   }
+}
+
+void Region::refine(unsigned finer) {
+  const size_t parts = granule / finer;
+  Cells whole = std::move(cells);
+  cells = Cells();
+  cells.reset(on_device() ? (size + finer - 1) / finer : size / finer + 1);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    if (whole[i].untouched()) continue;  // its pages need not be there
+    const size_t end = std::min((i + 1) * parts, cells.size());
+    for (size_t part = i * parts; part < end; ++part) cells[part] = whole[i];
+  }
+  granule = finer;
 }
 
 Region* Memory::left_by(uintptr_t address, size_t size) {
@@ -117,7 +130,7 @@ void Memory::adopt_buffers(const Memory& other) {
     own.space = theirs.space;
     own.start = theirs.start;
     own.size = theirs.size;
-    own.granule = theirs.granule;
+    own.granule = own.first_granule = theirs.granule;
     own.initialised = theirs.initialised;
   }
 }

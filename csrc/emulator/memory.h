@@ -41,6 +41,8 @@ struct Cell {
   Stamp far_read;  // by an earlier threadgroup
   bool atomic_write = false, other_atomic = false;
   bool shared_read[2] = {false, false};  // several lanes of that simdgroup read in the same epoch
+
+  bool untouched() const { return write.nobody() && reads[0].nobody() && reads[1].nobody() && far_read.nobody(); }
 };
 
 // Zeroed pages of the system, touched only where the kernel goes.
@@ -100,7 +102,8 @@ struct Region {
   Space space = Space::input;
   uintptr_t start = 0;
   size_t size = 0;
-  unsigned granule = 4;
+  unsigned granule = 4;        // bytes that have one history: 1, 2 or 4
+  unsigned first_granule = 4;  // before an access touched less
   bool initialised = true;
   bool live = false;
   Cells cells;  // none where no check needs them
@@ -108,6 +111,8 @@ struct Region {
   size_t mapped_from = 0, mapped_to = 0;  // offsets in the slot
 
   bool on_device() const { return space != Space::threadgroup; }
+  // Gives each part of a granule, a power of two of bytes, a history of its own: what the whole had so far.
+  void refine(unsigned finer);
 };
 
 // How far apart slots are, in units of 2 GiB.

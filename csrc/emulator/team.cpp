@@ -63,7 +63,7 @@ Outcome judge(Launch& l, const std::vector<Launch*>& team) {
   Totals sum;
   for (Launch* t : team) {
     t->early_reads.settle(t->findings, false);
-    if (t->failed || t->findings.total() || t->absent.total()) return Outcome::alone;
+    if (t->failed || t->findings.total() || t->absent.total() || t->has_refined) return Outcome::alone;
     if (t->totals.threadgroups == 0) continue;
     const uint64_t bytes = t->totals.threadgroup_memory_bytes;
     if (sum.threadgroups && bytes != sum.threadgroup_memory_bytes) return Outcome::alone;  // not all meet the same

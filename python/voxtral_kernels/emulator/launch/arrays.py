@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
@@ -26,8 +27,8 @@ def is_mlx(value: object) -> TypeGuard[mx.array]:
 
 
 def granule(itemsize: int) -> int:
-    """Bytes that the access checks treat as one."""
-    return min(itemsize, 4)
+    """Bytes that the access checks treat as one, until an access touches less."""
+    return math.gcd(itemsize, 4)
 
 
 def require_values(*values: Any) -> None:
