@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from voxtral_kernels.bulk.journal import Journal
 from voxtral_kernels.bulk.manifest import Manifest
 from voxtral_kernels.bulk.plan import Plan
 from voxtral_kernels.bulk.shards import PREFIX, SETTINGS, Folder, Form, name
@@ -73,6 +74,17 @@ def test_a_shard_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
             folder.write(shard, [row(2)] * 1000)
     assert done(folder) == ["1"]
     assert [path.name for path in tmp_path.iterdir()] == ["abc.jsonl"]
+
+
+@pytest.mark.fault("errors: of a full disk, or an output folder that went, bulk told Ray's advice")
+def test_a_folder_that_went_is_told(tmp_path):
+    folder = Folder(str(tmp_path / "out"), Form.JSONL)
+    journal = Journal(folder.scratch("abc"), "run")
+    told = r"^\[bulk\] --out: expected a folder that can be written, got '.*out' \(No such file or directory\)\.$"
+    with pytest.raises(ValueError, match=told):
+        journal.begin("1")
+    with pytest.raises(ValueError, match=told):
+        folder.write("abc", [row(1)], "run")
 
 
 def test_the_output_is_checked_before_any_work(tmp_path):

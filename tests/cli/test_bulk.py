@@ -123,6 +123,15 @@ def test_a_workers_refusal_is_told_without_what_ray_says_around_it():
     assert (type(found), str(found)) == (ValueError, said)
 
 
+def test_what_a_worker_raised_is_told_without_what_ray_says_around_it():
+    raised = "ray::Worker()\n  File 'x.py', line 1, in __call__\nOSError: [Errno 28] No space left on device\nand more"
+    advice = "UserCodeException: it failed\nTo change retry attempts, configure it."
+    error = RuntimeError(f"{raised}{cluster.AROUND}\n\nray::Worker()\n{advice}")
+    error.cause = RuntimeError(advice)
+    found = cluster._cause(error)
+    assert (type(found), str(found)) == (RuntimeError, "a worker: OSError: [Errno 28] No space left on device")
+
+
 def test_a_dry_run_says_what_there_is_to_do(run, manifest, tmp_path):
     status, out, err = run(
         "bulk", manifest, "--out", tmp_path / "out", "--model", "tiny", "--dry-run", "--shard-files", 2

@@ -27,6 +27,8 @@ ANSWERS_S = 10.0
 # A machine that has much else to do needs more than the 30 seconds that Ray gives its own start.
 STARTS = 3
 REFUSAL = re.compile(r"^\s*ValueError: (\[\w+\] .*: expected .*, got .*)$", re.MULTILINE)
+RAISED = re.compile(r"^([A-Za-z_][\w.]*: .*)$", re.MULTILINE)
+AROUND = "\n\nThe above exception was the direct cause of the following exception:"
 
 
 @contextlib.contextmanager
@@ -197,9 +199,12 @@ def _told() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    # Ray ends the text of what it wraps with advice of its own; a worker's refusal stands in the traceback before it.
+    # Ray ends the text of what it wraps with advice of its own; what a worker raised stands in the traceback before it.
     if said := REFUSAL.findall(str(error)):
         return ValueError(printable(said[-1]))
+    within, around, _ = str(error).partition(AROUND)
+    if around and (said := RAISED.findall(within)):
+        return RuntimeError(f"a worker: {printable(said[-1])}")
     cause = getattr(error, "cause", None)
     if isinstance(cause, BaseException) and cause is not error:
         return _cause(cause)

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from .shards import writable
+
 # Workers that may die in one recording before it is given up.
 TRIES = 3
 
@@ -58,5 +60,5 @@ class Journal:
         if self._path is None:
             return
         # A new line before it too: the last one may have been cut off.
-        with self._path.open("ab") as file:
+        with writable(str(self._path.parent)), self._path.open("ab") as file:
             file.write(b"\n" + json.dumps(entry).encode() + b"\n")

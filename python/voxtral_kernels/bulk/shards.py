@@ -44,6 +44,20 @@ def name(ids: Iterable[str]) -> str:
     return state.hexdigest()
 
 
+@contextlib.contextmanager
+def writable(url: str) -> Iterator[None]:
+    """What the system says inside ``with`` is told as a refusal of ``--out``.
+
+    Raises:
+        ValueError: a folder or file cannot be read, made or written; the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        got = f"{url!r} ({error.strerror or printable(str(error))})"
+        raise fail(OP, "--out", "a folder that can be written", got) from None
+
+
 class Folder:
     """The folder of the shards, or a prefix of fsspec.
 
@@ -84,7 +98,7 @@ class Folder:
         """
         if self._fs.exists(self._root) and not self._fs.isdir(self._root):
             raise fail(OP, "--out", "a folder", f"the file {self.url!r}")
-        try:
+        with writable(self.url):
             if write and not self._fs.exists(self._root):
                 self._fs.makedirs(self._root)
             with self._locked() if write else contextlib.nullcontext():
@@ -95,9 +109,6 @@ class Folder:
                         raise fail(OP, "--out", "a folder that is new, or of the same settings", got)
                 if write:
                     self._write(SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
-        except OSError as error:
-            got = f"{self.url!r} ({error.strerror or printable(str(error))})"
-            raise fail(OP, "--out", "a folder that can be written", got) from None
 
     def _settings(self) -> dict[str, Any]:
         """Of the command that wrote into it last; none in a new folder."""
@@ -169,13 +180,14 @@ class Folder:
             run: Of the command that it is written for; None: whichever.
 
         Raises:
-            ValueError: another command writes into the folder since; its plan may have the same recordings elsewhere.
+            ValueError: it cannot be written, or another command writes into the folder since; its plan may have the
+                same recordings elsewhere.
         """
         data = _parquet(rows) if self.form is Form.PARQUET else _jsonl(rows)
         if run is None:
             self._write(f"{shard}.{self.form}", data)
             return
-        with self._locked():
+        with writable(self.url), self._locked():
             self._fs.invalidate_cache()
             if self._settings().get("run", run) != run:
                 got = f"{self.url!r}, where another bulk command began since and does what is left"
