@@ -126,7 +126,8 @@ class Counters;
 
 // Of a launch on several threads each has one, for its lanes and its threadgroups' memory; they share the buffers.
 struct Launch {
-  explicit Launch(Spacing spacing) : memory(spacing) {}
+  explicit Launch(Spacing spacing);
+  ~Launch();
   // With the widest spacing that the system gives.
   static std::unique_ptr<Launch> make();
 

@@ -29,6 +29,9 @@ void* Library::symbol(const std::string& name) const {
   return p;
 }
 
+Launch::Launch(Spacing spacing) : memory(spacing) {}
+Launch::~Launch() = default;
+
 std::unique_ptr<Launch> Launch::make() {
   try {
     return std::make_unique<Launch>(Spacing::wide);

@@ -15,65 +15,12 @@ from ..containment import process
 from ..errors import KernelError, UnavailableError
 from ..report import images
 from ..runtime import runtime
-from . import repairs, targets
+from . import options, repairs, targets
 from .cache import cache_dir, is_kept, keep
 from .messages import INCLUDE, asked_for, dependencies, readable
 
-# C++ for OpenCL 2021: the dialect of clang with address spaces. `bool` vectors apart it takes Metal's own text.
-_DIALECT = [
-    *("-x", "c++", "-std=c++17", "-Xclang", "-x", "-Xclang", "clcpp", "-Xclang", "-cl-std=clc++2021"),
-    *("-Xclang", "-cl-ext=+all"),
-    *("-Xclang", "-cl-single-precision-constant", "-Xclang", "-fbfloat16-excess-precision=none"),
-]
-_CODE = [
-    *("-O2", "-fPIC", "-fvisibility=hidden", "-nostdinc", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"),
-    *(
-        "-ffp-contract=off",
-        "-fno-finite-loops",
-        "-fno-delete-null-pointer-checks",  # an access to null is one like any other, for the checks to see
-        "-fno-stack-protector",
-        "-fstack-clash-protection",
-        "-gdwarf-4",
-        "-gline-tables-only",  # behind it: a later -gdwarf asks for every variable's place, a fifth of a compilation
-    ),
-    *("-Wno-unknown-attributes", "-Wno-unknown-pragmas", "-Wno-pass-failed", "-Wno-unused-value"),
-    *(
-        "-Wno-return-type-c-linkage",
-        "-Werror=zero-length-array",
-        "-Wno-defaulted-function-deleted",
-        "-fwritable-strings",
-        "-Wno-writable-strings",
-        "-ferror-limit=8",
-        "-fno-caret-diagnostics",
-        "-fno-color-diagnostics",
-        "-fno-crash-diagnostics",
-    ),
-]
-# Access callbacks (csrc/emulator/callbacks.cpp answers them), with one callback for each access as it was written.
-_INSTRUMENTED = [
-    *("-DMSL_CHECKED=1", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0"),
-    *("-mllvm", "-tsan-instrument-read-before-write=1"),  # else x[i] += y is seen as a write only
-    *(
-        "-fsanitize=array-bounds,alignment,null,integer-divide-by-zero",
-        "-fno-sanitize-trap=all",
-        "-fno-sanitize-merge",
-    ),
-    *("-fno-vectorize", "-fno-slp-vectorize"),
-    *("-mllvm", "-inline-threshold=20000"),  # see _INLINED
-]
-
-# Where a function becomes part of its caller, the bounds of the private arrays that it is handed are known.
-_INLINED = ["-Dnoinline=unused", "-D__noinline__=unused"]
-
-# Code that is run to compare its outputs: left out is what takes long to compile, none of which changes a value.
-_BRIEF = ["-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-g0"]
 # Loops that a kernel wants written out, which a GPU gains by: here they are up to a half of a compilation.
 _UNROLL = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+(?:clang[ \t]+loop[ \t]+)?unroll(?:_count)?\b.*$", re.MULTILINE)
-
-# Accesses through pointers to private arrays. It takes a null that the compiler sees for an array of no elements.
-_LOCAL_BOUNDS = ["-fsanitize=local-bounds"]
-
-
 # A method of a temporary: clang keeps those in no address space, so such a text is compiled with MSL_METHODS_ANYWHERE.
 _TEMPORARY = re.compile(
     r"default address space|object parameter of type '[^']*' with an expression of type '(?![^']*__)"
@@ -114,7 +61,7 @@ def _identity() -> str:
 def _identity_for(target: targets.Target) -> str:
     """What a compiled kernel depends on besides its own text: compiler, target and our headers."""
     digest = hashlib.sha256(_run(["version"]).stdout.encode())
-    digest.update(repr([target.flags, _DIALECT, _CODE, _INSTRUMENTED, runtime().imports()]).encode())
+    digest.update(repr([target.flags, options.LANGUAGE, options.checks(), runtime().imports()]).encode())
     for path in sorted((INCLUDE / "metal").iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -173,10 +120,8 @@ def compile_library(
     file and moves it into place.
     """
     text = _UNROLL.sub("", text) if instrumented or is_brief else text
-    checks = [*(_INSTRUMENTED if instrumented else []), *(_LOCAL_BOUNDS if instrumented and local_bounds else [])]
-    # What is larger than a lane's private memory is found at its first access; filling it would take minutes.
-    filled = [f"-ftrivial-auto-var-init={fill}", "-ftrivial-auto-var-init-max-size=524288"] if fill else []
-    flags = [*(f"-D{d}" for d in defines), *filled, *(_BRIEF if is_brief else []), *(_INLINED if instrumented else [])]
+    checks = options.checks(local_bounds=local_bounds) if instrumented else []
+    flags = [*(f"-D{d}" for d in defines), *options.of_text(fill, instrumented=instrumented, is_brief=is_brief)]
     # A function constant without a value makes one of what is computed from it, which then fails to link.
     complete = not any(d.endswith("_DEFINED=0") for d in defines)
     flags += ["-Werror=global-constructors"] if complete else []
@@ -208,7 +153,7 @@ def _require_nothing_at_load(image: bytes, instrumented: bool) -> None:
 def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> process.Done:
     """Clang over a translated text with these flags; KernelError with its messages if it refuses."""
     prelude = _precompiled_prelude(checks)
-    arguments = ["clang", *_target(), *_DIALECT, *_CODE, *checks, "-Xclang", "-include-pch", "-Xclang", str(prelude)]
+    arguments = ["clang", *_target(), *options.LANGUAGE, *checks, "-Xclang", "-include-pch", "-Xclang", str(prelude)]
     done = _run([*arguments, *flags, "-"], text)
     if done.returncode and ("precompiled file" in done.stderr or ".pch'" in done.stderr):  # it is spoilt
         prelude.unlink(missing_ok=True)
@@ -227,7 +172,7 @@ def _read(text: str, flags: Sequence[str], checks: Sequence[str] = ()) -> proces
 @lru_cache(16)
 def _repaired(text: str, defines: Sequence[str]) -> str:
     prelude = ["-Xclang", "-include-pch", "-Xclang", str(_precompiled_prelude([]))]
-    command = ["clang", *_target(), *_DIALECT, *_CODE, *prelude, *defines, "-fsyntax-only", "-ferror-limit=0", "-"]
+    command = ["clang", *_target(), *options.LANGUAGE, *prelude, *defines, "-fsyntax-only", "-ferror-limit=0", "-"]
     return repairs.repair(text, lambda next_: _run(command, next_).stderr)
 
 
@@ -241,7 +186,7 @@ def _precompiled_prelude(checks: Sequence[str]) -> Path:
     if not is_kept(target):
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             written = os.path.join(scratch, "prelude.pch")
-            flags = [*_target(), *_DIALECT, *_CODE, *checks]
+            flags = [*_target(), *options.LANGUAGE, *checks]
             # In one piece, so that what is kept hangs on no file that may change or go.
             whole = _run(["clang", *flags, f"-I{INCLUDE}", "-E", "-frewrite-includes", "-"], _PRELUDE)
             done = _run(["clang", *flags, "-Xclang", "-emit-pch", "-c", "-", "-o", written], whole.stdout)
