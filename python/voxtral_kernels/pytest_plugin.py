@@ -31,7 +31,8 @@ class Metal:
         """``emulator.library`` of a file (``*.metal``) or of a text."""
         from . import emulator
 
-        folders = [self._folder / folder for folder in include_dirs]
+        is_list = not isinstance(include_dirs, (str, os.PathLike))  # which the emulator refuses
+        folders = [self._folder / folder for folder in include_dirs] if is_list else include_dirs
         if isinstance(source, os.PathLike) or str(source).endswith(".metal"):
             return emulator.library(self._file(source), folders, **{"path": str(source), **settings})
         return emulator.library(source, folders, **settings)
@@ -57,13 +58,18 @@ class Metal:
         if action == "check":
             outcomes = suite.check(path)
         else:
-            outcomes = suite.run(path, suite.read_spec(self._file(toml) if toml else path.with_suffix(".toml")))
+            described = self._file(toml or Path(file).with_suffix(".toml"))
+            outcomes = suite.run(path, suite.read_spec(described))
         findings = [f for outcome in outcomes for f in outcome.findings]
         if findings:
             raise KernelError("\n".join(map(str, findings)), findings)
 
     def _file(self, name: str | os.PathLike[str]) -> Path:
-        return self._folder / name
+        """The file, as the working folder sees it."""
+        path = self._folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"[metal] expected a file in {self._folder} or below, got {name}, which is none.")
+        return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 @pytest.fixture
@@ -78,10 +84,18 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A kernel's error is told by its text, which names the kernel's own lines, and the line of the test."""
     report = yield
-    errors = sys.modules.get("voxtral_kernels.emulator.errors")
-    if errors and call.excinfo and report.failed and isinstance(call.excinfo.value, errors.KernelError):
+    if call.excinfo and report.failed and _is_ours(item, call.excinfo.value):
         report.longrepr = _told(item, call.excinfo)
     return report
+
+
+def _is_ours(item: pytest.Item, error: BaseException) -> bool:
+    """A kernel's error, or a refusal of what a test with the fixture gave."""
+    errors = sys.modules.get("voxtral_kernels.emulator.errors")
+    if errors and isinstance(error, errors.KernelError):
+        return True
+    refused = isinstance(error, (ValueError, OSError)) and str(error).startswith(("[emulat", "[metal"))
+    return refused and "metal" in getattr(item, "fixturenames", ())
 
 
 def _told(item: pytest.Item, caught: pytest.ExceptionInfo[BaseException]) -> Any:

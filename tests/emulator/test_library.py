@@ -1,5 +1,7 @@
 """emulator.library: whole texts with kernels, constants, instances, threadgroup arguments."""
 
+import re
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -166,3 +168,31 @@ def test_buffers_are_never_modified(library):
     x, y = np.ones(4, np.float32), np.zeros(4, np.float32)
     run(library, "scale_float_2", {0: x, 3: y}, 4, [3], constants=CONSTANTS)
     assert (x.tolist(), y.tolist()) == ([1] * 4, [0] * 4)
+
+
+WRONGLY_GIVEN = {
+    "float64": (lambda: {"buffers": {0: np.zeros(4)}}, "expected a dtype that Metal has, got float64"),
+    "the other byte order": (lambda: {"buffers": {0: np.zeros(4, ">f4")}}, "expected a dtype that Metal has, got >f4"),
+    "objects": (lambda: {"buffers": {0: np.array([None])}}, "expected a dtype that Metal has, got object"),
+    "a number of Python": (lambda: {"buffers": {0: 3}}, "NumPy scalars or bytes, got int"),
+    "nothing": (lambda: {"buffers": {0: None}}, "NumPy scalars or bytes, got NoneType"),
+    "a list": (lambda: {"buffers": [np.zeros(4, np.float32)]}, "buffers: expected values by index, {0: ...}, got list"),
+    "names": (lambda: {"buffers": {"x": np.zeros(4, np.float32)}}, "buffers: expected indices of 0 to 30, got 'x'"),
+    "an index": (lambda: {"buffers": {31: np.zeros(4, np.float32)}}, "buffers: expected indices of 0 to 30, got 31"),
+    "a grid": (lambda: {"grid": 4}, "grid: expected three positive sizes, got 4"),
+    "half a thread": (lambda: {"grid": (4.5, 1, 1)}, "grid: expected three positive sizes, got (4.5, 1, 1)"),
+    "constants": (lambda: {"constants": {"a": 1}}, "constants: expected indices of 0 to 65535, got 'a'"),
+    "memory": (lambda: {"threadgroup_memory": {0: -1}}, "threadgroup_memory: expected bytes at 0, got -1"),
+    "a seed": (lambda: {"seed": 1.5}, "seed: expected 0 to 2^64 - 1, got 1.5"),
+    "steps": (lambda: {"step_limit": -1}, "step_limit: expected 0 to 2^64 - 1 steps, got -1"),
+    "an output": (lambda: {"outputs": 1}, "outputs: expected a list of indices of buffers, got 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONGLY_GIVEN)
+def test_what_is_given_wrongly_is_named(name):
+    given, said = WRONGLY_GIVEN[name]
+    right = {"buffers": {0: np.zeros(4, np.float32)}, "grid": (4, 1, 1), "threadgroup": (4, 1, 1), "outputs": [0]}
+    kernels = emulator.library("kernel void k(device float* y, uint i [[thread_position_in_grid]]) { y[i] = 1; }")
+    with pytest.raises(ValueError, match=re.escape(said)):
+        kernels.run("k", **{**right, **given()})

@@ -125,54 +125,6 @@ def test_schedules_are_compared(tmp_path, monkeypatch, capsys):
     assert (status, out.split(" output 0")[0]) == (1, "k.metal:3:13: order-dependence:")
 
 
-WRONG = {
-    "no TOML": ("grid = [", "", "expected TOML, got"),
-    "no run": ("", "", "run: expected one [[run]] or more, got none"),
-    "a key": (RUN.replace("seeds", "sedes"), "", "run 1: sedes: expected one of"),
-    "a size": (RUN.replace("grid = [8,", "grid = [0,"), "", "run 1: grid: expected three positive sizes"),
-    "a dtype": (RUN.replace('"int32"', '"int33"'), "", "buffers.n.dtype: expected one of"),
-    "a buffer": (RUN.replace("n = {", "m = {"), "", "buffers: expected a parameter of x, b, y, n, got m"),
-    "a missing buffer": (RUN.replace("n = {", "#n = {"), "", "buffers: expected n at index 3, got none"),
-    "a file outside": (
-        RUN.replace('"x.npy"', '"/etc/hostname"'),
-        "",
-        "buffers.x.file: expected a file in the TOML's",
-    ),
-    "an entry": (
-        RUN.replace("[[run]]", '[[run]]\nentry = "sub"'),
-        "",
-        "expected one of the kernels add, got sub",
-    ),
-    "another entry": (RUN, "--entry=sub", "entry: expected entries that add.toml runs, got sub"),
-    "a version": (RUN, "--language-version=x", "--language-version: expected a version"),
-    "a time without end": (RUN, "--time-limit=inf", "time_limit: expected 0 to 1000000 seconds, got inf"),
-    "a time too long": (RUN, "--time-limit=1e30", "time_limit: expected 0 to 1000000 seconds, got 1e+30"),
-    "a seed": (RUN, f"--seed={2**64}", f"seed: expected 0 to 2^64 - 1, got {2**64}"),
-    "a seed of the TOML": (RUN.replace("seeds = [", "seeds = [-1, "), "", "seed: expected 0 to 2^64 - 1, got -1"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_input_is_one_line_and_status_2(name, add, capsys):
-    toml, option, said = WRONG[name]
-    (add / "add.toml").write_text(toml)
-    status, out, err = emulate(capsys, "add.metal", *option.split())
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert said in err
-
-
-def test_a_file_that_is_none(capsys):
-    assert emulate(capsys, "check", "absent.metal")[0] == 2
-    assert emulate(capsys, "run", EXAMPLES / "gelu.metal")[0] == 2  # has no TOML
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path, capsys):
-    (tmp_path / "k.metal").write_bytes(b"// \xff\n")
-    status, out, err = emulate(capsys, "check", tmp_path / "k.metal")
-    assert (status, out) == (2, "")
-    assert f"source: expected UTF-8 text, got {tmp_path}/k.metal, whose byte 3 is none" in err
-
-
 @pytest.mark.parametrize("isolate", ["--isolate", "--no-isolate"])
 def test_a_bracket_left_open_is_a_finding(tmp_path, capsys, isolate):
     for text, line in (("kernel void k(device float* y) {\n  y[0] = 1; [[ }\n", 2), ("[[", 1)):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,14 +48,14 @@ def emulate(
     """Run and check Metal kernels on the CPU. Status: 0 no findings, 1 findings, 2 wrong input."""
     from ..emulator.suite import words, work
 
-    given = work.Given(entry or (), include or (), _version(language_version), isolate, seed, time_limit)
+    given = work.Given(entry or (), _folders(include or []), _version(language_version), isolate, seed, time_limit)
     action, files = _split(arguments)
-    outcomes = []
-    actions = set()
     for file in files:
-        done = action or ("run" if toml or _beside(file).is_file() else "check")
-        actions.add(done)
-        outcomes += _outcomes(done, file, toml, given)
+        work.require_file(file, given)
+    jobs = [_job(action, file, toml) for file in files]
+    _require_writable(output, [*files, *(job.toml for job in jobs if job.toml)])
+    outcomes = [outcome for job in jobs for outcome in job.outcomes(given)]
+    actions = {job.action for job in jobs}
     text = words.told(outcomes, actions.pop() if len(actions) == 1 else "run", str(form))
     if output is None:
         print_text(text)
@@ -64,36 +66,70 @@ def emulate(
 
 
 def _split(arguments: list[str]) -> tuple[str, list[Path]]:
-    """The action ("" for none) and the files, which are there."""
+    """The action ("" for none) and the files, each once."""
     action = arguments[0] if arguments[0] in ACTIONS else ""
-    files = [Path(name) for name in (arguments[1:] if action else arguments)]
-    if not files:
+    names = arguments[1:] if action else arguments
+    if not all(names) or not names:
         raise ValueError("[emulate] FILE: expected a Metal file, got none.")
-    for file in files:
-        if not file.is_file():
-            raise ValueError(f"[emulate] FILE: expected a Metal file, got {file}, which is none.")
-    return action, files
+    by_place: dict[str, Path] = {}
+    for name in names:
+        by_place.setdefault(os.path.realpath(name), Path(name))
+    return action, list(by_place.values())
 
 
-def _version(given: str | None) -> str | None:
-    import re
-
-    if given is not None and not re.fullmatch(r"\d\.\d", given):
-        raise ValueError(f"[emulate] --language-version: expected a version, 3.1 say, got {given}.")
+def _folders(given: list[str]) -> list[str]:
+    for folder in given:
+        if not Path(folder).is_dir() or not folder:
+            raise ValueError(f"[emulate] -I: expected a folder, got {folder!r}, which is none.")
     return given
 
 
-def _beside(file: Path) -> Path:
-    return file.with_suffix(".toml")
+def _version(given: str | None) -> str | None:
+    if given is not None:
+        from ..emulator import dialect
+
+        dialect.require_version(given, "[emulate] --language-version")
+    return given
 
 
-def _outcomes(action: str, file: Path, toml: Path | None, given):  # type: ignore[no-untyped-def]  # of the emulator
+def _require_writable(output: Path | None, given: list[Path]) -> None:
+    """Tells before the runs what would lose their findings, or a file that was given."""
+    if output is None:
+        return
+    if os.path.realpath(output) in {os.path.realpath(file) for file in given}:
+        raise ValueError(f"[emulate] -o: expected another file than those given, got {output}.")
+    if not output.parent.is_dir() or output.is_dir():
+        raise ValueError(f"[emulate] -o: expected a file in a folder that is there, got {output}.")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise ValueError(f"[emulate] -o: expected a file that may be written, got {output}.")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What to do with a file; ``spec`` is read before anything runs."""
+
+    action: str
+    file: Path
+    toml: Path | None = None
+    spec: Any = None
+
+    def outcomes(self, given: Any) -> list[Any]:
+        from ..emulator import suite
+
+        if self.action == "check":
+            return suite.check(self.file, given)
+        return (suite.run if self.action == "run" else suite.counters)(self.file, self.spec, given)
+
+
+def _job(action: str, file: Path, toml: Path | None) -> _Job:
     from ..emulator import suite
 
-    if action == "check":
-        return suite.check(file, given)
-    described = toml or _beside(file)
+    described = toml or file.with_suffix(".toml")
+    if action == "check" or (not action and not toml and not described.is_file()):
+        return _Job("check", file)
     if not described.is_file():
-        raise ValueError(f"[emulate] {file}: expected {described} beside it, which says what to run, got none.")
-    spec = suite.read_spec(described)
-    return suite.run(file, spec, given) if action == "run" else suite.counters(file, spec, given)
+        what = "--toml: expected a file" if toml else f"{file}: expected {described} beside it"
+        raise ValueError(
+            f"[emulate] {what}, which says what to run, got {f'{toml}, which is none' if toml else 'none'}."
+        )
+    return _Job(action or "run", file, described, suite.read_spec(described))

@@ -11,6 +11,7 @@ reads the host compiler's syntax tree. Silence is no proof that Apple's compiler
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 
 from ..frontend.tokens import Token
@@ -28,10 +29,12 @@ __all__ = [
     "check",
     "check_includes",
     "require",
+    "require_version",
     "tree",
 ]
 
 DEFAULT_VERSION = "3.1"  # the oldest that MLX compiles its kernels for (macOS 14)
+_VERSION = re.compile(r"1\.[0-2]|2\.[0-4]|3\.[0-2]|4\.[0-9]")
 
 
 class DialectError(ValueError):
@@ -40,6 +43,16 @@ class DialectError(ValueError):
     def __init__(self, violations: Sequence[Violation]):
         super().__init__("\n".join(map(str, violations)))
         self.violations = list(violations)
+
+
+def require_version(version: object, what: str = "[emulator] language_version") -> None:
+    """Refuses what is no version of the language; ``what`` begins the error.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise ValueError(f"{what}: expected a version of Metal such as '3.1', got {version!r}.")
 
 
 def check(tokens: Sequence[Token], *, version: str = DEFAULT_VERSION, preprocessed: bool = False) -> list[Violation]:

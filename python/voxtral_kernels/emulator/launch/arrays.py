@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Value: TypeAlias = "mx.array | np.ndarray[Any, Any] | np.generic | bool | int | float | list[Any]"
 Buffer: TypeAlias = "Value | bytes | bytearray | memoryview"
 
+_NOT_OF_METAL = {("f", 8), ("f", 16), ("c", 16), ("c", 32)}
+
 # Dtypes of MLX that NumPy has by another name or not at all, and the type that carries the bytes.
 _CARRIERS = {"bool": np.uint8, "bfloat16": np.uint16}
 
@@ -65,7 +67,7 @@ def data_of(value: Any) -> tuple[Any, int, int]:
         return contiguous, contiguous.nbytes, contiguous.itemsize
     if isinstance(value, (bytes, bytearray, memoryview)):
         return value, len(bytes(value)), 1
-    array = np.ascontiguousarray(value)
+    array = np.ascontiguousarray(_of_metal(value))
     return array, array.nbytes, array.itemsize
 
 
@@ -77,6 +79,17 @@ def differing_bytes(want: bytes, got: bytes) -> tuple[int, int]:
         return len(want), 0
     differs = np.flatnonzero(np.frombuffer(want, np.uint8) != np.frombuffer(got, np.uint8))
     return differs.size, int(differs[0])
+
+
+def _of_metal(value: Any) -> np.ndarray[Any, Any] | np.generic:
+    """``value``, whose numbers Metal has as they are; NumPy's own default, float64, it has not."""
+    expected = "expected arrays of MLX or NumPy, NumPy scalars or bytes"
+    if not isinstance(value, (np.ndarray, np.generic)):
+        raise ValueError(f"[emulator] buffers: {expected}, got {type(value).__name__}.")
+    dtype = value.dtype
+    if dtype.kind not in "biufcV" or (dtype.kind, dtype.itemsize) in _NOT_OF_METAL or not dtype.isnative:
+        raise ValueError(f"[emulator] buffers: expected a dtype that Metal has, got {dtype}.")
+    return value
 
 
 def to_array(data: bytes, shape: Sequence[int], dtype: mx.Dtype) -> mx.array:

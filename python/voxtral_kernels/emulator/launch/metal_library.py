@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from .arrays import Buffer
 from .entry import Entry, launch
 from .program import Program
 from .same import SameBuffer, shared
-from .settings import Mode, Settings
+from .settings import Mode, Settings, by_index, sizes_of
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -133,13 +134,18 @@ class Library:
         **changes: Any,
     ) -> dict[int, bytes]:
         """As ``run``, with the bytes of the outputs by their indices: no MLX is needed."""
+        by_index("buffers", buffers)
+        by_index("constants", constants or {}, 65536)
+        memory = by_index("threadgroup_memory", threadgroup_memory or {})
         arrays.require_values(*buffers.values())
         settings = self._settings.with_changes(**changes)
         options = settings.options(grid, threadgroup)
-        options.threadgroup_arguments = sorted((threadgroup_memory or {}).items())
+        options.threadgroup_arguments = sorted(sizes_of(memory).items())
         options.variables = self._program.unit.variables
         compiled = self._program.entry(entry, settings.mode, constants or {})
         self._require(compiled, entry, buffers, threadgroup_memory or {}, constants or {})
+        if not isinstance(outputs, Iterable):
+            raise ValueError(f"[emulator] outputs: expected a list of indices of buffers, got {outputs!r}.")
         if missing := sorted(set(outputs) - set(buffers)):
             raise KernelError(f"[{entry}] outputs: expected indices of buffers, got {missing}.")
         same = shared(entry, buffers, outputs, uninitialised)
@@ -225,15 +231,20 @@ def library(
 
     Raises:
         KernelError: the text is refused.
-        ValueError: an option out of its range, or a file that is no UTF-8 text.
+        ValueError: the name of a file as a text, an option out of its range, a folder that is not there, or a file that
+            is no UTF-8 text.
+        OSError: the file cannot be read.
     """
     settings = Settings(mode, seed, raise_findings, step_limit, time_limit, isolate, threads)
-    folders = list(include_dirs)
+    dialect.require_version(language_version)
+    folders = _folders(include_dirs)
     if isinstance(source, os.PathLike):
         file = Path(source)
-        text, name = _read(file), path or str(file)
+        text, name = read_text(file), path or str(file)
         folders.insert(0, file.parent)
     else:
+        if re.fullmatch(r"[\w./-]+", source):
+            raise ValueError(f"[emulator] source: expected a text, or a Path to a file, got {source!r}.")
         text, name = source, path or "kernel.metal"
     mlx = _mlx_include()
     program = Program(text, name, [*folders, *mlx], language_version, [*trusted, *mlx], isolate)
@@ -248,9 +259,24 @@ def _shape_of(buffers: Mapping[int, Any], index: int) -> Any:
     return b"" if value.offset else buffers[value.index]
 
 
-def _read(file: Path) -> str:
+def _folders(given: Sequence[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
+    if isinstance(given, (str, bytes, os.PathLike)):
+        raise ValueError(f"[emulator] include_dirs: expected a list of folders, got {os.fspath(given)!r}.")
+    for folder in given:
+        if not os.path.isdir(folder):
+            raise ValueError(f"[emulator] include_dirs: expected folders, got {os.fspath(folder)!r}, which is none.")
+    return list(given)
+
+
+def read_text(file: Path) -> str:
+    """The text of a Metal file.
+
+    Raises:
+        ValueError: it is no UTF-8 text.
+        OSError: it cannot be read.
+    """
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"expected UTF-8 text, got {file}, whose byte {error.start} is none"
         raise ValueError(f"[emulator] source: {what}.") from None

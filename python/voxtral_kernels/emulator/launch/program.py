@@ -49,6 +49,8 @@ class Program:
         isolate: bool = False,
     ):
         self.path, self.isolate = path, isolate
+        if len(text) > toolchain.MOST_TEXT:
+            raise KernelError(f"the text was not compiled: it has more than {toolchain.MOST_TEXT >> 20} MiB")
         self._folders = Folders(include_dirs, toolchain.INCLUDE, trusted)
         self.sources = Sources(path, text)
         self._text = text
@@ -144,8 +146,9 @@ class Program:
             call = next((k for k in self.unit.kernels if k.endswith(f"::{own}")), own) + call[len(own) :]
         kernel = self.unit.kernels.get(call.split("<", 1)[0].strip())
         if kernel is None:
-            known = ", ".join([*self.unit.instances, *self.unit.kernels]) or "none"
-            raise KernelError(f"[emulator] entry: expected one of the kernels {known}, got {name}.")
+            known = ", ".join([*self.unit.instances, *self.unit.kernels])
+            expected = f"expected one of the kernels {known}" if known else f"expected {self.path} to have a kernel"
+            raise KernelError(f"[emulator] entry: {expected}, got {name}.")
         if kernel.is_template and name in self.unit.signatures:
             return kernel, f"static_cast<void (&)({self.unit.signatures[name]})>(::{call})"
         if kernel.is_template and "<" not in call:

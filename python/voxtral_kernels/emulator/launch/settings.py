@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 from ..runtime import runtime
 
 _MOST = 2**32 - 1
+_MOST_INDEX = 31  # buffers, and arguments in threadgroup memory
 _MOST_SEED = 2**64 - 1
 _MOST_SECONDS = 10**6  # of which the system's own clocks of a process can still count twice, in milliseconds
 MOST_THREADS = 16  # each keeps the stacks of 1024 lanes, of which a process may map only so many
 Mode = Literal["plain", "checked", "counted"]
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, SupportsIndex) and not isinstance(value, bool)
+
+
+def by_index(what: str, given: object, most: int = _MOST_INDEX) -> Mapping[int, Any]:
+    """What a run is given by indices below ``most``.
+
+    Raises:
+        ValueError: it is no mapping, or an index is none.
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError(f"[emulator] {what}: expected values by index, {{0: ...}}, got {type(given).__name__}.")
+    for index in given:
+        if not _is_integer(index) or not 0 <= index < most:
+            raise ValueError(f"[emulator] {what}: expected indices of 0 to {most - 1}, got {index!r}.")
+    return given
+
+
+def sizes_of(memory: Mapping[int, Any]) -> Mapping[int, int]:
+    """Bytes of threadgroup memory by index.
+
+    Raises:
+        ValueError: a size is none.
+    """
+    for index, size in memory.items():
+        if not _is_integer(size) or not 0 <= size <= _MOST:
+            raise ValueError(f"[emulator] threadgroup_memory: expected bytes at {index}, got {size!r}.")
+    return memory
 
 
 @dataclass(frozen=True)
@@ -35,11 +66,13 @@ class Settings:
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise ValueError(f"[emulator] mode: expected one of {', '.join(get_args(Mode))}, got {self.mode!r}.")
-        if not isinstance(self.threads, int) or not 1 <= self.threads <= MOST_THREADS:
+        if not _is_integer(self.threads) or not 1 <= self.threads <= MOST_THREADS:
             raise ValueError(f"[emulator] threads: expected 1 to {MOST_THREADS}, got {self.threads!r}.")
-        if not 0 <= self.seed <= _MOST_SEED:
+        if not _is_integer(self.seed) or not 0 <= self.seed <= _MOST_SEED:
             raise ValueError(f"[emulator] seed: expected 0 to 2^64 - 1, got {self.seed!r}.")
-        if not 0 <= self.time_limit <= _MOST_SECONDS:
+        if not _is_integer(self.step_limit) or not 0 <= self.step_limit <= _MOST_SEED:
+            raise ValueError(f"[emulator] step_limit: expected 0 to 2^64 - 1 steps, got {self.step_limit!r}.")
+        if not isinstance(self.time_limit, (int, float)) or not 0 <= self.time_limit <= _MOST_SECONDS:
             raise ValueError(f"[emulator] time_limit: expected 0 to {_MOST_SECONDS} seconds, got {self.time_limit!r}.")
         if self.threads > 1:
             self._require_sharing()
@@ -57,8 +90,8 @@ class Settings:
     def options(self, grid: Sequence[int], threadgroup: Sequence[int]) -> Any:
         """The runtime's options of a launch of this size, in threads; the sizes are checked."""
         for what, size in (("grid", grid), ("threadgroup", threadgroup)):
-            if len(size) != 3 or any(int(n) < 1 for n in size):
-                raise ValueError(f"[emulator] {what}: expected three positive sizes, got {tuple(size)}.")
+            if not hasattr(size, "__len__") or len(size) != 3 or not all(_is_integer(n) and n > 0 for n in size):
+                raise ValueError(f"[emulator] {what}: expected three positive sizes, got {size!r}.")
         cut = [min(int(t), int(g)) for t, g in zip(threadgroup, grid, strict=True)]
         count = math.prod(-(-int(g) // t) for g, t in zip(grid, cut, strict=True))
         if max(map(int, grid)) > _MOST or count > _MOST:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import dialect
 from .inputs import Input, read_input
 
 _SPEC = {"include_dirs", "language_version", "run"}
@@ -51,16 +52,20 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
     """
     name = os.fspath(path)
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"[emulate] {name}: expected TOML, got {error}.") from None
+    except RecursionError:
+        raise SpecError(f"[emulate] {name}: expected TOML, got brackets in brackets without end.") from None
     folder = Path(path).resolve().parent
     reader = _Reader(name)
     reader.only(content, _SPEC, "")
     runs = content.get("run")
     reader.require(isinstance(runs, list) and bool(runs), "run", "one [[run]] or more", runs)
     folders = reader.folders(content, "include_dirs", folder)
-    version = reader.of(content, "language_version", str, None, 'a version, "3.1" say')
+    version = content.get("language_version")
+    if version is not None:
+        dialect.require_version(version, f"[emulate] {name}: language_version")
     read = [_read_run(_Reader(f"{name}: run {i}"), run, folder) for i, run in enumerate(runs or [], 1)]
     return Spec(name, folders, version, read)
 
@@ -98,6 +103,8 @@ class _Reader:
         real = [Path(os.path.realpath(own / name)) for name in names]
         outside = [name for name, path in zip(names, real, strict=True) if not path.is_relative_to(own)]
         self.require(not outside, key, "folders in the TOML's own or below; -I names others", outside)
+        absent = [name for name, path in zip(names, real, strict=True) if not path.is_dir()]
+        self.require(not absent, key, "folders that are there", absent)
         return [str(path) for path in real]
 
     def by_index(self, table: Mapping[str, Any], key: str, kinds: tuple[type, ...], expected: str) -> dict[int, Any]:
@@ -115,14 +122,18 @@ def _read_run(reader: _Reader, run: Any, folder: Path) -> Run:
         reader.require(min(size) > 0, key, "three positive sizes in threads", size)
     seeds = reader.integers(run, "seeds", "a list of integers") if "seeds" in run else [0]
     reader.require(bool(seeds), "seeds", "one integer or more", seeds)
+    entry = reader.of(run, "entry", str, None, "a name")
+    reader.require(entry != "", "entry", "a name", entry)
+    memory = reader.by_index(run, "threadgroup_memory", (int,), "bytes by index, { 0 = 128 }")
+    reader.require(all(n >= 0 for n in memory.values()), "threadgroup_memory", "bytes by index, { 0 = 128 }", memory)
     constants = "function constants by index, { 0 = true }"
     buffers = reader.of(run, "buffers", dict, {}, "a table of buffers")
     return Run(
-        reader.of(run, "entry", str, "", "a name"),
+        entry or "",
         (sizes[0][0], sizes[0][1], sizes[0][2]),
         (sizes[1][0], sizes[1][1], sizes[1][2]),
         reader.by_index(run, "constants", (bool, int, float), constants),
-        reader.by_index(run, "threadgroup_memory", (int,), "bytes by index, { 0 = 128 }"),
+        memory,
         seeds,
         {name: read_input(f"{reader.at}: buffers.{name}", value, folder) for name, value in buffers.items()},
     )

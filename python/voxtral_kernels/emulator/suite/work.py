@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import dialect
 from ..errors import KernelError, UnavailableError
-from ..launch.metal_library import Library, library
+from ..launch.metal_library import Library, library, read_text
 from ..launch.order import check_order
 from ..launch.settings import Mode
 from ..report import Finding, Place, Sources
@@ -41,6 +41,23 @@ class Given:
     step_limit: int = 0
 
 
+def require_file(file: str | os.PathLike[str], given: Given) -> None:
+    """Refuses what is no Metal file, before anything runs.
+
+    Raises:
+        ValueError: it is no file, no UTF-8 text, or a link out of its folder, whose lines findings would quote.
+        OSError: it cannot be read.
+    """
+    path = Path(file)
+    if not path.is_file() or path.suffix == ".toml" or not os.fspath(file).isprintable():
+        raise ValueError(f"[emulate] FILE: expected a Metal file, got {os.fspath(file)!r}, which is none.")
+    folders = [os.path.realpath(folder) for folder in (str(path.parent), *given.include_dirs)]
+    if given.isolate and not any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in folders):
+        what = "a file in its own folder or below; -I names others"
+        raise ValueError(f"[emulate] {os.fspath(file)}: expected {what}, got a link to one elsewhere.")
+    read_text(path)
+
+
 def check(file: str | os.PathLike[str], given: Given | None = None) -> list[Outcome]:
     """Compiles a file and looks for what Apple's compiler refuses; runs nothing.
 
@@ -57,7 +74,7 @@ def check(file: str | os.PathLike[str], given: Given | None = None) -> list[Outc
         kernels.check(given.entries or None)
     except KernelError as error:
         return [Outcome(name, "", _refused(error, name))]
-    return [Outcome(name, entry) for entry in given.entries or kernels.entries]
+    return [Outcome(name, entry) for entry in given.entries or kernels.entries] or [Outcome(name, "")]
 
 
 def run(file: str | os.PathLike[str], spec: Spec, given: Given | None = None, mode: Mode = "checked") -> list[Outcome]:
@@ -88,6 +105,7 @@ def counters(file: str | os.PathLike[str], spec: Spec, given: Given | None = Non
 
 
 def _library(file: str | os.PathLike[str], spec: Spec, given: Given) -> Library:
+    require_file(file, given)
     return library(
         Path(file),
         [*given.include_dirs, *spec.include_dirs],
@@ -131,9 +149,9 @@ def _run(kernels: Library, file: str, run: Run, entry: str, given: Given, mode: 
     buffers, outputs, unset = {}, [], []
     for name, value in run.buffers.items():
         index = by_name.get(name, int(name) if name.isdecimal() else -1)
-        if index < 0:
-            known = ", ".join(by_name) or "none"
-            raise ValueError(f"[emulate] {entry}: buffers: expected a parameter of {known}, got {name}.")
+        if index < 0 or index in buffers:
+            known = f"a parameter of {', '.join(by_name) or 'none'}" if index < 0 else f"one buffer at index {index}"
+            raise ValueError(f"[emulate] {entry}: buffers: expected {known}, got {name}.")
         buffers[index] = value.data
         outputs += [index] if value.is_output else []
         unset += [] if value.is_set else [index]

@@ -3,6 +3,7 @@
 from .cache import cache_dir, is_kept, mark
 from .compiler import (
     INCLUDE,
+    MOST_TEXT,
     Preprocessed,
     UndefinedError,
     compile_library,
@@ -15,6 +16,7 @@ from .compiler import (
 
 __all__ = [
     "INCLUDE",
+    "MOST_TEXT",
     "Preprocessed",
     "UndefinedError",
     "cache_dir",

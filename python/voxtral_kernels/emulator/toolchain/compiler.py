@@ -89,12 +89,12 @@ def preprocess(text: str, include_dirs: Sequence[str | os.PathLike[str]], define
             raise KernelError(asked)
         with open(listed, encoding="utf-8", errors="surrogateescape") as file:
             files = dependencies(file.read())
-    if len(done.stdout) > _MOST_TEXT:
-        raise process.LimitError(f"the text was not compiled: it expands to more than {_MOST_TEXT >> 20} MiB")
+    if len(done.stdout) > MOST_TEXT:
+        raise process.LimitError(f"the text was not compiled: it expands to more than {MOST_TEXT >> 20} MiB")
     return Preprocessed(done.stdout, files)
 
 
-_MOST_TEXT = 32 << 20
+MOST_TEXT = 32 << 20
 
 
 # Our own headers leave variables unset where no lane can see it; what a kernel leaves unset, the fill sets.
