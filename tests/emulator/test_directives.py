@@ -1,5 +1,6 @@
 """Directives are found as the preprocessor finds them: none hides in what a reader takes for a comment or a string."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -74,3 +75,26 @@ def test_many_directives_are_read_in_time():
     with pytest.raises(emulator.KernelError, match="'#embed'"):
         library("#\n" * 50_000 + "#embed <x>", "y[i] = 1;")
     assert time.process_time() - start < 10
+
+
+# What a regular expression that tries again from each place would take minutes for; no limit of time ends one.
+LONG = {
+    "blanks": ("#if defined" + " " * 40_000 + "X\n#endif", "y[i] = 1;"),
+    "brackets": ("#if 0\n#include " + "<" * 60_000 + "\n#endif", "y[i] = 1;"),
+    "digits": ("", f"y[i] = {'1' * 2_500}..;"),
+    "open quotes": ("#define A " + '"\\' * 60_000, "y[i] = 1;"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_line_is_read_in_time(name):
+    start = time.process_time()
+    with contextlib.suppress(emulator.KernelError):
+        library(*LONG[name])
+    assert time.process_time() - start < 5
+
+
+def test_an_open_quote_takes_the_rest_of_its_line():
+    before = "#if 0\n#error don't /* that\n#endif\n#define TWO 2 // don't /* that\nconstant int n = TWO; /* a\n*/"
+    (y,) = run(library(before, "y[i] = n;"))
+    assert set(np.array(y).tolist()) == {2}

@@ -27,7 +27,8 @@ _PIECE = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _INCLUDING = re.compile(r"include|import|embed")
-_ODD_NAME = re.compile(r"""<[^>\n]*(?:["']|/[*/])|\\""")
+_NAME = re.compile(r"<[^>\n]*|\\")  # all of it at once: a search from each bracket would take the square of the time
+_ODD_IN_NAME = re.compile(r"""["'\\]|/[*/]""")
 _AS_IT_STANDS = re.compile(r"[ \t]*(?:error|warning|pragma[ \t]+mark)\b")  # read to the end of the line, comments too
 _OPERAND = re.compile(r"""\s*\(\s*(?:u8|[uUL])?"((?:\\.|[^"\\\n])*)"\s*\)""")
 _NO_PRAGMA = {
@@ -100,11 +101,17 @@ def _finished(raw: str, clean: str, line: int) -> Iterator[Directive | Odd]:
     found = re.match(r"[^!-~]*(\w*)([\s\S]*)", clean, re.ASCII)
     assert found is not None
     name, rest = found.groups()
-    if _INCLUDING.search(clean) and (odd := _ODD_NAME.search(raw)):
-        yield Odd(line, f"#{name}", f"a file's name with {odd.group()[-1]} in it")
+    if _INCLUDING.search(clean) and (odd := _odd_in_name(raw)):
+        yield Odd(line, f"#{name}", f"a file's name with {odd} in it")
     if name == "pragma":
         yield from _reaching(rest, line)
     yield Directive(line, name, rest)
+
+
+def _odd_in_name(raw: str) -> str:
+    """The first character that no name in angle brackets may have, if any."""
+    found = (_ODD_IN_NAME.search(name.group()) for name in _NAME.finditer(raw))
+    return next((odd.group()[-1] for odd in found if odd), "")
 
 
 def _swallowing(before: str, line: int) -> Iterator[Odd]:

@@ -15,7 +15,7 @@ from .directives import Odd, directives
 
 _OPERAND = re.compile(r"""[ \t]*(?:"([^"\n]*)"|<([^>\n]*)>)""")
 _ASKED = re.compile(
-    r"""(?P<defined>\bdefined[ \t]*\(?[ \t]*)?\b__has_(?P<kind>include(?:_next)?|embed)\b"""
+    r"""(?P<defined>\bdefined[ \t]*+(?:\([ \t]*+)?)?\b__has_(?P<kind>include(?:_next)?|embed)\b"""
     r"""(?:[ \t]*\([ \t]*(?:"([^"\n]*)"|<([^>\n]*)>))?"""
 )
 _MARKER = re.compile(r"""[ \t]*(\d+)[ \t]*(?:"((?:\\.|[^"\\\n])*)"[ \t\d]*)?$""")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from ..frontend.tokens import Token, literal
+from ..frontend.tokens import Token
 from .report import Version, Violation, rule
 from .shape import SPACES, attributes, declared, names
 from .structure import Function, Unit
@@ -111,7 +112,9 @@ def _arguments(kernel: Function) -> Iterator[Violation]:
         yield from _one(parameter[0], outline, marks, indirect, types)
         for mark in marks:
             if mark[0].text in ("buffer", "threadgroup") and len(mark) == 4 and mark[2].kind == "number":
-                index = int(literal(mark[2].text)[0], 0)
+                index = _index(mark[2])
+                if index < 0:
+                    continue
                 if index > 30:
                     limit = _TOO_MANY if mark[0].text == "buffer" else _MEMORY
                     yield limit.at(mark[2], f"{mark[0].text}({index})")
@@ -127,6 +130,11 @@ def _arguments(kernel: Function) -> Iterator[Violation]:
     lengths = {types[name][-1:] if types[name][-1:] in "23" else "" for name in types.keys() & _POSITIONS}
     if len(lengths) > 1 and not mismatched:
         yield _SHAPE.at(kernel.name, ", ".join(sorted(types.keys() & _POSITIONS)))
+
+
+def _index(number: Token) -> int:
+    """-1 for what is no index in decimal digits: reading the kernel names it."""
+    return int(number.text) if re.fullmatch("[0-9]{1,9}", number.text) else -1
 
 
 def _one(

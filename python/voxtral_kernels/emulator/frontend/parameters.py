@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -118,8 +119,8 @@ def _split_attributes(part: list[Token]) -> tuple[list[Token], dict[str, str]]:
 
 
 def _number(part: list[Token], text: str) -> int:
-    if not text.isdigit():
-        raise _fail(part[0], f"expected a number in the attribute, got {text}")
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise _fail(part[0], f"expected a number in the attribute, got {text[:40]}")
     return int(text)
 
 

@@ -69,9 +69,11 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE,
 )
-# A directive runs to the end of its last continued line; comments inside it may span lines, strings may hold "//".
-_DIRECTIVE = re.compile(rf"""\#(?:{_SPLICE}|/\*[\s\S]*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'|[^\n])*""")
-_DIRECTIVE_COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+')|/\*[\s\S]*?\*/|//[^\n]*""")
+# A directive runs to the end of its last continued line; comments in it may span lines, strings may hold "//". An open
+# quote takes the rest of its line, as clang has it: its end is not sought from each further quote.
+_QUOTED = rf"""(?:"(?:{_SPLICE}|\\.|[^"\\\n])*+"?+|'(?:{_SPLICE}|\\.|[^'\\\n])*+'?+)"""
+_DIRECTIVE = re.compile(rf"""\#(?:{_SPLICE}|/\*[\s\S]*?\*/|//[^\n]*|{_QUOTED}|[^\n])*+""")
+_DIRECTIVE_COMMENT = re.compile(rf"""({_QUOTED})|/\*[\s\S]*?\*/|//[^\n]*""")
 _LINE = re.compile(r'#[ \t]*(?:line[ \t]+)?(\d+)(?:[ \t]+"((?:\\.|[^"\\])*)")?')
 
 
@@ -243,18 +245,15 @@ def split_commas(tokens: Sequence[Token]) -> list[list[Token]]:
 
 
 _LITERAL = re.compile(
-    r"(0[xX][0-9a-fA-F]*(?:\.[0-9a-fA-F]*)?(?:[pP][+-]?\d+)?|0[bB][01]+|\d*\.?\d*(?:[eE][+-]?\d+)?)(\w*)$"
+    r"(0[xX][0-9a-fA-F]*+(?:\.[0-9a-fA-F]*+)?+(?:[pP][+-]?\d++)?+|0[bB][01]++|\d*+(?:\.\d*+)?+(?:[eE][+-]?\d++)?+)(\w*+)$"
 )
 
 
-def literal(text: str) -> tuple[str, str, bool]:
-    """Digits, suffix and whether it is a floating-point number: ``1.5h`` is ("1.5", "h", True).
-
-    The suffix is as written; MSL adds ``h`` (half) and ``bf`` (bfloat) to those of C++.
-    """
+def literal(text: str) -> tuple[str, str, bool] | None:
+    """Digits, suffix (MSL's ``h`` and ``bf`` too) and whether it is floating-point: ``1.5h`` is ("1.5", "h", True)."""
     found = _LITERAL.match(text.replace("'", ""))
-    assert found is not None, "not a number"
-    return found[1], found[2], bool(re.search(r"[.pP]" if found[1][:2] in ("0x", "0X") else r"[.eE]", found[1]))
+    marks = r"[.pP]" if found and found[1][:2] in ("0x", "0X") else r"[.eE]"
+    return (found[1], found[2], bool(re.search(marks, found[1]))) if found else None
 
 
 _MAX_BLANK_LINES = 8

@@ -65,7 +65,10 @@ class ValueRewriter:
         return self._construction(i)
 
     def _number(self, token: Token) -> None:
-        digits, suffix, is_float = tk.literal(token.text)
+        parts = tk.literal(token.text)
+        if parts is None:
+            raise tk.TokenError(token.path, token.line, f"'{token.text[:40]}': no number reads like this")
+        digits, suffix, is_float = parts
         if suffix.lower() == "h":
             self._emit(token, f"(half({digits}f))" if is_float else f"(half({digits}))")
         elif suffix.lower() == "bf":

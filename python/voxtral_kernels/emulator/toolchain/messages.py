@@ -40,7 +40,7 @@ def readable(stderr: str) -> str:
     text = "\n".join([*lines, inside] if inside else lines)
     for ours_, theirs in words.items():
         text = text.replace(ours_, theirs)
-    return text
+    return text or "error: the compiler ended without a message; the text may be nested too deep for it"
 
 
 def asked_for(stderr: str) -> str:
