@@ -135,6 +135,32 @@ def test_a_missing_buffer_is_named(library):
         library.run("lookup", {0: np.zeros(4, np.float32)}, (4, 1, 1), (4, 1, 1), CONSTANTS, outputs=[0, 3])
 
 
+def several(others):
+    """A kernel among others, each of which reads a function constant."""
+    head = "#include <metal_stdlib>\nusing namespace metal;\nconstant float unset [[function_constant(7)]];\n"
+    kernels = [("one", "1")] + [(f"other_{i}", "unset") for i in range(others)]
+    parameters = "device float* y [[buffer(0)]], uint i [[thread_position_in_grid]]"
+    spelled = ("kernel void", "[[kernel]] void", "void kernel")
+    texts = (f"{spelled[i % 3]} {name}({parameters}) {{ y[i] = {v}; }}" for i, (name, v) in enumerate(kernels))
+    return emulator.library(head + "\n".join(texts))
+
+
+@pytest.mark.fault("errors: the emulator asked for function constants that only other kernels read")
+@pytest.mark.parametrize("others", [2, 30])
+def test_a_constant_that_only_other_kernels_read_needs_no_value(others):
+    library, y = several(others), np.zeros(4, np.float32)
+    assert run(library, "one", {0: y}, 4, [0]).tolist() == [1] * 4
+    assert run(library, "other_1", {0: y}, 4, [0], constants={7: 2.5}).tolist() == [2.5] * 4
+    with pytest.raises(emulator.KernelError, match=r"constants: expected a value for unset, function_constant\(7\)"):
+        run(library, "other_1", {0: y}, 4, [0])
+
+
+@pytest.mark.parametrize(("others", "compiled"), [(2, 3), (30, 1)])
+def test_of_many_kernels_only_the_one_that_runs_is_compiled(others, compiled):
+    entry = several(others)._program.entry("one", "plain", {7: 1.0})
+    assert len(set(re.findall(rb"msl_run_\d+", entry.path.read_bytes()))) == compiled
+
+
 def test_missing_threadgroup_memory_is_named(library):
     x = np.zeros(4, np.float32)
     with pytest.raises(emulator.KernelError, match=r"\[reverse\] threadgroup_memory: expected bytes for staged at 0"):

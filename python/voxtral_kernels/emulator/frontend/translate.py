@@ -91,6 +91,7 @@ class _Translator(ValueRewriter):
                 return end
             if token.text == "kernel":
                 self._kernel(i - 1 if self._text(i - 1) == "void" else i + 1)
+                self._emit(token, "inline")  # code is made for it only where it is called
                 return i + 1
             if token.text == "is_function_constant_defined":
                 return self._constant_test(i)
@@ -142,6 +143,7 @@ class _Translator(ValueRewriter):
             return self._keep(i)
         if any(t.text == "kernel" for t in inside):
             self._kernel(close + 1)
+            self._emit(self.tokens[i], "inline")
         return close + 1
 
     def _keep(self, i: int) -> int:

@@ -26,6 +26,9 @@ from ..runtime import runtime
 from . import private, typed
 from .entry import Entry
 
+_FEW = 8  # kernels that are compiled together: one run of the compiler for a text's several kernels
+_ALL = 1 << 30
+
 
 class Program:
     """One translation unit.
@@ -102,7 +105,7 @@ class Program:
 
     def check(self, names: Sequence[str], constants: Mapping[int, Any], types: bool = True) -> None:
         """Raises KernelError if ``names`` or a kernel that is no template would not compile; compiles nothing."""
-        _, text = self._with_entry_points(names)
+        _, text = self._with_entry_points(names, _ALL)
         values = {index: constants.get(index, 1) for index in self.unit.constants}
         with self._confined():
             if types:
@@ -110,22 +113,33 @@ class Program:
             else:
                 toolchain.require_syntax(text, self._defines(values))
 
-    def _with_entry_points(self, names: Sequence[str]) -> tuple[dict[str, tuple[Kernel, str]], str]:
-        """Kernels by the names of entries, those that are no templates among them, and the text that calls them all."""
+    def _with_entry_points(self, names: Sequence[str], most: int) -> tuple[dict[str, tuple[Kernel, str]], str]:
+        """Kernels by the names of entries, those that are no templates among them if they are no more than ``most``.
+
+        And the text that calls them all.
+        """
         plain = {n: (k, n) for n, k in self.unit.kernels.items() if not k.is_template}
-        kernels = {name: self._find(name) for name in names} | plain
+        kernels = {name: self._find(name) for name in names} | (plain if len(plain) <= most else {})
         calls = [_entry_point(f"msl_run_{i}", kernel, call) for i, (kernel, call) in enumerate(kernels.values())]
         return kernels, "".join([self.unit.text, *calls])
 
     def _compile(self, names: Sequence[str], instrumented: bool, constants: Mapping[int, Any]) -> None:
-        """Compiles ``names``, and with them all kernels that are no templates: the compiler reads them anyway."""
-        kernels, text = self._with_entry_points(names)
+        """Compiles ``names``, and with them the kernels that are no templates, where they are few and can be."""
+        try:
+            self._compile_with(_FEW, names, instrumented, constants)
+        except toolchain.UndefinedError:  # another kernel's constant has no value, perhaps
+            self._compile_with(0, names, instrumented, constants)
+
+    def _compile_with(self, most: int, names: Sequence[str], instrumented: bool, constants: Mapping[int, Any]) -> None:
+        kernels, text = self._with_entry_points(names, most)
         defines = self._defines(constants)
         if self._has_typed_rules or any("bfloat" in call for _, call in kernels.values()):
             typed.require(text, defines, self.unit.constants, self._folders.is_known)
         try:
             path, fills = private.compile_all(self._make, text, instrumented, defines)
         except toolchain.UndefinedError as error:
+            if most and len(kernels) > len(names):
+                raise
             for index, constant in sorted(self.unit.constants.items()):
                 if any(constant in symbol for symbol in error.symbols):
                     what = f"a value for {constant}, function_constant({index})"
