@@ -171,10 +171,10 @@ def function_constant(tokens: Sequence[Token], i: int) -> FunctionConstant | Non
     if not re.fullmatch(r"[\d()+*-]*\d[\d()+*-]*", number) or text_at(tokens, close + 3) != ";":
         raise fail(name, "a function constant has a number and no value of its own")
     type_ = " ".join(t.text for t in tokens[start:end])
-    return FunctionConstant(before, type_, name.text, _whole(number, name), close + 4)
+    return FunctionConstant(before, type_, name.text, whole(number, name), close + 4)
 
 
-def _whole(expression: str, at: Token) -> int:
+def whole(expression: str, at: Token) -> int:
     """The value of a sum of products of whole numbers, ``(`` and ``)`` among them; octal as in C."""
     pieces = re.findall(r"\d+|[-+*()]", expression)
     at_piece = 0

@@ -34,6 +34,7 @@ from .declarations import (
     type_names,
 )
 from .escapes import is_dropped
+from .indices import resolved
 from .methods import array_parameters, constant_copies, function_bodies, repeated_members, thread_methods
 from .parameters import BUILTINS, read_parameters, without_attributes
 from .tokens import Token
@@ -273,7 +274,7 @@ def read(preprocessed: str, path: str) -> list[Token]:
     with readable_errors():
         tokens = [t for t in tk.tokenize(preprocessed, path) if not is_dropped(t)]
         _require_shallow(tokens)
-        return tokens
+        return resolved(tokens)
 
 
 _DEEPEST = 256  # as clang has it
