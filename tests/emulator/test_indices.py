@@ -7,8 +7,9 @@ from voxtral_kernels import emulator
 
 HEAD = """#include <metal_stdlib>
 using namespace metal;
-typedef enum BufferIndex { BufferIndexX = 0, BufferIndexY, BufferIndexScale = 0x4, BufferIndexLast = BufferIndexScale + 1 }
-    BufferIndex;
+typedef enum BufferIndex {
+  BufferIndexX = 0, BufferIndexY, BufferIndexScale = 0x4, BufferIndexLast = BufferIndexScale + 1
+} BufferIndex;
 enum class Slot : uint { x, y = 2 * 3, scale };
 constant constexpr int kX = 0;
 constexpr constant uint kY = kX + 1u;
@@ -49,12 +50,9 @@ def test_indices_by_name(name):
 
 
 def test_two_buffers_of_one_index_by_different_names_are_refused():
-    text = (
-        HEAD
-        + "kernel void k(device float* x [[buffer(BufferIndexY)]], device float* y [[buffer(kY)]]) { x[0] = y[0]; }"
-    )
+    kernel = "kernel void k(device float* x [[buffer(BufferIndexY)]], device float* y [[buffer(kY)]]) { x[0] = y[0]; }"
     with pytest.raises(emulator.KernelError, match="buffer-index"):
-        emulator.library(text)
+        emulator.library(HEAD + kernel)
 
 
 @pytest.mark.parametrize("index", ["kUnknown", "2 / 1", "x", "sizeof(int)", "BufferIndexY +", "99999999999"])

@@ -15,10 +15,6 @@ Everything keeps its line. What has one of these shapes and cannot be read is an
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
-from ..errors import KernelError
 from . import tokens as tk
 from .comparisons import vector_comparisons
 from .declarations import (
@@ -33,10 +29,9 @@ from .declarations import (
     threadgroup_variables,
     type_names,
 )
-from .escapes import is_dropped
-from .indices import resolved
 from .methods import array_parameters, constant_copies, function_bodies, repeated_members, thread_methods
 from .parameters import BUILTINS, read_parameters, without_attributes
+from .reading import readable_errors
 from .tokens import Token
 from .unit import Kernel, Unit
 from .values import ValueRewriter
@@ -269,35 +264,7 @@ class _Translator(ValueRewriter):
         return i + 4
 
 
-def read(preprocessed: str, path: str) -> list[Token]:
-    """The tokens of a preprocessed text."""
-    with readable_errors():
-        tokens = [t for t in tk.tokenize(preprocessed, path) if not is_dropped(t)]
-        _require_shallow(tokens)
-        return resolved(tokens)
-
-
-_DEEPEST = 256  # as clang has it
-
-
-def _require_shallow(tokens: list[Token]) -> None:
-    depth = 0
-    for token in tokens:
-        depth += (token.text in tk.OPENING) - (token.text in tk.CLOSING)
-        if depth > _DEEPEST:
-            raise KernelError(f"{token.path}:{token.line}: error: brackets are nested deeper than {_DEEPEST}")
-
-
 def translate(tokens: list[Token]) -> Unit:
     """The text of these tokens translated."""
     with readable_errors():
         return _Translator(tokens).run()
-
-
-@contextlib.contextmanager
-def readable_errors() -> Iterator[None]:
-    """Within, what is no C++ even before it is parsed is a KernelError that names its line."""
-    try:
-        yield
-    except tk.TokenError as error:
-        raise KernelError(f"{error.path}:{error.line}: error: {error.message}") from None

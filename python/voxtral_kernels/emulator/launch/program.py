@@ -18,8 +18,9 @@ from ..containment.includes import Folders
 from ..errors import KernelError
 from ..frontend import escapes
 from ..frontend.parameters import BUILTINS
+from ..frontend.reading import read, readable_errors
 from ..frontend.tokens import TokenError, tokenize
-from ..frontend.translate import read, readable_errors, translate
+from ..frontend.translate import translate
 from ..frontend.unit import Kernel
 from ..report import Columns, Finding, LineTable, Place, Report, Sources, make_finding, make_place, merged
 from ..runtime import runtime
