@@ -159,6 +159,10 @@ void division(const SourceLocation* where, const void*, const void*) {
   fatal_at(where, "division-by-zero", "an integer is divided by zero, or its quotient overflows", "");
 }
 
+void missing_return(const SourceLocation* where) {
+  fatal_at(where, "uninitialised-private", "the function ends without the value that it returns", "");
+}
+
 void atomic_access(const void* p, unsigned size, unsigned what) {
   Launch& l = *launch;
   if (l.is_shared) {
@@ -215,6 +219,7 @@ const Export kExports[] = {
     {"__ubsan_handle_local_out_of_bounds_abort", ADDRESS(local_bounds)},
     {"__ubsan_handle_type_mismatch_v1", ADDRESS(bad_pointer)},
     {"__ubsan_handle_divrem_overflow", ADDRESS(division)},
+    {"__ubsan_handle_missing_return", ADDRESS(missing_return)},
     MATH_1(expf) MATH_1(exp2f) MATH_1(logf) MATH_1(log2f) MATH_1(log10f) MATH_1(sinf) MATH_1(cosf) MATH_1(tanf)
         MATH_1(sinhf) MATH_1(coshf) MATH_1(tanhf) MATH_1(asinf) MATH_1(acosf) MATH_1(atanf) MATH_1(asinhf)
             MATH_1(acoshf) MATH_1(atanhf) MATH_1(floorf) MATH_1(ceilf) MATH_1(truncf) MATH_1(rintf) MATH_1(roundf)

@@ -14,6 +14,7 @@ _CODE = [
         "-ffp-contract=off",
         "-fno-finite-loops",
         "-fno-delete-null-pointer-checks",  # an access to null is one like any other, for the checks to see
+        "-fno-strict-return",  # a function that ends without its value goes on where it was called
         "-fno-stack-protector",
         "-fstack-clash-protection",
         "-gdwarf-4",
@@ -37,7 +38,7 @@ _INSTRUMENTED = [
     *("-DMSL_CHECKED=1", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0"),
     *("-mllvm", "-tsan-instrument-read-before-write=1"),  # else x[i] += y is seen as a write only
     *(
-        "-fsanitize=array-bounds,alignment,null,integer-divide-by-zero",
+        "-fsanitize=array-bounds,alignment,null,integer-divide-by-zero,return",
         "-fno-sanitize-trap=all",
         "-fno-sanitize-merge",
     ),
