@@ -24,7 +24,9 @@ enum class Order { ordered, wrong_flags, unordered };
 
 Order order_after(const Launch& l, const Stamp& earlier, const Stamp& now, unsigned kind) {
   if (earlier.same_lane(now)) return Order::ordered;
-  if (threadgroup_of(earlier) != l.threadgroup) return Order::unordered;
+  if (threadgroup_of(earlier) != l.threadgroup) {
+    return l.releases.has(threadgroup_of(earlier)) ? Order::ordered : Order::unordered;
+  }
   if (earlier.threadgroup_epoch < l.synced[kind]) return Order::ordered;
   const bool passed = earlier.threadgroup_epoch < l.epoch;
   if (lane_of(earlier) / 32 == lane_of(now) / 32) {
@@ -150,7 +152,7 @@ void check_reads(const Region& region, size_t offset, const Cell& cell, const St
     const Order order = order_after(*launch, earlier, now, kind);
     if (order != Order::ordered) return report_race(region, offset, earlier, false, access, order, pc);
   }
-  if (!cell.far_read.nobody() && threadgroup_of(cell.far_read) != launch->threadgroup) {
+  if (!cell.far_read.nobody() && order_after(*launch, cell.far_read, now, kind) == Order::unordered) {
     report_race(region, offset, cell.far_read, false, access, Order::unordered, pc);
   }
 }
@@ -219,6 +221,9 @@ void check_access(uintptr_t address, size_t size, Access access, const void* pc)
   }
   if (l.counters) l.counters->record(*region, static_cast<size_t>(offset), size, writes, pc);
   if (region->cells.size() == 0) return;
+  if (access != Access::read && access != Access::write && region->on_device()) {
+    l.releases.meet(address, l.threadgroup, access != Access::atomic_read);
+  }
   // An access to a part of a granule: from here on parts count.
   const size_t ends = static_cast<size_t>(offset) | size;
   if (ends & (region->granule - 1)) {

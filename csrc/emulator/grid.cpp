@@ -144,6 +144,7 @@ void run_threadgroup(Launch& l, const uint32_t* position, const uint32_t* size, 
   }
   for (Simdgroup& group : l.groups) group.ready = group.all();
   l.started.fill(false);
+  l.releases.begin_threadgroup();
   ++l.totals.threadgroups;
   l.totals.threads += count;
   std::vector<uint32_t> order(n_groups);

@@ -11,6 +11,7 @@
 #include "findings.h"
 #include "memory.h"
 #include "metal/abi.h"
+#include "releases.h"
 
 namespace emulator {
 
@@ -142,6 +143,7 @@ struct Launch {
 
   std::vector<PendingRace> pending;
   EarlyReads early_reads;
+  Releases releases;
   Findings absent;  // shuffles from lanes that are not there: findings only if a result hangs on one
   std::vector<Lane> lanes;
   std::vector<Simdgroup> groups;

@@ -93,6 +93,7 @@ void begin(Launch& l, const Options& options, const Module& module, Entry entry)
   l.watch();
   l.early_reads.clear();
   l.absent.clear();
+  l.releases.clear();
   l.slots.clear();
   l.next_slot = Memory::kFirstVariable;
 }

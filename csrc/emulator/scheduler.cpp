@@ -204,7 +204,10 @@ void msl_threadgroup_barrier(unsigned mem_flags) {
   emulator::halt(l, lane);
 }
 
-void msl_fence(unsigned) { emulator::check_expired(__builtin_return_address(0)); }
+void msl_fence(unsigned mem_flags) {
+  emulator::check_expired(__builtin_return_address(0));
+  if (mem_flags & 1) launch->releases.fence();
+}
 
 void* msl_threadgroup_memory(unsigned id, unsigned long size, unsigned long alignment) {
   emulator::Launch& l = *launch;

@@ -99,7 +99,7 @@ unsigned msl_lane_index();  // in the simdgroup
 MSL_MEETING const msl_group* msl_rendezvous(const void* in, void* out, unsigned argument, unsigned operation);
 MSL_MEETING void msl_threadgroup_barrier(unsigned mem_flags);
 MSL_MEETING void msl_simdgroup_barrier(unsigned mem_flags);
-void msl_fence(unsigned mem_flags);
+void msl_fence(unsigned mem_flags);  // of what it releases to the device
 void* msl_threadgroup_memory(unsigned id, unsigned long size, unsigned long alignment);
 void* msl_threadgroup_argument(unsigned index);
 void msl_atomic(const void* address, unsigned size, unsigned what);  // 0: load, 1: store, 2: both

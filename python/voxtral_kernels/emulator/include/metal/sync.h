@@ -33,8 +33,8 @@ MSL_FN void threadgroup_barrier(mem_flags flags) { msl_threadgroup_barrier(uint(
 MSL_FN void threadgroup_barrier(mem_flags flags, thread_scope) { msl_threadgroup_barrier(uint(flags)); }
 MSL_FN void simdgroup_barrier(mem_flags flags) { msl_simdgroup_barrier(uint(flags)); }
 MSL_FN void simdgroup_barrier(mem_flags flags, thread_scope) { msl_simdgroup_barrier(uint(flags)); }
-MSL_FN void atomic_thread_fence(mem_flags flags, memory_order, thread_scope = thread_scope_device) {
-  msl_fence(uint(flags));
+MSL_FN void atomic_thread_fence(mem_flags flags, memory_order order, thread_scope scope = thread_scope_device) {
+  msl_fence(order >= memory_order_release && scope == thread_scope_device ? uint(flags) : 0);
 }
 
 }  // namespace metal
