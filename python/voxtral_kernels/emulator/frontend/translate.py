@@ -87,7 +87,6 @@ class _Translator(ValueRewriter):
                 return end
             if token.text == "kernel":
                 self._kernel(i - 1 if self._text(i - 1) == "void" else i + 1)
-                self._emit(token, "inline")  # code is made for it only where it is called
                 return i + 1
             if token.text == "is_function_constant_defined":
                 return self._constant_test(i)
@@ -139,7 +138,6 @@ class _Translator(ValueRewriter):
             return self._keep(i)
         if any(t.text == "kernel" for t in inside):
             self._kernel(close + 1)
-            self._emit(self.tokens[i], "inline")
         return close + 1
 
     def _keep(self, i: int) -> int:
@@ -160,6 +158,7 @@ class _Translator(ValueRewriter):
             i = tk.closing(self.tokens, i) + 1 if self._text(i) == "[" else i + 1
         if self._text(i) != "void":
             raise fail(self.tokens[min(i, len(self.tokens) - 1)], "a kernel returns void")
+        self._emit(self.tokens[i], "inline")  # code is made for it only where it is called
         i += self._text(i + 1) == "kernel"  # void kernel f()
         name = self.tokens[i + 1]
         if self._text(i + 2) != "(":
@@ -167,10 +166,9 @@ class _Translator(ValueRewriter):
         close = tk.closing(self.tokens, i + 2)
         if self._text(close + 1) == ";":
             return
-        is_template = self._follows_template(i)
         parameters = read_parameters(self.tokens[i + 3 : close])
         qualified = self._scope(i) + name.text
-        self.unit.kernels[qualified] = Kernel(qualified, parameters, is_template, name)
+        self.unit.kernels[qualified] = Kernel(qualified, parameters, self._follows_template(i), name)
 
     def _scope(self, i: int) -> str:
         """``a::b::`` where token ``i`` stands in those namespaces."""
