@@ -1,5 +1,9 @@
 """One buffer at several indices: equal pointers, one memory, one history of accesses."""
 
+import re
+import subprocess
+import sys
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -123,3 +127,35 @@ def test_a_buffer_that_the_host_leaves_out(library):
         run(library, "masked", {0: X, 2: np.zeros_like(X)}, [2])
     with pytest.raises(emulator.KernelError, match=r"out-of-bounds: read of 4 bytes, the buffer has 0 \(mask"):
         run(library, "masked", {0: X, 1: b"", 2: np.zeros_like(X)}, [2])
+
+
+TOML = """[[run]]
+entry = "{entry}"
+grid = [32, 1, 1]
+threadgroup = [32, 1, 1]
+[run.buffers]
+x = {{ shape = [32] }}
+y = {y}
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "y", "status", "said"),
+    [
+        ("shifted", '{ same = "x", output = true }', 0, ""),
+        ("next", '{ same = "x", output = true }', 1, "race: .*\\(x and y at byte 4\\)"),
+        ("shifted", '{ same = "0", offset = 128, output = true }', 1, "out-of-bounds: .*\\(x and y at byte 128\\)"),
+        ("shifted", '{ same = "z", output = true }', 2, "expected a parameter of x, y, got z"),
+        ("shifted", '{ same = "y", output = true }', 2, "expected at 1 the index of another buffer's value"),
+        ("shifted", '{ same = "x", shape = [32] }', 2, "one of offset, output, same beside same, got 'shape'"),
+        ("shifted", "{ offset = 4 }", 2, "buffers.y.same: expected the name of another buffer, got none"),
+        ("shifted", '{ same = "x", offset = 1.5 }', 2, "buffers.y.offset: expected a number of bytes, got 1.5"),
+    ],
+)
+def test_in_a_toml(tmp_path, entry, y, status, said):
+    (tmp_path / "k.metal").write_text(TEXT)
+    (tmp_path / "k.toml").write_text(TOML.format(entry=entry, y=y))
+    command = [sys.executable, "-m", "voxtral_kernels", "emulate", "--no-isolate", "k.metal"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert re.search(said, done.stdout + done.stderr)

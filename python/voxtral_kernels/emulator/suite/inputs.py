@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-_KEYS = {"dtype", "shape", "value", "random", "file", "output"}
+_KEYS = {"dtype", "shape", "value", "random", "file", "output", "same", "offset"}
+_KEYS_OF_SAME = {"same", "offset", "output"}
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _DTYPES = ("float32", "float16", "bfloat16", *_INTEGERS, "bool")
 _LARGEST = {"float32": 3.4028234e38, "float16": 65504.0, "bfloat16": 3.3895313e38}
@@ -20,10 +21,18 @@ _MOST_BYTES = 1 << 30  # of a buffer
 
 
 @dataclass(frozen=True)
-class Input:
-    """``data`` are the bytes that the buffer starts with, in NumPy's dtype (bfloat16 as uint16)."""
+class SameAs:
+    """The buffer of another name once more, from byte ``offset`` on."""
 
-    data: np.ndarray[Any, Any]
+    name: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """``data`` are the bytes that the buffer starts with, in NumPy's dtype (bfloat16 as uint16), or whose they are."""
+
+    data: np.ndarray[Any, Any] | SameAs
     is_output: bool
     is_set: bool  # an output without a value of its own starts as NaN, and reading it is a finding
 
@@ -45,6 +54,8 @@ def read_input(at: str, table: Any, folder: Path) -> Input:
         require(name in _KEYS, f".{name}", f"one of {', '.join(sorted(_KEYS))}", name)
     is_output = table.get("output", False)
     require(isinstance(is_output, bool), ".output", "true or false", is_output)
+    if "same" in table or "offset" in table:
+        return Input(_same(require, table), is_output, True)
     given = [key for key in ("value", "random", "file") if key in table]
     require(len(given) < 2, "", "one of value, random and file", given)
     if given == ["file"] and str(table["file"]).endswith(".npy"):
@@ -65,6 +76,15 @@ def read_input(at: str, table: Any, folder: Path) -> Input:
     if is_output and not given:
         return Input(np.zeros(shape, carrier), True, False)
     return Input(_typed(_values(require, at, table, dtype, shape), dtype), is_output, True)
+
+
+def _same(require: Any, table: dict[str, Any]) -> SameAs:
+    for key in table:
+        require(key in _KEYS_OF_SAME, f".{key}", f"one of {', '.join(sorted(_KEYS_OF_SAME))} beside same", key)
+    name, offset = table.get("same"), table.get("offset", 0)
+    require(isinstance(name, str), ".same", "the name of another buffer", name)
+    require(isinstance(offset, int) and not isinstance(offset, bool), ".offset", "a number of bytes", offset)
+    return SameAs(str(name), offset)
 
 
 def _loaded(require: Any, table: dict[str, Any], file: Path) -> np.ndarray[Any, Any]:

@@ -12,9 +12,11 @@ from .. import dialect
 from ..errors import KernelError, UnavailableError
 from ..launch.metal_library import Library, library, read_text
 from ..launch.order import check_order
+from ..launch.same import SameBuffer
 from ..launch.settings import Mode
 from ..report import Finding, Place, Sources
 from ..report.refusals import refusals
+from .inputs import SameAs
 from .spec import Run, Spec
 
 
@@ -146,13 +148,21 @@ def _only(kernels: Library, path: str) -> str:
 def _run(kernels: Library, file: str, run: Run, entry: str, given: Given, mode: Mode) -> Outcome:
     seeds = run.seeds if given.seed is None else [given.seed]
     by_name = kernels.parameters(entry)
-    buffers, outputs, unset = {}, [], []
-    for name, value in run.buffers.items():
+    buffers: dict[int, Any] = {}
+    outputs, unset = [], []
+
+    def index_of(name: str) -> int:
         index = by_name.get(name, int(name) if name.isdecimal() else -1)
-        if index < 0 or index in buffers:
-            known = f"a parameter of {', '.join(by_name) or 'none'}" if index < 0 else f"one buffer at index {index}"
-            raise ValueError(f"[emulate] {entry}: buffers: expected {known}, got {name}.")
-        buffers[index] = value.data
+        if index < 0:
+            known = ", ".join(by_name) or "none"
+            raise ValueError(f"[emulate] {entry}: buffers: expected a parameter of {known}, got {name}.")
+        return index
+
+    for name, value in run.buffers.items():
+        index, data = index_of(name), value.data
+        if index in buffers:
+            raise ValueError(f"[emulate] {entry}: buffers: expected one buffer at index {index}, got {name}.")
+        buffers[index] = SameBuffer(index_of(data.name), data.offset) if isinstance(data, SameAs) else data
         outputs += [index] if value.is_output else []
         unset += [] if value.is_set else [index]
     sizes = (run.grid, run.threadgroup, run.constants, run.threadgroup_memory)
