@@ -60,3 +60,12 @@ def test_what_cannot_be_told_is_refused_by_name(index):
     text = HEAD + f"kernel void k(device float* x [[buffer({index})]]) {{ x[0] = 1; }}"
     with pytest.raises(emulator.KernelError, match=r"kernel.metal:\d+: error: expected a number in the attribute, got"):
         emulator.library(text).run("k", {0: X}, (1, 1, 1), (1, 1, 1))
+
+
+@pytest.mark.fault("errors: a comma behind the last enumerator ended the emulator")
+@pytest.mark.parametrize("enumerators", ["first, second,", "first, second = first + 1 ,", "first, second }; enum none {"])
+def test_enumerators_that_end_with_a_comma_and_none_at_all(enumerators):
+    kernel = "kernel void k(device float* y [[buffer(second)]], uint i [[thread_position_in_grid]]) { y[i] = 1; }"
+    library = emulator.library(f"{HEAD}enum {{ {enumerators} }};\n{kernel}")
+    (out,) = library.run("k", {1: np.zeros_like(X)}, (8, 1, 1), (8, 1, 1), outputs=[1])
+    assert out.tolist() == [1] * 8

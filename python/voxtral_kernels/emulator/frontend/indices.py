@@ -77,7 +77,7 @@ def _add_enumerators(tokens: Sequence[Token], i: int, values: dict[str, int]) ->
     is_scoped = text_at(tokens, i + 1) in ("class", "struct")
     name = text_at(tokens, i + 1 + is_scoped)
     following: int | None = 0
-    for part in tk.split_commas(tokens[open_ + 1 : tk.closing(tokens, open_)]):
+    for part in filter(None, tk.split_commas(tokens[open_ + 1 : tk.closing(tokens, open_)])):  # a comma may come last
         equals = next((j for j, t in enumerate(part) if t.text == "="), None)
         value = following if equals is None else _value(part[equals + 1 :], values)
         following = None if value is None else value + 1
