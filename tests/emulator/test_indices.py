@@ -63,7 +63,7 @@ def test_what_cannot_be_told_is_refused_by_name(index):
 
 
 @pytest.mark.fault("errors: a comma behind the last enumerator ended the emulator")
-@pytest.mark.parametrize("enumerators", ["first, second,", "first, second = first + 1 ,", "first, second }; enum none {"])
+@pytest.mark.parametrize("enumerators", ["first, second,", "first, second = 1 ,", "first, second }; enum none {"])
 def test_enumerators_that_end_with_a_comma_and_none_at_all(enumerators):
     kernel = "kernel void k(device float* y [[buffer(second)]], uint i [[thread_position_in_grid]]) { y[i] = 1; }"
     library = emulator.library(f"{HEAD}enum {{ {enumerators} }};\n{kernel}")
