@@ -177,7 +177,7 @@ void check_cell(Region& region, size_t offset, Cell& cell, const Stamp& now, Acc
     }
   }
   if (writes) {
-    if (!atomic) check_reads(region, offset, cell, now, access, kind, pc);
+    check_reads(region, offset, cell, now, access, kind, pc);  // atomic reads are not among them
     if (after_other) {
       cell.other_write = cell.write;
       cell.other_atomic = cell.atomic_write;
