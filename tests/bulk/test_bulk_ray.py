@@ -141,8 +141,14 @@ def test_of_two_commands_the_one_that_began_last_goes_on(archive, tmp_path):
     out = Folder(str(tmp_path / "out"), Form.JSONL)
     command = (archive, "--out", out.url, "--model", "tiny", "--workers", 1, "--shard-files")
     first = start(*command, SHARD)
-    wait(lambda: len(out.names()) > 2, first)
+    wait(lambda: out.names(), first)
+    pool, before = workers(first.pid), out._settings()
+    for worker in pool:  # so that there is something left, however slowly the second starts
+        os.kill(worker, signal.SIGSTOP)
     second = start(*command, SHARD + 1)
+    wait(lambda: out._settings() != before, second)
+    for worker in pool:
+        os.kill(worker, signal.SIGCONT)
     said = first.communicate(timeout=LIMIT_S)[1]
     assert first.returncode == 2, said
     assert said.splitlines()[-1].endswith("where another bulk command began since and does what is left.")
