@@ -141,6 +141,11 @@ void bad_pointer(const Mismatch* data, const void* pointer) {
   const uintptr_t address = number(pointer);
   // Only loads and stores are accesses: an argument that a function constant leaves out may be passed on by reference.
   if (address == 0 && data->access_kind > 1) return;
+  // An object too small for the access: of a private array nobody else asks, a buffer's bounds are those of the host.
+  if (address != 0 && address % (uintptr_t(1) << data->log_alignment) == 0) {
+    if (!is_private(*launch, address)) return;
+    fatal_at(&data->where, "out-of-bounds", "an access outside of its private array", "a private array");
+  }
   Finding f = launch->finding(
       "misaligned", "an address that is not a multiple of " + std::to_string(1 << data->log_alignment), nullptr);
   set_place(f, data->where);

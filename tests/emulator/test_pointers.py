@@ -139,3 +139,37 @@ def test_a_private_array_handed_to_a_function(which, line):
         buffers = {0: x, 1: np.zeros(1, np.float32), 2: np.uint32(which)}
         library.run("k", buffers, (1, 1, 1), (1, 1, 1), outputs=[1])
         assert [(f.kind, f.line) for f in library.report.findings] == kinds
+
+
+PAST = {
+    "one element": ("inline void f(thread float* p) { p[4] = 1; }", "float a[4]; f(a); y[t] = a[t % 4];", 3),
+    "a loop": (
+        "inline void f(thread float* p) { for (uint j = 0; j <= 4; ++j) p[j] = j; }",
+        "float a[4]; f(a); y[t] = a[t % 4];",
+        3,
+    ),
+    "a loop to a number handed over": (
+        "inline void f(thread float* p, uint n) { for (uint j = 0; j <= n; ++j) p[j] = j; }",
+        "float a[4]; f(a, 4); y[t] = a[t % 4];",
+        3,
+    ),
+    "a vector walked as floats": (
+        "inline float f(thread float* p) { return p[0] + p[5]; }",
+        "float4 a = float4(y[t]); y[t] = f((thread float*)&a);",
+        3,
+    ),
+}
+
+
+@pytest.mark.fault("wrong values: a helper that goes past a private array at an index that the compiler knows")
+@pytest.mark.parametrize("name", PAST)
+def test_a_helper_that_goes_past_its_array(name):
+    helper, body, line = PAST[name]
+    text = f"""#include <metal_stdlib>
+using namespace metal;
+{helper}
+kernel void k(device float* y, uint t [[thread_position_in_threadgroup]]) {{ {body} }}
+"""
+    library = emulator.library(text, raise_findings=False, time_limit=5)
+    library.run("k", {0: np.zeros(32, np.float32)}, (32, 1, 1), (32, 1, 1), outputs=[0])
+    assert [(f.kind, f.buffer, f.line) for f in library.report.findings] == [("out-of-bounds", "a private array", line)]

@@ -38,7 +38,7 @@ _INSTRUMENTED = [
     *("-DMSL_CHECKED=1", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0"),
     *("-mllvm", "-tsan-instrument-read-before-write=1"),  # else x[i] += y is seen as a write only
     *(
-        "-fsanitize=array-bounds,alignment,null,integer-divide-by-zero,return",
+        "-fsanitize=array-bounds,alignment,null,integer-divide-by-zero,return,object-size",
         "-fno-sanitize-trap=all",
         "-fno-sanitize-merge",
     ),
