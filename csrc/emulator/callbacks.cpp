@@ -161,7 +161,7 @@ void bad_pointer(const Mismatch* data, const void* pointer) {
   launch->abandon();
 }
 void division(const SourceLocation* where, const void*, const void*) {
-  fatal_at(where, "division-by-zero", "an integer is divided by zero, or its quotient overflows", "");
+  fatal_at(where, "division-by-zero", kDivision, "");
 }
 
 void missing_return(const SourceLocation* where) {

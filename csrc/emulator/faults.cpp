@@ -54,7 +54,7 @@ void leave(int signal, const char* kind, std::string detail, const void* pc) {
 
 void describe_fault(int signal, const siginfo_t* info, const void* pc) {
   const Launch& l = *launch;
-  if (signal == SIGFPE) return leave(signal, "division-by-zero", "an integer is divided by zero", pc);
+  if (signal == SIGFPE) return leave(signal, "division-by-zero", kDivision, pc);
   if (signal == SIGTRAP) return leave(signal, "crash", "a trap was reached", pc);
   if (signal == SIGILL) return leave(signal, "crash", "undefined behaviour was reached", pc);
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);

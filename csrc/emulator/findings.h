@@ -25,6 +25,8 @@ struct Finding {
   uint64_t count = 1;  // how often this kind came at this place
 };
 
+inline constexpr const char* kDivision = "an integer is divided by zero, or its quotient overflows";
+
 class Findings {
  public:
   // Keeps the first finding of each kind at each place, how often it came, and not more than a page of them.

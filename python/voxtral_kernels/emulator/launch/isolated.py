@@ -95,7 +95,7 @@ def _result(code: int | None, out: IO[bytes], err: IO[bytes], buffers: Sequence[
     if code is None or code == -signal.SIGXCPU:
         return Result(blank, [RawFinding("step-limit", "the kernel does not come to an end")], 1)
     if code < 0:
-        name = signal.Signals(-code).name
+        name = {s.value: s.name for s in signal.Signals}.get(-code, f"signal {-code}")
         return Result(blank, [RawFinding("crash", f"the process of the launch was ended by {name}")], 1)
     out.seek(0)
     try:
@@ -107,7 +107,7 @@ def _result(code: int | None, out: IO[bytes], err: IO[bytes], buffers: Sequence[
         findings, absent = ([RawFinding(**f) for f in answer[name]] for name in ("findings", "absent"))
         total, completed = int(answer["findings_total"]), bool(answer["completed"])
         return Result(outputs, findings, total, completed, answer["counters"], bool(answer["is_narrow"]), absent)
-    except (struct.error, ValueError, KeyError, TypeError):
+    except (struct.error, ValueError, KeyError, TypeError, RecursionError):
         err.seek(0)
         said = err.read(1 << 20).decode(errors="replace").strip().splitlines()
         if said and ("ConfinementError" in said[-1]):
