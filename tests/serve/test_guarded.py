@@ -24,6 +24,7 @@ def test_a_guarded_server():
     guarded = Started(*OPTIONS, key=KEY)
     try:
         keys_names_and_origins(guarded)
+        nonsense_is_answered_not_printed(guarded)
         large_bodies_are_refused_before_they_come(guarded)
         texts = asyncio.run(asyncio.wait_for(sigterm_in_the_middle(guarded), 120))
     finally:
@@ -48,6 +49,12 @@ async def handshake(server, **headers):
     except NoSocket as no:
         answer = no.response
     return answer.status_code if json.loads(answer.body)["error"]["code"] else None
+
+
+def nonsense_is_answered_not_printed(guarded):
+    with socket.create_connection(("127.0.0.1", guarded.port), 10) as client:
+        client.sendall(b"\x16\x03\x01 no request\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def keys_names_and_origins(guarded):

@@ -91,6 +91,7 @@ def run(
             ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
+            log_level="error",  # what clients send wrongly is answered, not printed
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=max(1, round(limits.send_s)),
