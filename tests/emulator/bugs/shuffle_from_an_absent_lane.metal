@@ -5,8 +5,7 @@
 // buffer 1: out float[2]
 
 kernel void shuffle_from_an_absent_lane(const device float* x [[buffer(0)]], device float* out [[buffer(1)]],
-                                        uint i [[thread_position_in_grid]],
-                                        uint lane [[thread_index_in_simdgroup]],
+                                        uint i [[thread_position_in_grid]], uint lane [[thread_index_in_simdgroup]],
                                         uint group [[simdgroup_index_in_threadgroup]]) {
   float v = x[i];
 #ifdef BUG
